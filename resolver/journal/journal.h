@@ -1,0 +1,108 @@
+// The journal: what was asked, by whom, and what became of it, in one SQLite file. The front door of journal/.
+//
+// The story: a shard gathers the `asked` records of the queries it has just read and submits them as one batch. The
+// journal's own thread takes whatever batches have gathered, writes them in one transaction, commits, and tells each
+// shard, which only then answers or forwards. `outcome`s and alerts are appended without being waited for. When a
+// commit fails, the batch is told so, and the shard fails closed; the next batch tries again, so recovery needs nobody.
+//
+// Only this folder knows SQLite. Thread: `submit`, `append` and `alert` from any thread; `done` callbacks run on the
+// journal thread and must only hand over. Memory: at most `Options::max_pending_rows` rows wait; more are refused.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rules/vocabulary.h"
+
+namespace postern {
+
+using RowId = std::int64_t;      // of an asked record; drawn by Journal::reserve, unique in the file
+using SandboxId = std::int64_t;  // of a sandbox's row
+
+// One `asked` record. Rows of one batch keep their order.
+struct Asked {
+  RowId id = 0;
+  std::int64_t time_us = 0;       // Unix time, microseconds
+  std::int64_t monotonic_us = 0;  // CLOCK_BOOTTIME, microseconds
+  SandboxId sandbox = 0;
+  Name name;
+  Type type = 0;
+  std::uint8_t registered_labels = 0;  // how many labels of `name` make its registered domain
+  Action action = Action::block_name;
+  Reason reason = Reason::policy_default;
+  std::int64_t rule = 0;          // id of an interned rule text (Journal::intern_rule), 0: none
+  std::int16_t rcode = -1;        // known already for blocked, local and cached answers; -1: unknown
+  std::int16_t ede = -1;          // extended DNS error code sent, -1: none
+  bool cached = false;
+  bool tcp = false;
+  float score = 0;                // 0..1
+  float charge_bits = 0;
+};
+
+// What became of a forwarded query.
+struct Outcome {
+  RowId asked = 0;
+  std::int64_t time_us = 0;
+  Action action = Action::allow;  // block_data when the answer was refused
+  Reason reason = Reason::policy_default;
+  std::int64_t rule = 0;
+  std::int16_t rcode = -1;
+  std::int16_t ede = -1;
+  std::int64_t upstream_us = -1;  // how long the upstream took
+  std::uint16_t answers = 0;      // records in the reply's answer section
+  std::string data;               // the answer's addresses and targets in presentation form, space separated; bounded
+};
+
+struct AlertRow {
+  std::int64_t time_us = 0;
+  SandboxId sandbox = 0;
+  std::string kind;       // "tunnel", "suspect", "first_query"
+  std::string zone;
+  double score = 0;
+  std::string action;     // what was done: "alert", "block-zone", "quarantine"
+  std::string evidence;   // JSON object: contributions, counts, the last names
+  RowId asked = 0;        // the query that tipped it
+};
+
+class Journal {
+ public:
+  struct Options {
+    std::string path;
+    std::size_t max_pending_rows = 65536;
+    bool sync_full = false;              // synchronous=FULL: survives power loss, one fsync a commit
+    std::int64_t wal_limit_octets = 64 << 20;
+  };
+  struct Stats {
+    std::uint64_t committed_rows = 0, commits = 0, failed_commits = 0, refused_rows = 0, lost_outcomes = 0;
+    std::uint64_t checkpoint_stall_us_max = 0;
+    std::uint64_t wal_octets = 0;
+    bool writable = true;
+    std::string last_error;
+  };
+
+  // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. Errors: not SQLite, a newer
+  // schema, locked by another Postern, not writable; each names the path.
+  static Result<std::unique_ptr<Journal>> open(const Options& options);
+  virtual ~Journal() = default;  // drains what was submitted, checkpoints, closes
+
+  // Synchronous (control plane only). The sandbox's row, and its end.
+  virtual Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t time_us) = 0;
+  virtual void detach(SandboxId sandbox, std::int64_t time_us) = 0;
+  // The id of a rule text; the same text gives the same id. Synchronous, cached by callers.
+  virtual std::int64_t intern_rule(std::string_view text) = 0;
+  // A fresh range of `count` row ids, monotone.
+  virtual RowId reserve(std::size_t count) noexcept = 0;
+
+  // The rows of one batch; `done(true)` after they are committed, `done(false)` if they are not. The rows must stay alive and
+  // unchanged until then. Returns false, and does not call, when too much is pending.
+  virtual bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) = 0;
+  virtual void append(Outcome outcome) = 0;  // dropped and counted when too much is pending
+  virtual void alert(AlertRow alert) = 0;    // never dropped
+  virtual Stats stats() const = 0;
+};
+
+}  // namespace postern

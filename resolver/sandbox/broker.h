@@ -1,0 +1,124 @@
+// The broker: the privileged half of Postern. It opens sockets and starts hooks, and never sees a DNS packet.
+//
+// The story: main forks. The parent becomes the broker: one thread, a poll loop, SOCK_SEQPACKET channels to the resolver
+// process, fixed-size requests, descriptors passed back. The child enters its cell (cell.h: chroot into the state folder, no
+// capabilities, no_new_privs, seccomp) and from then on can only ask the broker. What the broker grants is fixed by its
+// configuration: listening sockets inside a namespace it was asked to attach, sockets already connected to a *configured*
+// upstream, policy files it was started with, hooks it was started with. The resolver cannot name a program or an address.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+#include <sys/types.h>
+
+#include "rules/result.h"
+
+namespace postern {
+
+// A descriptor with one owner.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.release()) {}
+  Fd& operator=(Fd&& other) noexcept;
+  ~Fd() { reset(); }
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release() { int fd = fd_; fd_ = -1; return fd; }
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+// An upstream server: numeric address and port.
+struct Server {
+  std::string address;  // "192.0.2.1" or "2001:db8::1"; a zone index ("%eth0") is allowed
+  std::uint16_t port = 53;
+  std::string text() const;  // "192.0.2.1:53", "[2001:db8::1]:53"
+};
+Result<Server> parse_server(std::string_view text);               // ADDR, ADDR:PORT, [ADDR]:PORT; errors quote
+std::vector<Server> parse_resolv_conf(std::string_view text);     // its nameserver lines, at most 8
+
+// What listens inside a sandbox. Both are bound to port 53 (or `port` in tests), dual-stack where IPv6 exists.
+struct Listeners {
+  Fd udp, tcp;
+  bool ipv6 = false;           // dual-stack AF_INET6 sockets; else AF_INET
+  std::uint64_t netns_dev = 0, netns_ino = 0;
+};
+// Opens them in the *current* network namespace; nonblocking, never SO_REUSEADDR on UDP. Used by the broker after setns, by
+// `run`'s init and by tests.
+Result<Listeners> open_listeners(std::uint16_t port = 53);
+
+// The resolver's end of a channel. Thread: one at a time per client; each shard has its own client, so that nobody waits for a lock.
+// Calls block, at most `timeout` (2 s); errors are returned.
+class BrokerClient {
+ public:
+  explicit BrokerClient(Fd channel);
+  // A nonblocking socket connected (TCP: connecting) to configured server `index`, from a fresh source port.
+  Result<Fd> upstream_socket(std::size_t server_index, bool tcp);
+  // Listeners in the namespace of a process or at a path; refuses the host's own namespace and one that is attached already.
+  // `token` names the attachment for `detach` and in `namespace_gone` events.
+  Result<Listeners> attach_pid(std::uint64_t token, pid_t pid);
+  Result<Listeners> attach_path(std::uint64_t token, const std::string& path);
+  Result<void> detach(std::uint64_t token);
+  // The text of the configured policy file (index 0) at this moment.
+  Result<std::string> read_policy(std::size_t index);
+  // Starts alert program `index` with `json` on its stdin, environment cleaned, time limit; does not wait.
+  Result<void> start_hook(std::size_t index, const std::string& json);
+  // A further channel, for another thread.
+  Result<std::unique_ptr<BrokerClient>> another();
+  // `run` only: what the summary should say (JSON), sent once at the end.
+  Result<void> report(const std::string& json);
+
+ private:
+  Fd channel_;
+};
+
+// What the broker tells unasked, on its own channel (Fd given to the resolver at start): one SEQPACKET message each.
+struct BrokerEvent {
+  enum class Kind : std::uint32_t { namespace_gone, servers_changed, reload, stop, hook_exited } kind;
+  std::uint64_t token = 0;             // namespace_gone
+  std::vector<Server> servers;         // servers_changed
+  int status = 0;                      // hook_exited: wait status
+};
+// Reads one event; nothing at the end of the stream (the broker is gone: stop).
+std::optional<BrokerEvent> read_broker_event(int fd);
+
+struct BrokerOptions {
+  std::vector<Server> servers;
+  std::string resolv_conf;              // follow this file for servers; empty: fixed servers
+  std::vector<std::string> policy_files;
+  std::vector<std::string> hooks;       // programs, absolute paths
+};
+
+class Broker {
+ public:
+  explicit Broker(BrokerOptions options);
+  ~Broker();
+  // Before fork: creates the resolver's ends of the two channels.
+  struct Ends { Fd requests, events; };
+  Result<Ends> make_channels();
+  // Serves until the resolver's end closes (or, for `run`, until stop() was asked and the resolver is gone).
+  // SIGHUP becomes a `reload` event, SIGTERM and SIGINT a `stop` event, unless `handle_signals` is false.
+  // The caller's poll set can join in: `extra` descriptors are polled too and `on_extra` is called with the index of a readable one.
+  struct Loop {
+    bool handle_signals = true;
+    std::vector<int> extra;
+    std::function<bool(std::size_t)> on_extra;  // false: stop polling this one
+  };
+  void serve(pid_t resolver, Loop loop);
+  void ask_stop();                 // sends `stop` to the resolver
+  const std::string& last_report() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace postern

@@ -1,0 +1,130 @@
+// Name: parsing, printing and walking of domain names.
+#include "rules/name.h"
+
+namespace postern {
+
+Result<Name> Name::parse(std::string_view text) {
+  const auto bad = [&](const char* why) {
+    constexpr std::size_t shown = 300;  // an error message is read by people
+    return failure("cannot read domain name \"" + std::string(text.substr(0, shown)) + "\": " + why);
+  };
+  if (text.empty()) return bad("it is empty");
+  Name name;
+  if (text == ".") return name;
+  std::size_t length_at = 0;  // where the current label's length octet stands
+  std::size_t end = 1;        // one past the last octet written
+  const auto close_label = [&]() -> const char* {
+    const std::size_t length = end - length_at - 1;
+    if (length == 0) return "a label is empty";
+    if (length > max_label) return "a label is longer than 63 octets";
+    name.octets_[length_at] = static_cast<std::uint8_t>(length);
+    return nullptr;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::uint8_t octet = static_cast<std::uint8_t>(text[i]);
+    if (octet == '.') {
+      if (const char* why = close_label()) return bad(why);
+      if (i + 1 == text.size()) {  // the final dot
+        length_at = end;
+        break;
+      }
+      length_at = end;
+      if (++end >= max_octets) return bad("it is longer than 255 octets");
+      continue;
+    }
+    if (octet == '\\') {
+      const auto digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+      if (digit(i + 1)) {
+        if (!digit(i + 2) || !digit(i + 3)) return bad("an escape needs three digits");
+        const int value = (text[i + 1] - '0') * 100 + (text[i + 2] - '0') * 10 + (text[i + 3] - '0');
+        if (value > 255) return bad("an escape is over 255");
+        octet = static_cast<std::uint8_t>(value);
+        i += 3;
+      } else if (i + 1 < text.size()) {
+        octet = static_cast<std::uint8_t>(text[++i]);
+      } else {
+        return bad("it ends in a backslash");
+      }
+    }
+    if (end >= max_octets - 1) return bad("it is longer than 255 octets");
+    name.octets_[end++] = fold(octet);
+  }
+  if (length_at != end) {
+    if (const char* why = close_label()) return bad(why);
+  }
+  if (end >= max_octets) return bad("it is longer than 255 octets");
+  name.octets_[end] = 0;
+  name.size_ = static_cast<std::uint8_t>(end + 1);
+  return name;
+}
+
+std::optional<Name> Name::from_wire(std::span<const std::uint8_t> wire) noexcept {
+  std::size_t at = 0;
+  for (;;) {
+    if (at >= wire.size()) return std::nullopt;
+    const std::size_t length = wire[at];
+    if (length > max_label) return std::nullopt;  // compression pointers and reserved types
+    if (at + 1 + length >= max_octets + (length == 0 ? 1 : 0)) return std::nullopt;
+    if (length == 0) break;
+    at += 1 + length;
+  }
+  Name name;
+  name.size_ = static_cast<std::uint8_t>(at + 1);
+  for (std::size_t i = 0; i <= at; ++i) name.octets_[i] = fold(wire[i]);  // lengths are below 'A'
+  return name;
+}
+
+std::size_t Name::labels() const noexcept {
+  std::size_t count = 0;
+  for (std::size_t at = 0; octets_[at] != 0; at += octets_[at] + 1u) ++count;
+  return count;
+}
+
+Name Name::tail(std::size_t offset) const noexcept {
+  Name name;
+  name.size_ = static_cast<std::uint8_t>(size_ - offset);
+  std::memcpy(name.octets_.data(), octets_.data() + offset, name.size_);
+  return name;
+}
+
+Name Name::suffix(std::size_t count) const noexcept {
+  const std::size_t have = labels();
+  std::size_t at = 0;
+  for (std::size_t skip = have > count ? have - count : 0; skip > 0; --skip) at += octets_[at] + 1u;
+  return tail(at);
+}
+
+bool Name::at_or_below(const Name& ancestor) const noexcept {
+  if (size_ < ancestor.size_) return false;
+  const std::size_t offset = size_ - ancestor.size_;
+  if (std::memcmp(octets_.data() + offset, ancestor.octets_.data(), ancestor.size_) != 0) return false;
+  std::size_t at = 0;  // equal octets may still begin inside a label
+  while (at < offset) at += octets_[at] + 1u;
+  return at == offset;
+}
+
+std::string Name::text() const {
+  if (is_root()) return ".";
+  std::string out;
+  out.reserve(size_);
+  for (std::size_t at = 0; octets_[at] != 0; at += octets_[at] + 1u) {
+    if (at != 0) out += '.';
+    for (std::size_t i = at + 1; i <= at + octets_[at]; ++i) {
+      const std::uint8_t octet = octets_[i];
+      if (octet == '.' || octet == '\\' || octet == '"') {
+        out += '\\';
+        out += static_cast<char>(octet);
+      } else if (octet > 0x20 && octet < 0x7f) {
+        out += static_cast<char>(octet);
+      } else {
+        out += '\\';
+        out += static_cast<char>('0' + octet / 100);
+        out += static_cast<char>('0' + octet / 10 % 10);
+        out += static_cast<char>('0' + octet % 10);
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace postern

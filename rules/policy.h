@@ -1,0 +1,74 @@
+// Policy: what a sandbox may ask, and which answers it may see. The front door of rules/.
+//
+// The story: a policy file (YAML, docs/RULES.md) is parsed into a `PolicySet` of named, immutable policies. For each
+// query `decide` gives a verdict with its reason; for each answer, also one from the cache, `inspect` gives another.
+// Both are total, allocate nothing and never fail: what cannot be understood is refused. Read next: policy.cpp
+// (precedence), pattern.h (what `*.example.com` means), special.h (names answered locally), address.h (address
+// classes), policy_yaml.cpp (the file format and its errors).
+//
+// Pure: no I/O, no clock, no log. Thread: any; immutable after parse.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/vocabulary.h"
+
+namespace postern {
+
+// What policy says of an answer. `record` is the index in Answer::answer of the record that did it.
+struct AnswerVerdict {
+  bool pass = true;
+  Reason reason = Reason::policy_default;
+  RuleId rule = 0;
+  std::size_t record = 0;
+};
+
+// What the operator wants done when the detector calls something a tunnel.
+enum class TunnelAction : std::uint8_t { alert, block_zone, quarantine };
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  // The verdict for a query of class IN. Total.
+  virtual Verdict decide(const Query& query) const noexcept = 0;
+  // The verdict for what came back: addresses of refused classes, targets that a rule explicitly blocks.
+  virtual AnswerVerdict inspect(const Query& query, const Answer& answer) const noexcept = 0;
+  // "policy.yaml:12:7 block *.example.com"; empty for 0. At most 255 octets.
+  virtual std::string_view rule_text(RuleId rule) const noexcept = 0;
+  // Send Extended DNS Errors with the rule that spoke (can be switched off: it helps probing).
+  virtual bool explains() const noexcept = 0;
+  // `deny-all`: the first lookup of a sandbox under this policy is an alert.
+  virtual bool alert_on_first_query() const noexcept = 0;
+  virtual TunnelAction on_tunnel() const noexcept = 0;
+  virtual const std::string& name() const noexcept = 0;
+};
+
+// All policies of one file; `default` always exists.
+class PolicySet {
+ public:
+  // Without a file: everything allowed except internal names and addresses.
+  static std::shared_ptr<const PolicySet> builtin();
+  // `file` is only quoted, in errors and in rule_text. Errors: one line "FILE:LINE:COLUMN: what, quoting the value".
+  static Result<std::shared_ptr<const PolicySet>> parse(std::string_view yaml, const std::string& file);
+
+  // Rules from a command line, put on top of policy `base` ("default" when empty); errors quote the pattern.
+  struct Overlay {
+    std::vector<std::string> allow, block;   // patterns
+    std::string default_action;              // "", "allow" or "block"
+  };
+  Result<std::shared_ptr<const PolicySet>> with(const Overlay& overlay) const;
+
+  // The named policy, or nothing. "" is "default".
+  std::shared_ptr<const Policy> find(std::string_view name) const noexcept;
+  std::vector<std::string> names() const;
+
+ private:
+  friend class PolicyParser;
+  std::vector<std::shared_ptr<const Policy>> policies_;
+};
+
+}  // namespace postern
