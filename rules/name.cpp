@@ -1,7 +1,38 @@
 // Name: parsing, printing and walking of domain names.
 #include "rules/name.h"
 
+#include <sys/random.h>
+
 namespace postern {
+namespace {
+
+std::uint64_t draw_key() noexcept {
+  std::uint64_t key = 0;
+  if (getrandom(&key, sizeof key, 0) != sizeof key) key = 0x9e3779b97f4a7c15;  // only before the pool is ready
+  return key | 1;
+}
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+}  // namespace
+
+std::size_t hash_octets(const std::uint8_t* octets, std::size_t size) noexcept {
+  static const std::uint64_t key = draw_key();
+  std::uint64_t state = key ^ size;
+  std::size_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, octets + at, 8);
+    state = mix(state ^ word, key ^ 0xa0761d6478bd642f);
+  }
+  std::uint64_t word = 0;
+  std::memcpy(&word, octets + at, size - at);
+  return mix(state ^ word, key ^ 0xe7037ed1a0b428db);
+}
 
 Result<Name> Name::parse(std::string_view text) {
   const auto bad = [&](const char* why) {

@@ -19,6 +19,9 @@
 
 namespace postern {
 
+// Multiply-and-fold over 8 octets at a time, keyed by 64 random bits drawn once per process.
+std::size_t hash_octets(const std::uint8_t* octets, std::size_t size) noexcept;
+
 class Name {
  public:
   static constexpr std::size_t max_octets = 255;  // RFC 1035 section 2.3.4, with the root's zero
@@ -55,9 +58,8 @@ class Name {
   // backslashes and quotes inside a label, are escaped as \DDD or \X.
   std::string text() const;
 
-  std::size_t hash() const noexcept {
-    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(octets_.data()), size_});
-  }
+  // Differs from process to process, so that a sandbox cannot choose names that collide.
+  std::size_t hash() const noexcept { return hash_octets(octets_.data(), size_); }
   friend bool operator==(const Name& a, const Name& b) noexcept {
     return a.size_ == b.size_ && std::memcmp(a.octets_.data(), b.octets_.data(), a.size_) == 0;
   }

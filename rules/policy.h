@@ -1,15 +1,15 @@
 // Policy: what a sandbox may ask, and which answers it may see. The front door of rules/.
 //
-// The story: a policy file (YAML, docs/RULES.md) is parsed into a `PolicySet` of named, immutable policies. For each
-// query `decide` gives a verdict with its reason; for each answer, also one from the cache, `inspect` gives another.
-// Both are total, allocate nothing and never fail: what cannot be understood is refused. Read next: policy.cpp
-// (precedence), pattern.h (what `*.example.com` means), special.h (names answered locally), address.h (address
-// classes), policy_yaml.cpp (the file format and its errors).
+// The story: a policy file (YAML, docs/RULES.md) is parsed into a `PolicySet` of named, immutable policies.
+// For each query `decide` gives a verdict with its reason; for each answer, also one from the cache,
+// `inspect` gives another. Both are total, allocate nothing and never fail: what cannot be understood is
+// refused. Read next: policy.cpp (precedence), pattern.h (what `*.example.com` means), special.h (names
+// answered locally), address.h (address classes), policy_yaml.cpp (the file format and its errors),
+// suffix_table.h (how a lookup is fast).
 //
 // Pure: no I/O, no clock, no log. Thread: any; immutable after parse.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,9 +35,12 @@ class Policy {
   virtual ~Policy() = default;
   // The verdict for a query of class IN. Total.
   virtual Verdict decide(const Query& query) const noexcept = 0;
-  // The verdict for what came back: addresses of refused classes, targets that a rule explicitly blocks.
+  // The verdict for what came back: addresses of refused classes, targets that a rule
+  // explicitly blocks. An address may be excepted by range; a target never falls to the
+  // default. Total. Not meant for local answers.
   virtual AnswerVerdict inspect(const Query& query, const Answer& answer) const noexcept = 0;
-  // "policy.yaml:12:7 block *.example.com"; empty for 0. At most 255 octets.
+  // "policy.yaml:12:7 block *.example.com"; empty for 0 and for what is no rule of this policy. At most 255
+  // octets, one line. Built-in refusals (special names, address classes, types) have ids and texts too.
   virtual std::string_view rule_text(RuleId rule) const noexcept = 0;
   // Send Extended DNS Errors with the rule that spoke (can be switched off: it helps probing).
   virtual bool explains() const noexcept = 0;
@@ -45,30 +48,36 @@ class Policy {
   virtual bool alert_on_first_query() const noexcept = 0;
   virtual TunnelAction on_tunnel() const noexcept = 0;
   virtual const std::string& name() const noexcept = 0;
+  // Which leak budgets apply: "code", "browse" or "strict".
+  virtual std::string_view profile() const noexcept { return "code"; }
 };
 
-// All policies of one file; `default` always exists.
+// All policies of one file. `default` and `deny-all` always exist.
 class PolicySet {
  public:
   // Without a file: everything allowed except internal names and addresses.
   static std::shared_ptr<const PolicySet> builtin();
-  // `file` is only quoted, in errors and in rule_text. Errors: one line "FILE:LINE:COLUMN: what, quoting the value".
+  // `file` is only quoted, in errors and in rule_text. Errors: one line
+  // "FILE:LINE:COLUMN: what, quoting the value".
   static Result<std::shared_ptr<const PolicySet>> parse(std::string_view yaml, const std::string& file);
 
-  // Rules from a command line, put on top of policy `base` ("default" when empty); errors quote the pattern.
+  // Rules from a command line, put on top of policy `base` ("default" when empty) in a copy of the set:
+  // inline rules like any other (the most specific wins, a tie blocks); `default_action` replaces the
+  // policy's. Errors quote the pattern.
   struct Overlay {
-    std::vector<std::string> allow, block;   // patterns
-    std::string default_action;              // "", "allow" or "block"
+    std::vector<std::string> allow, block;  // patterns
+    std::string default_action;             // "", "allow" or "block"
+    std::string base = {};
   };
   Result<std::shared_ptr<const PolicySet>> with(const Overlay& overlay) const;
 
   // The named policy, or nothing. "" is "default".
   std::shared_ptr<const Policy> find(std::string_view name) const noexcept;
-  std::vector<std::string> names() const;
+  std::vector<std::string> names() const;  // sorted
 
  private:
-  friend class PolicyParser;
-  std::vector<std::shared_ptr<const Policy>> policies_;
+  friend class PolicyAssembly;  // policy_spec.h: builds sets
+  std::vector<std::shared_ptr<const class RulePolicy>> policies_;
 };
 
 }  // namespace postern

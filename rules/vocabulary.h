@@ -99,7 +99,9 @@ struct Verdict {
   Action action = Action::block_name;  // fail closed
   Reason reason = Reason::policy_default;
   RuleId rule = 0;
-  const Answer* local = nullptr;  // with Action::local: what to answer; lives as long as the policy
+  // With Action::local: what to answer; lives as long as the policy. It serves many names, so records in its *answer* section
+  // that are owned by the root are meant for the name that was asked: put that name there. Authority is sent as it stands.
+  const Answer* local = nullptr;
 };
 
 }  // namespace postern

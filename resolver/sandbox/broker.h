@@ -1,19 +1,25 @@
 // The broker: the privileged half of Postern. It opens sockets and starts hooks, and never sees a DNS packet.
 //
-// The story: main forks. The parent becomes the broker: one thread, a poll loop, SOCK_SEQPACKET channels to the resolver
-// process, fixed-size requests, descriptors passed back. The child enters its cell (cell.h: chroot into the state folder, no
-// capabilities, no_new_privs, seccomp) and from then on can only ask the broker. What the broker grants is fixed by its
-// configuration: listening sockets inside a namespace it was asked to attach, sockets already connected to a *configured*
-// upstream, policy files it was started with, hooks it was started with. The resolver cannot name a program or an address.
+// The story: main forks. The parent becomes the broker: one thread, a poll loop, SOCK_SEQPACKET channels to
+// the resolver process, fixed-size requests, descriptors passed back. The child enters its cell (cell.h:
+// chroot into the state folder, no capabilities, no_new_privs, seccomp) and from then on can only ask the
+// broker. What the broker grants is fixed by its configuration: listening sockets inside a namespace it was
+// asked to attach, sockets already connected to a *configured* upstream, policy files it was started with,
+// hooks it was started with. The resolver cannot name a program or an address (docs/decisions/0003-cell.md
+// says what a resolver that was taken over can still do).
+//
+// Read next: broker_wire.h (what goes over the channels), broker_requests.cpp (what is granted), broker.cpp
+// (the loop), netns_watch.h (when a sandbox is gone), hook.h, servers_watch.h, and cell.h for the other half.
 #pragma once
 
+#include <sys/types.h>
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
-#include <sys/types.h>
 
 #include "rules/result.h"
 
@@ -29,7 +35,11 @@ class Fd {
   ~Fd() { reset(); }
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
-  int release() { int fd = fd_; fd_ = -1; return fd; }
+  int release() {
+    int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
   void reset();
 
  private:
@@ -42,28 +52,28 @@ struct Server {
   std::uint16_t port = 53;
   std::string text() const;  // "192.0.2.1:53", "[2001:db8::1]:53"
 };
-Result<Server> parse_server(std::string_view text);               // ADDR, ADDR:PORT, [ADDR]:PORT; errors quote
-std::vector<Server> parse_resolv_conf(std::string_view text);     // its nameserver lines, at most 8
+Result<Server> parse_server(std::string_view text);            // ADDR, ADDR:PORT, [ADDR]:PORT; errors quote
+std::vector<Server> parse_resolv_conf(std::string_view text);  // its nameserver lines, at most 8
 
-// What listens inside a sandbox. Both are bound to port 53 (or `port` in tests), dual-stack where IPv6 exists.
+// What listens inside a sandbox: both on port 53 (or `port` in tests), dual-stack where IPv6 exists.
 struct Listeners {
   Fd udp, tcp;
-  bool ipv6 = false;           // dual-stack AF_INET6 sockets; else AF_INET
+  bool ipv6 = false;  // dual-stack AF_INET6 sockets; else AF_INET
   std::uint64_t netns_dev = 0, netns_ino = 0;
 };
-// Opens them in the *current* network namespace; nonblocking, never SO_REUSEADDR on UDP. Used by the broker after setns, by
-// `run`'s init and by tests.
+// Opens them in the *current* network namespace; nonblocking, never SO_REUSEADDR on UDP. Used by the broker
+// after setns, by `run`'s init and by tests.
 Result<Listeners> open_listeners(std::uint16_t port = 53);
 
-// The resolver's end of a channel. Thread: one at a time per client; each shard has its own client, so that nobody waits for a lock.
-// Calls block, at most `timeout` (2 s); errors are returned.
+// The resolver's end of a channel. Thread: one at a time per client; each shard has its own client, so that
+// nobody waits for a lock. Calls block, at most `timeout` (2 s); errors are returned.
 class BrokerClient {
  public:
   explicit BrokerClient(Fd channel);
   // A nonblocking socket connected (TCP: connecting) to configured server `index`, from a fresh source port.
   Result<Fd> upstream_socket(std::size_t server_index, bool tcp);
-  // Listeners in the namespace of a process or at a path; refuses the host's own namespace and one that is attached already.
-  // `token` names the attachment for `detach` and in `namespace_gone` events.
+  // Listeners in the namespace of a process or at a path; refuses the host's own namespace and one that is
+  // attached already. `token` names the attachment for `detach` and in `namespace_gone` events.
   Result<Listeners> attach_pid(std::uint64_t token, pid_t pid);
   Result<Listeners> attach_path(std::uint64_t token, const std::string& path);
   Result<void> detach(std::uint64_t token);
@@ -78,23 +88,28 @@ class BrokerClient {
 
  private:
   Fd channel_;
+  std::uint32_t sequence_ = 0;  // tells a late reply from the one that is waited for
 };
 
-// What the broker tells unasked, on its own channel (Fd given to the resolver at start): one SEQPACKET message each.
+// What the broker tells unasked, on its own channel (Fd given to the resolver at start): one message each.
 struct BrokerEvent {
   enum class Kind : std::uint32_t { namespace_gone, servers_changed, reload, stop, hook_exited } kind;
-  std::uint64_t token = 0;             // namespace_gone
-  std::vector<Server> servers;         // servers_changed
-  int status = 0;                      // hook_exited: wait status
+  std::uint64_t token =
+      0;  // namespace_gone: detached already; a `detach` that crosses it is told "not attached"
+  std::vector<Server> servers;  // servers_changed
+  int status = 0;               // hook_exited: wait status; `token` is the hook's index then
 };
-// Reads one event; nothing at the end of the stream (the broker is gone: stop).
+// Reads one event, waiting for it (also where the descriptor is nonblocking: ask only when it is readable);
+// nothing at the end of the stream (the broker is gone: stop).
 std::optional<BrokerEvent> read_broker_event(int fd);
 
 struct BrokerOptions {
   std::vector<Server> servers;
-  std::string resolv_conf;              // follow this file for servers; empty: fixed servers
+  std::string resolv_conf;  // follow this file for servers; empty: fixed servers
   std::vector<std::string> policy_files;
-  std::vector<std::string> hooks;       // programs, absolute paths
+  std::vector<std::string> hooks;  // programs, absolute paths
+  bool may_attach = true;  // false in `run`: its one sandbox is handed over, no other can be asked for
+  std::uint16_t listen_port = 53;  // other ports: tests
 };
 
 class Broker {
@@ -102,18 +117,25 @@ class Broker {
   explicit Broker(BrokerOptions options);
   ~Broker();
   // Before fork: creates the resolver's ends of the two channels.
-  struct Ends { Fd requests, events; };
+  struct Ends {
+    Fd requests, events;
+  };
   Result<Ends> make_channels();
-  // Serves until the resolver's end closes (or, for `run`, until stop() was asked and the resolver is gone).
-  // SIGHUP becomes a `reload` event, SIGTERM and SIGINT a `stop` event, unless `handle_signals` is false.
-  // The caller's poll set can join in: `extra` descriptors are polled too and `on_extra` is called with the index of a readable one.
+  // Serves until the resolver is gone and the hooks it started are done (at most 10 s more); its end is
+  // logged. `resolver` must be a child of the caller; 0 (tests): until the channels are closed. One thread,
+  // the one that calls; single-threaded process: it changes namespaces and forks. Once asked to stop, the
+  // resolver has 30 s, or 5 s after the first request when it is asked again; then it is killed. SIGHUP
+  // becomes a `reload` event, SIGTERM and SIGINT a `stop` event, unless `handle_signals` is false. The
+  // caller's poll set can join in: `extra` descriptors are polled too and `on_extra` is called with the index
+  // of a readable one.
   struct Loop {
     bool handle_signals = true;
     std::vector<int> extra;
     std::function<bool(std::size_t)> on_extra;  // false: stop polling this one
   };
   void serve(pid_t resolver, Loop loop);
-  void ask_stop();                 // sends `stop` to the resolver
+  void ask_stop();  // sends `stop` to the resolver; from `on_extra` or before serve
+  std::optional<int> resolver_status() const;  // its wait status, after serve
   const std::string& last_report() const;
 
  private:

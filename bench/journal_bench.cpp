@@ -1,0 +1,190 @@
+// What a row costs on the journal's commit path, beside a bare two-column insert in the same run.
+//
+// CPU time of the whole process (submitting, the journal's thread, checkpoints), and the same without checkpoints (the
+// journal's thread alone cannot be told apart from outside, so the second column raises the log's limit instead).
+// usage: journal_bench [ROWS] [FOLDER]
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "resolver/journal/journal.h"
+
+namespace {
+
+using namespace postern;
+
+constexpr std::size_t rounds = 3;     // of which the median is shown
+constexpr std::size_t in_flight = 4;  // batches submitted before the first answer is waited for, as shards do
+
+double cpu_us() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
+
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "journal_bench: %s\n", why.c_str());
+  std::exit(1);
+}
+
+void remove_all(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(path + suffix);
+}
+
+// The least that SQLite can do in the same transactions: one thread, a key and a time.
+double bare(const std::string& path, std::size_t rows, std::size_t batch) {
+  remove_all(path);
+  sqlite3* db = nullptr;
+  if (sqlite3_open(path.c_str(), &db) != SQLITE_OK) give_up(path);
+  const auto exec = [&](const char* sql) {
+    if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) give_up(sqlite3_errmsg(db));
+  };
+  exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+       "CREATE TABLE bare (id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL) STRICT");
+  sqlite3_stmt *insert = nullptr, *begin = nullptr, *commit = nullptr;
+  sqlite3_prepare_v2(db, "INSERT INTO bare (id, time_us) VALUES (?1, ?2)", -1, &insert, nullptr);
+  sqlite3_prepare_v2(db, "BEGIN IMMEDIATE", -1, &begin, nullptr);
+  sqlite3_prepare_v2(db, "COMMIT", -1, &commit, nullptr);
+  const auto run = [&](sqlite3_stmt* statement) {
+    if (sqlite3_step(statement) != SQLITE_DONE) give_up(sqlite3_errmsg(db));
+    sqlite3_reset(statement);
+  };
+  const double start = cpu_us();
+  for (std::size_t id = 0; id < rows;) {
+    run(begin);
+    for (std::size_t i = 0; i < batch; ++i) {
+      sqlite3_bind_int64(insert, 1, static_cast<sqlite3_int64>(++id));
+      sqlite3_bind_int64(insert, 2, static_cast<sqlite3_int64>(1'700'000'000'000'000 + id));
+      run(insert);
+    }
+    run(commit);
+  }
+  const double used = cpu_us() - start;
+  for (sqlite3_stmt* statement : {insert, begin, commit}) sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return used / static_cast<double>(rows);
+}
+
+struct Cost {
+  double us = 0;
+  double octets = 0;  // of file, names included
+};
+
+// `outcomes`: every row gets one, too. `group`: batches waited for together; 1 means one transaction per batch.
+Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes, bool checkpoints) {
+  remove_all(path);
+  Journal::Options options;
+  options.path = path;
+  if (!checkpoints) options.wal_limit_octets = std::int64_t{1} << 40;
+  auto opened = Journal::open(options);
+  if (!opened) give_up(opened.error().message);
+  auto& journal = **opened;
+  const std::int64_t rule = journal.intern_rule("policy.yaml:3:5 allow **.example.com");
+  std::vector<Name> names;
+  for (int i = 0; i < 5000; ++i)
+    names.push_back(*Name::parse("api" + std::to_string(i) + ".service.example-" + std::to_string(i % 100) + ".com"));
+  std::vector<std::vector<Asked>> slots(in_flight, std::vector<Asked>(batch));
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<bool> busy(in_flight, false);
+  bool failed = false;
+  const double start = cpu_us();
+  std::size_t written = 0;
+  for (std::size_t turn = 0; written < rows; ++turn) {
+    const std::size_t slot = turn % in_flight;
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return !busy[slot]; });
+      busy[slot] = true;
+      if (failed) give_up(journal.stats().last_error);
+    }
+    RowId id = journal.reserve(batch);
+    std::vector<const Asked*> pointers;
+    pointers.reserve(batch);
+    for (Asked& row : slots[slot]) {
+      row.id = id++;
+      row.time_us = 1'700'000'000'000'000 + row.id * 13;
+      row.monotonic_us = 86'400'000'000 + row.id * 13;
+      row.sandbox = 1 + row.id % 20;
+      row.name = names[static_cast<std::size_t>(row.id * 7919) % names.size()];
+      row.type = row.id % 2 ? type::A : type::AAAA;
+      row.registered_labels = 2;
+      row.action = Action::allow;
+      row.rule = rule;
+      row.score = 0.1F;
+      row.charge_bits = 41.5F;
+      pointers.push_back(&row);
+      if (outcomes) {
+        Outcome outcome;
+        outcome.asked = row.id;
+        outcome.time_us = row.time_us + 900;
+        outcome.rcode = 0;
+        outcome.upstream_us = 900;
+        outcome.answers = 1;
+        outcome.data = "192.0.2.1";
+        journal.append(std::move(outcome));
+      }
+    }
+    written += batch;
+    const bool taken = journal.submit(std::move(pointers), [&, slot](bool committed) {
+      const std::lock_guard lock(mutex);
+      busy[slot] = false;
+      failed = failed || !committed;
+      changed.notify_one();
+    });
+    if (!taken) give_up("a batch was refused");
+  }
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return std::find(busy.begin(), busy.end(), true) == busy.end(); });
+  }
+  const double used = cpu_us() - start;
+  const std::uint64_t lost = journal.stats().lost_outcomes;
+  if (lost != 0) std::printf("(%llu outcomes lost)\n", static_cast<unsigned long long>(lost));
+  opened->reset();  // folds the log back
+  return {used / static_cast<double>(written),
+          static_cast<double>(std::filesystem::file_size(path)) / static_cast<double>(written)};
+}
+
+template <class Measure>
+auto median(Measure measure) {
+  std::vector<decltype(measure())> values;
+  for (std::size_t i = 0; i < rounds; ++i) values.push_back(measure());
+  std::sort(values.begin(), values.end(), [](const auto& a, const auto& b) {
+    if constexpr (std::is_same_v<decltype(measure()), double>)
+      return a < b;
+    else
+      return a.us < b.us;
+  });
+  return values[rounds / 2];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t rows = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 200'000;
+  const std::string path = std::string(argc > 2 ? argv[2] : "/tmp") + "/postern-journal-bench.db";
+  if (rows < 1000) give_up("give at least 1000 rows");
+  std::printf("CPU us per row, whole process, median of %zu rounds; %zu batches in flight\n", rounds, in_flight);
+  std::printf("%6s %12s %12s %8s %14s %8s %18s %12s\n", "batch", "bare insert", "asked", "ratio", "no checkpoint", "ratio",
+              "asked + outcome", "octets/row");
+  for (const std::size_t batch : {1u, 8u, 64u, 256u}) {
+    const std::size_t count = batch == 1 ? rows / 10 : rows;  // enough to tell, and not for ever
+    const double reference = median([&] { return bare(path, count, batch); });
+    const Cost asked = median([&] { return journal(path, count, batch, false, true); });
+    const Cost quiet = median([&] { return journal(path, count, batch, false, false); });
+    const Cost both = median([&] { return journal(path, count, batch, true, true); });
+    std::printf("%6zu %12.2f %12.2f %7.2fx %14.2f %7.2fx %18.2f %6.1f/%.1f\n", batch, reference, asked.us,
+                asked.us / reference, quiet.us, quiet.us / reference, both.us, asked.octets, both.octets);
+  }
+  remove_all(path);
+}

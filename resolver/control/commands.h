@@ -1,0 +1,67 @@
+// The command line's verbs, each a function from its flags to an exit status.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "rules/policy.h"
+
+namespace postern {
+
+inline constexpr int status_failed = 125;  // Postern itself failed; below it, the command's own statuses (as env and timeout do)
+inline constexpr const char* default_control = "/run/postern/control.sock";
+
+struct RunFlags {
+  std::vector<std::string> command;
+  std::string policy;                       // file
+  PolicySet::Overlay overlay;               // --allow, --block, --default
+  std::vector<std::string> upstream;
+  std::string session, user, name;
+  std::vector<std::string> labels;          // K=V
+  std::string db;
+  std::string alert_exec;
+  std::string control = default_control;
+  bool quiet = false, json = false;
+};
+int run_verb(const RunFlags& flags);
+
+struct ServeFlags {
+  std::string config;
+  bool check = false;
+};
+int serve_verb(const ServeFlags& flags);
+
+struct AttachFlags {
+  std::string control = default_control;
+  std::string name, session, user, code_hash, policy, netns;
+  int pid = 0;
+  std::vector<std::string> labels;
+};
+int attach_verb(const AttachFlags& flags);
+int detach_verb(const std::string& control, const std::string& name);
+int ls_verb(const std::string& control, bool json);
+int status_verb(const std::string& control);
+int reload_verb(const std::string& control);
+
+struct SqlFlags {
+  std::string db;
+  std::string statement;
+  bool json = false, csv = false;
+  std::size_t limit = 1000;
+};
+int sql_verb(const SqlFlags& flags);
+
+// Where state is kept: /var/lib/postern for root, else $XDG_STATE_HOME/postern or ~/.local/state/postern.
+std::string default_state_folder();
+
+// "K=V" texts as a map; errors quote the one that is not.
+Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::string>& texts);
+
+// Writes "postern: MESSAGE" to stderr and returns status_failed.
+int complain(const std::string& message);
+
+// A table with a header line, aligned columns and, on a terminal, the header underlined. Cells over 60 columns are cut.
+void print_table(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace postern

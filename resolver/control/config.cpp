@@ -1,0 +1,136 @@
+// The daemon's configuration: yaml-cpp, with places for every error.
+#include "resolver/control/config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+namespace postern {
+namespace {
+
+constexpr std::size_t max_file_octets = 4 << 20;
+
+class Config {
+ public:
+  Config(const std::string& file, const YAML::Node& root) : file_(file), root_(root) {}
+
+  Result<ServeConfig> read() {
+    if (root_.IsNull()) return ServeConfig{};
+    if (!root_.IsMap()) return wrong(root_, "expected keys such as \"upstream:\"");
+    std::set<std::string> seen;
+    for (const auto& pair : root_) {
+      if (!pair.first.IsScalar()) return wrong(pair.first, "a key must be a word");
+      const std::string key = pair.first.Scalar();
+      if (!seen.insert(key).second) return wrong(pair.first, "\"" + key + "\" is given twice");
+      if (auto read = set(key, pair.first, pair.second); !read) return tl::unexpected(read.error());
+    }
+    if (config_.journal.empty()) config_.journal = config_.state + "/journal.db";
+    if (std::filesystem::path(config_.journal).parent_path() != std::filesystem::path(config_.state))
+      return failure(file_ + ": the journal \"" + config_.journal + "\" is not in the state folder \"" + config_.state +
+                     "\": the resolver process sees nothing else");
+    return config_;
+  }
+
+ private:
+  Result<void> set(const std::string& key, const YAML::Node& at, const YAML::Node& value) {
+    if (key == "state") return path(value, config_.state);
+    if (key == "journal") return path(value, config_.journal);
+    if (key == "control") return path(value, config_.control);
+    if (key == "policy") return path(value, config_.policy);
+    if (key == "alert_exec") return path(value, config_.alert_exec);
+    if (key == "resolv_conf") return path(value, config_.resolv_conf);
+    if (key == "journal_sync") {
+      if (!value.IsScalar() || (value.Scalar() != "normal" && value.Scalar() != "full"))
+        return wrong(value, "journal_sync must be \"normal\" or \"full\"" + quoted(value));
+      config_.sync_full = value.Scalar() == "full";
+      return {};
+    }
+    if (key == "workers") {
+      const std::string text = value.IsScalar() ? value.Scalar() : "";
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), config_.workers);
+      if (error != std::errc{} || end != text.data() + text.size() || config_.workers < 1 || config_.workers > 64)
+        return wrong(value, "workers must be a number from 1 to 64" + quoted(value));
+      return {};
+    }
+    if (key == "upstream") {
+      if (!value.IsSequence()) return wrong(value, "upstream must be a list of addresses");
+      for (const auto& one : value) {
+        if (!one.IsScalar()) return wrong(one, "an upstream must be ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT");
+        auto server = parse_server(one.Scalar());
+        if (!server) return wrong(one, server.error().message);
+        config_.upstream.push_back(*server);
+      }
+      constexpr std::size_t max_upstreams = 8;
+      if (config_.upstream.empty() || config_.upstream.size() > max_upstreams)
+        return wrong(value, "upstream must name 1 to 8 servers");
+      return {};
+    }
+    return wrong(at, "unknown key \"" + key + "\"");
+  }
+
+  Result<void> path(const YAML::Node& value, std::string& to) {
+    if (!value.IsScalar() || value.Scalar().empty() || value.Scalar().find('\0') != std::string::npos)
+      return wrong(value, "expected a path");
+    std::filesystem::path found(value.Scalar());
+    if (found.is_relative()) found = std::filesystem::absolute(file_).parent_path() / found;
+    to = found.lexically_normal().string();
+    if (to.size() > 1 && to.back() == '/') to.pop_back();
+    return {};
+  }
+
+  static std::string quoted(const YAML::Node& value) {
+    return value.IsScalar() ? ", not \"" + value.Scalar().substr(0, 100) + "\"" : "";
+  }
+  tl::unexpected<Error> wrong(const YAML::Node& at, const std::string& what) const {
+    const YAML::Mark mark = at.Mark();
+    return failure(file_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
+  }
+
+  const std::string& file_;
+  const YAML::Node& root_;
+  ServeConfig config_;
+};
+
+}  // namespace
+
+Result<std::string> read_text_file(const std::string& path) {
+  const auto bad = [&](const std::string& why) { return failure("cannot read \"" + path + "\": " + why); };
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO must not hold us up
+  if (!fd) return bad(std::strerror(errno));
+  struct stat about{};
+  if (fstat(fd.get(), &about) != 0) return bad(std::strerror(errno));
+  if (!S_ISREG(about.st_mode)) return bad("it is not a regular file");
+  std::string text;
+  char part[65536];
+  for (;;) {
+    const ssize_t got = read(fd.get(), part, sizeof part);
+    if (got < 0) return bad(std::strerror(errno));
+    if (got == 0) return text;
+    text.append(part, static_cast<std::size_t>(got));
+    if (text.size() > max_file_octets) return bad("it is larger than 4 MiB");
+  }
+}
+
+Result<ServeConfig> parse_config(const std::string& text, const std::string& file) {
+  try {
+    const YAML::Node root = YAML::Load(text);
+    return Config(file, root).read();
+  } catch (const YAML::Exception& error) {
+    return failure(file + ":" + std::to_string(error.mark.line + 1) + ":" + std::to_string(error.mark.column + 1) + ": " + error.msg);
+  }
+}
+
+Result<ServeConfig> read_config(const std::string& file) {
+  auto text = read_text_file(file);
+  if (!text) return tl::unexpected(text.error());
+  return parse_config(*text, file);
+}
+
+}  // namespace postern

@@ -1,0 +1,39 @@
+// Launching the resolver process: fork, cell, resolver, control loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "resolver/control/control.h"
+#include "resolver/sandbox/broker.h"
+#include "resolver/sandbox/cell.h"
+
+namespace postern {
+
+struct LaunchOptions {
+  CellOptions cell;
+  ResolverOptions resolver;
+  Fd control_listener;                                   // `serve`
+  std::function<Result<void>(Resolver&)> first;          // `run`: attaches its one sandbox
+  std::vector<int> keep;                                 // descriptors that `first` needs in the child
+  bool own_session = false;                              // `run`: Ctrl-C on the terminal is the command's
+};
+
+struct Launched {
+  pid_t pid = 0;
+  Fd ready;   // readable when the resolver serves ("ok") or could not start (why); then at its end
+};
+
+// Forks. The child keeps only what it needs, never returns, and ends with status 0 after a clean stop.
+Result<Launched> launch_resolver(Broker& broker, LaunchOptions options);
+
+// What came through `ready`: empty when the resolver serves, else why not.
+std::string read_ready(const Fd& ready);
+
+// Makes a folder and its parents (mode 0750 for the last). True if the last one was made now.
+Result<bool> make_folder(const std::string& path);
+
+}  // namespace postern

@@ -1,0 +1,119 @@
+// Counters as JSON: each struct is listed once, as a table of names and members.
+#include "resolver/control/report_json.h"
+
+#include <array>
+#include <utility>
+
+namespace postern {
+namespace {
+
+template <class Struct>
+using Field = std::pair<const char*, std::uint64_t Struct::*>;
+
+constexpr std::array<Field<SandboxCounters>, 11> sandbox_fields{{
+    {"queries", &SandboxCounters::queries},
+    {"allowed", &SandboxCounters::allowed},
+    {"blocked", &SandboxCounters::blocked},
+    {"local", &SandboxCounters::local},
+    {"cached", &SandboxCounters::cached},
+    {"forwarded", &SandboxCounters::forwarded},
+    {"failed", &SandboxCounters::failed},
+    {"malformed", &SandboxCounters::malformed},
+    {"over_limit", &SandboxCounters::over_limit},
+    {"unrecorded", &SandboxCounters::unrecorded},
+    {"alerts", &SandboxCounters::alerts},
+}};
+constexpr std::array<Field<Pipeline::Counters>, 8> pipeline_fields{{
+    {"received", &Pipeline::Counters::received},
+    {"dropped", &Pipeline::Counters::dropped},
+    {"formerr", &Pipeline::Counters::formerr},
+    {"notimp", &Pipeline::Counters::notimp},
+    {"badvers", &Pipeline::Counters::badvers},
+    {"over_limit", &Pipeline::Counters::over_limit},
+    {"unrecorded", &Pipeline::Counters::unrecorded},
+    {"coalesced", &Pipeline::Counters::coalesced},
+}};
+constexpr std::array<Field<Forwarder::Counters>, 10> forwarder_fields{{
+    {"questions", &Forwarder::Counters::questions},
+    {"sent_udp", &Forwarder::Counters::sent_udp},
+    {"sent_tcp", &Forwarder::Counters::sent_tcp},
+    {"timeouts", &Forwarder::Counters::timeouts},
+    {"errors", &Forwarder::Counters::errors},
+    {"case_differs", &Forwarder::Counters::case_differs},
+    {"truncated", &Forwarder::Counters::truncated},
+    {"not_ours", &Forwarder::Counters::not_ours},
+    {"malformed", &Forwarder::Counters::malformed},
+    {"failovers", &Forwarder::Counters::failovers},
+}};
+constexpr std::array<Field<ListenerCounters>, 6> listener_fields{{
+    {"looped", &ListenerCounters::looped},
+    {"oversized", &ListenerCounters::oversized},
+    {"unsent", &ListenerCounters::unsent},
+    {"connections", &ListenerCounters::connections},
+    {"connections_closed_full", &ListenerCounters::connections_closed_full},
+    {"connections_closed_idle", &ListenerCounters::connections_closed_idle},
+}};
+
+template <class Struct, class Table>
+void put(nlohmann::ordered_json& to, const Struct& from, const Table& table) {
+  for (const auto& [name, member] : table) to[name] = to.value(name, std::uint64_t{0}) + from.*member;
+}
+
+}  // namespace
+
+void add(SandboxCounters& to, const SandboxCounters& from) {
+  for (const auto& [name, member] : sandbox_fields) to.*member += from.*member;
+}
+
+nlohmann::ordered_json to_json(const SandboxCounters& counters) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  put(json, counters, sandbox_fields);
+  return json;
+}
+
+nlohmann::ordered_json to_json(const SandboxReport& report) {
+  nlohmann::ordered_json json = {{"name", report.who.name},
+                                 {"session", report.who.session},
+                                 {"user", report.who.user},
+                                 {"code_sha256", report.who.code_sha256},
+                                 {"labels", report.who.labels},
+                                 {"policy", report.who.policy},
+                                 {"record_protected", report.who.record_protected},
+                                 {"quarantined", report.quarantined},
+                                 {"blocked_zones", report.blocked_zones},
+                                 {"in_flight", report.in_flight},
+                                 {"cache_entries", report.cache_entries},
+                                 {"cache_octets", report.cache_octets}};
+  json["counters"] = to_json(report.counters);
+  return json;
+}
+
+nlohmann::ordered_json to_json(const Journal::Stats& stats) {
+  return {{"committed_rows", stats.committed_rows},
+          {"commits", stats.commits},
+          {"failed_commits", stats.failed_commits},
+          {"refused_rows", stats.refused_rows},
+          {"lost_outcomes", stats.lost_outcomes},
+          {"pending_rows", stats.pending_rows},
+          {"oldest_pending_us", stats.oldest_pending_us},
+          {"checkpoint_stall_us_max", stats.checkpoint_stall_us_max},
+          {"wal_octets", stats.wal_octets},
+          {"writable", stats.writable},
+          {"last_error", stats.last_error}};
+}
+
+nlohmann::ordered_json to_json(const std::vector<ShardReport>& shards) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const char* part : {"pipeline", "forwarder", "listener"}) json[part] = nlohmann::ordered_json::object();
+  bool stalled = false;
+  for (const ShardReport& shard : shards) {
+    put(json["pipeline"], shard.pipeline, pipeline_fields);
+    put(json["forwarder"], shard.forwarder, forwarder_fields);
+    put(json["listener"], shard.listener, listener_fields);
+    stalled = stalled || shard.journal_stalled;
+  }
+  json["journal_stalled"] = stalled;
+  return json;
+}
+
+}  // namespace postern

@@ -1,0 +1,279 @@
+// run: one command in a sandbox of its own, with Postern as its only nameserver.
+#include <fcntl.h>
+#include <pwd.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "resolver/control/client.h"
+#include "resolver/control/commands.h"
+#include "resolver/control/config.h"
+#include "resolver/control/launch.h"
+#include "resolver/journal/file_lock.h"
+#include "resolver/sandbox/run.h"
+
+namespace postern {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string user_name() {
+  if (const char* sudo = getenv("SUDO_USER"); geteuid() == 0 && sudo != nullptr) return sudo;
+  const passwd* entry = getpwuid(getuid());
+  return entry != nullptr ? entry->pw_name : "uid-" + std::to_string(getuid());
+}
+
+std::string fresh_name() {
+  std::uint32_t number = 0;
+  if (getrandom(&number, sizeof number, 0) != sizeof number) number = static_cast<std::uint32_t>(getpid());
+  char text[20];
+  std::snprintf(text, sizeof text, "run-%08x", number);
+  return text;
+}
+
+// What the command must not see, made first so that it can be hidden. A journal of the caller's own choice is hidden file by file.
+Result<std::vector<std::string>> hidden_paths(const std::string& journal, bool default_folder) {
+  std::vector<std::string> paths{"/run/postern", "/var/lib/postern"};
+  const std::string folder = std::filesystem::path(journal).parent_path().string();
+  if (default_folder) {
+    paths.push_back(folder);
+    return paths;
+  }
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"}) {
+    const std::string path = journal + suffix;
+    const Fd made(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
+    if (!made) return failure("cannot use the journal \"" + path + "\": " + std::strerror(errno));
+    paths.push_back(path);
+  }
+  return paths;
+}
+
+// The default journal, or the first of journal-2.db, ... that no other Postern is writing.
+Result<std::string> free_journal(const std::string& folder) {
+  constexpr int most = 256;  // commands at once, without a daemon
+  for (int i = 1; i <= most; ++i) {
+    const std::string path = folder + (i == 1 ? "/journal.db" : "/journal-" + std::to_string(i) + ".db");
+    const auto lock = FileLock::take(path);
+    if (lock) return path;
+    // As root the lock file is the service user's; the probe fails only when it is held.
+  }
+  return failure("cannot find a free journal in \"" + folder + "\": 256 are in use");
+}
+
+void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counters, const std::string& journal,
+                   const std::string& protection) {
+  if (flags.json) {
+    Json summary = {{"sandbox", who.name},       {"session", who.session},   {"user", who.user},
+                    {"code_sha256", who.code_sha256}, {"journal", journal}, {"record_protected", who.record_protected},
+                    {"protection", protection},  {"counters", counters}};
+    std::cerr << summary.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+    return;
+  }
+  if (flags.quiet) return;
+  const auto count = [&](const char* key) { return counters.value(key, std::uint64_t{0}); };
+  std::cerr << "postern: " << count("queries") << " queries: " << count("allowed") << " allowed (" << count("cached")
+            << " from the cache), " << count("blocked") << " blocked, " << count("local") << " local";
+  if (count("failed") > 0) std::cerr << ", " << count("failed") << " failed";
+  if (count("unrecorded") > 0) std::cerr << ", " << count("unrecorded") << " refused unrecorded";
+  std::cerr << "; " << count("alerts") << (count("alerts") == 1 ? " alert" : " alerts") << "\npostern: recorded as " << who.name
+            << " in " << journal << "\n";
+  if (!who.record_protected) std::cerr << "postern: this record is not protected from the command: " << protection << "\n";
+}
+
+int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& command, const std::string& policy_text) {
+  { const Listeners closed = command.take_listeners(); }  // the daemon opens its own
+  Json body = {{"name", who.name},         {"session", who.session}, {"user", who.user},     {"code_sha256", who.code_sha256},
+               {"labels", who.labels},     {"policy", who.policy},   {"pid", command.init_pid()},
+               {"record_protected", who.record_protected}};
+  if (!policy_text.empty()) {
+    body["policy_yaml"] = policy_text;
+    body["policy_name"] = flags.policy;
+  }
+  if (!flags.overlay.allow.empty() || !flags.overlay.block.empty() || !flags.overlay.default_action.empty())
+    body["overlay"] = {{"allow", flags.overlay.allow}, {"block", flags.overlay.block}, {"default", flags.overlay.default_action}};
+  const auto refused = [](const Result<HttpReply>& reply) {
+    return reply ? Json::parse(reply->body, nullptr, false).value("error", reply->body) : reply.error().message;
+  };
+  auto attached = ask_daemon(flags.control, "POST", "/v1/sandboxes", body.dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (!attached || attached->status != 201) return complain(refused(attached));
+  if (auto released = command.release(); !released) return complain(released.error().message);
+  const int status = command.wait();
+  auto gone = ask_daemon(flags.control, "DELETE", "/v1/sandboxes/" + who.name);
+  // The daemon may have seen the namespace go first, and then has the counters in its log.
+  const Json report = gone && gone->status == 200 ? Json::parse(gone->body, nullptr, false) : Json::object();
+  print_summary(flags, who, report.is_object() ? report.value("counters", Json::object()) : Json::object(), "the daemon's journal",
+                command.protection());
+  return status;
+}
+
+}  // namespace
+
+std::string default_state_folder() {
+  if (geteuid() == 0) return "/var/lib/postern";
+  if (const char* state = getenv("XDG_STATE_HOME"); state != nullptr && state[0] == '/') return std::string(state) + "/postern";
+  const char* home = getenv("HOME");
+  return std::string(home != nullptr && home[0] == '/' ? home : "/tmp") + "/.local/state/postern";
+}
+
+int run_verb(const RunFlags& flags) {
+  spdlog::set_level(spdlog::level::warn);  // the terminal is the command's
+  auto labels = parse_labels(flags.labels);
+  if (!labels) return complain(labels.error().message);
+
+  // Policy and upstreams are checked before anything is started.
+  std::string policy_text;
+  std::shared_ptr<const PolicySet> policies = PolicySet::builtin();
+  if (!flags.policy.empty()) {
+    auto text = read_text_file(flags.policy);
+    if (!text) return complain(text.error().message);
+    auto parsed = PolicySet::parse(*text, flags.policy);
+    if (!parsed) return complain(parsed.error().message);
+    policies = std::move(*parsed);
+    policy_text = std::move(*text);
+  }
+  if (auto with = policies->with(flags.overlay); !with) return complain(with.error().message);
+  std::vector<Server> servers;
+  for (const std::string& text : flags.upstream) {
+    auto server = parse_server(text);
+    if (!server) return complain(server.error().message);
+    servers.push_back(std::move(*server));
+  }
+  std::string alert_exec;
+  if (!flags.alert_exec.empty()) {
+    alert_exec = std::filesystem::absolute(flags.alert_exec).string();
+    if (access(alert_exec.c_str(), X_OK) != 0)
+      return complain("cannot use the alert program \"" + flags.alert_exec + "\": " + std::strerror(errno));
+  }
+
+  // A running daemon takes the sandbox, unless the caller wants a file, upstreams or a hook of their own.
+  const bool own = !flags.db.empty() || !flags.upstream.empty() || !alert_exec.empty();
+  const bool to_daemon = !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
+
+  std::string journal, folder;
+  bool made_folder = false;
+  std::vector<std::string> hide{"/run/postern", "/var/lib/postern"};
+  if (!to_daemon) {
+    if (servers.empty()) {
+      if (auto text = read_text_file("/etc/resolv.conf")) servers = parse_resolv_conf(*text);
+      if (servers.empty()) return complain("no upstream: give --upstream, since /etc/resolv.conf names no nameserver");
+    }
+    journal = flags.db.empty() ? "" : std::filesystem::absolute(flags.db).lexically_normal().string();
+    folder = flags.db.empty() ? default_state_folder() : std::filesystem::path(journal).parent_path().string();
+    auto made = make_folder(folder);
+    if (!made) return complain(made.error().message);
+    made_folder = *made;
+    if (journal.empty()) {
+      auto found = free_journal(folder);
+      if (!found) return complain(found.error().message);
+      journal = std::move(*found);
+    }
+    auto paths = hidden_paths(journal, flags.db.empty());
+    if (!paths) return complain(paths.error().message);
+    hide = std::move(*paths);
+  }
+  if (const std::string control = std::filesystem::path(flags.control).parent_path().string(); control != "/run/postern" && to_daemon)
+    hide.push_back(flags.control);
+
+  CommandSpec spec;
+  spec.argv = flags.command;
+  spec.hide = std::move(hide);
+  spec.quiet = flags.quiet;
+  auto prepared = SandboxedCommand::prepare(spec);
+  if (!prepared) return complain(prepared.error().message);
+  SandboxedCommand& command = **prepared;
+
+  Sandbox who;
+  who.name = flags.name.empty() ? fresh_name() : flags.name;
+  who.session = flags.session;
+  who.user = flags.user.empty() ? user_name() : flags.user;
+  who.labels = std::move(*labels);
+  who.record_protected = command.record_protected();
+  if (!command.program().empty()) {
+    if (auto code = code_hash(flags.command, command.program())) {
+      who.code_sha256 = code->sha256;
+    } else {
+      spdlog::warn("the code hash stays empty: {}", code.error().message);
+    }
+  }
+  if (to_daemon) return run_under_daemon(flags, std::move(who), command, policy_text);
+
+  LaunchOptions launch;
+  service_ids(launch.cell.uid, launch.cell.gid);
+  launch.cell.state_folder = folder;
+  launch.cell.journal_file = journal;
+  launch.cell.own_folder = flags.db.empty() || made_folder;
+  auto inside = journal_in_cell(launch.cell);
+  if (!inside) return complain(inside.error().message);
+  launch.resolver.journal.path = *inside;
+  launch.resolver.servers = servers;
+  launch.resolver.policy_file = flags.policy;
+  launch.resolver.overlay = flags.overlay;
+  launch.resolver.alert_hook = !alert_exec.empty();
+  launch.own_session = true;
+  Listeners listeners = command.take_listeners();
+  launch.keep = {listeners.udp.get(), listeners.tcp.get()};
+  launch.first = [&](Resolver& resolver) { return resolver.attach(who, std::move(listeners)); };
+
+  BrokerOptions options;
+  options.servers = servers;
+  if (flags.upstream.empty()) options.resolv_conf = "/etc/resolv.conf";
+  if (!flags.policy.empty()) options.policy_files = {std::filesystem::absolute(flags.policy).string()};
+  if (!alert_exec.empty()) options.hooks = {alert_exec};
+  options.may_attach = false;
+  Broker broker(std::move(options));
+  auto launched = launch_resolver(broker, std::move(launch));
+  if (!launched) return complain(launched.error().message);
+  { const Listeners closed = std::move(listeners); }  // the resolver's now
+
+  // The broker serves while we wait for, in turn: the resolver to be ready, then signals and the command's end.
+  const Fd events(epoll_create1(EPOLL_CLOEXEC));
+  const auto watch = [&](int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    epoll_ctl(events.get(), EPOLL_CTL_ADD, fd, &event);
+  };
+  watch(launched->ready.get());
+  std::string problem;
+  std::optional<int> status;
+  broker.serve(launched->pid, {.handle_signals = false, .extra = {events.get()}, .on_extra = [&](std::size_t) {
+    epoll_event event{};
+    if (epoll_wait(events.get(), &event, 1, 0) <= 0) return true;
+    if (event.data.fd == launched->ready.get()) {
+      epoll_ctl(events.get(), EPOLL_CTL_DEL, launched->ready.get(), nullptr);
+      problem = read_ready(launched->ready);
+      if (problem.empty())
+        if (auto released = command.release(); !released) problem = released.error().message;
+      if (!problem.empty()) {
+        broker.ask_stop();
+        return false;
+      }
+      watch(command.pidfd());
+      watch(command.signal_fd());
+    } else if (event.data.fd == command.signal_fd()) {
+      command.pass_signals();
+    } else {
+      status = command.wait();
+      broker.ask_stop();
+      return false;
+    }
+    return true;
+  }});
+  if (!problem.empty()) return complain(problem);
+  if (!status) {
+    std::cerr << "postern: the resolver process has ended; the command gets no more answers\n";
+    status = command.wait();
+  }
+  const Json counters = Json::parse(broker.last_report(), nullptr, false);
+  print_summary(flags, who, counters.is_object() ? counters : Json::object(), journal, command.protection());
+  return *status;
+}
+
+}  // namespace postern

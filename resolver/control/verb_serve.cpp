@@ -1,0 +1,116 @@
+// serve: the daemon. Reads its configuration, opens the control socket, forks the resolver, and becomes the broker.
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include "resolver/control/client.h"
+#include "resolver/control/commands.h"
+#include "resolver/control/config.h"
+#include "resolver/control/launch.h"
+
+namespace postern {
+namespace {
+
+// The listening control socket: mode 0660, owned by root and the service's group. A socket that nobody answers on is replaced.
+Result<Fd> open_control(const std::string& path, gid_t group) {
+  const auto bad = [&](const std::string& why) { return failure("cannot open the control socket \"" + path + "\": " + why); };
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return bad("the path is longer than 107 octets");
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (auto made = make_folder(folder); !made) return tl::unexpected(made.error());
+  else if (*made && chmod(folder.c_str(), 0755) != 0) return bad(std::strerror(errno));
+  struct stat about{};
+  if (lstat(path.c_str(), &about) == 0) {
+    if (!S_ISSOCK(about.st_mode)) return bad("something that is not a socket is there");
+    if (daemon_answers(path)) return bad("another Postern serves there");
+    if (unlink(path.c_str()) != 0) return bad(std::strerror(errno));
+  }
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const mode_t before = umask(0117);
+  const bool bound = fd && bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const int error = errno;
+  umask(before);
+  if (!bound) return bad(std::strerror(error));
+  if (geteuid() == 0 && chown(path.c_str(), 0, group) != 0) return bad(std::strerror(errno));
+  constexpr int backlog = 64;
+  if (listen(fd.get(), backlog) != 0) return bad(std::strerror(errno));
+  return fd;
+}
+
+}  // namespace
+
+int serve_verb(const ServeFlags& flags) {
+  auto config = read_config(flags.config);
+  if (!config) return complain(config.error().message);
+  if (!config->policy.empty()) {
+    auto text = read_text_file(config->policy);
+    if (!text) return complain(text.error().message);
+    if (auto policies = PolicySet::parse(*text, config->policy); !policies) return complain(policies.error().message);
+  }
+  const bool follow = config->upstream.empty();
+  if (follow) {
+    auto text = read_text_file(config->resolv_conf);
+    if (text) config->upstream = parse_resolv_conf(*text);
+    if (config->upstream.empty())
+      return complain("no upstream: " + flags.config + " names none, and " + config->resolv_conf + " has no nameserver");
+  }
+  if (!config->alert_exec.empty() && access(config->alert_exec.c_str(), X_OK) != 0)
+    return complain("cannot use the alert program \"" + config->alert_exec + "\": " + std::strerror(errno));
+  if (flags.check) {
+    std::cout << flags.config << ": ok\n";
+    return 0;
+  }
+
+  auto made = make_folder(config->state);
+  if (!made) return complain(made.error().message);
+  LaunchOptions launch;
+  service_ids(launch.cell.uid, launch.cell.gid);
+  launch.cell.state_folder = config->state;
+  launch.cell.journal_file = config->journal;
+  launch.cell.own_folder = *made || config->state == "/var/lib/postern";
+  auto journal = journal_in_cell(launch.cell);
+  if (!journal) return complain(journal.error().message);
+  launch.resolver.journal.path = *journal;
+  launch.resolver.journal.sync_full = config->sync_full;
+  launch.resolver.workers = config->workers;
+  launch.resolver.servers = config->upstream;
+  launch.resolver.policy_file = config->policy;
+  launch.resolver.alert_hook = !config->alert_exec.empty();
+  auto control = open_control(config->control, launch.cell.gid);
+  if (!control) return complain(control.error().message);
+  launch.control_listener = std::move(*control);
+
+  BrokerOptions options;
+  options.servers = config->upstream;
+  if (follow) options.resolv_conf = config->resolv_conf;
+  if (!config->policy.empty()) options.policy_files = {config->policy};
+  if (!config->alert_exec.empty()) options.hooks = {config->alert_exec};
+  Broker broker(std::move(options));
+  auto launched = launch_resolver(broker, std::move(launch));
+  if (!launched) return complain(launched.error().message);
+  bool served = false;
+  broker.serve(launched->pid, {.handle_signals = true,
+                               .extra = {launched->ready.get()},
+                               .on_extra = [&](std::size_t) {
+                                 const std::string why = read_ready(launched->ready);
+                                 served = why.empty();
+                                 if (served) spdlog::info("serving; journal {}, control socket {}", config->journal, config->control);
+                                 else spdlog::error("{}", why);
+                                 return false;
+                               }});
+  unlink(config->control.c_str());
+  const auto status = broker.resolver_status();
+  return served && status && *status == 0 ? 0 : 1;
+}
+
+}  // namespace postern

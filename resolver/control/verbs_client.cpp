@@ -1,0 +1,190 @@
+// attach, detach, ls, status, reload, sql: verbs that ask the daemon or read the journal.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "resolver/control/client.h"
+#include "resolver/control/commands.h"
+#include "resolver/journal/reader.h"
+
+namespace postern {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The daemon's answer, or an error from it or on the way to it.
+Result<Json> ask(const std::string& control, const std::string& method, const std::string& target, const std::string& body = {}) {
+  auto reply = ask_daemon(control, method, target, body);
+  if (!reply) return tl::unexpected(reply.error());
+  Json json = Json::parse(reply->body, nullptr, false);
+  if (reply->status >= 400) {
+    const std::string why = json.is_object() ? json.value("error", "") : "";
+    return failure(why.empty() ? "the daemon answered " + std::to_string(reply->status) : why);
+  }
+  if (json.is_discarded()) return failure("the daemon's answer is not JSON");
+  return json;
+}
+
+std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+
+std::size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 0;
+}
+
+// Columns a text takes: one per UTF-8 character, which is right for what is stored here.
+std::size_t width(const std::string& text) {
+  std::size_t count = 0;
+  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  return count;
+}
+
+// Control characters must not reach a terminal: names in the journal were chosen by untrusted code.
+std::string tame(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return out;
+}
+
+}  // namespace
+
+int complain(const std::string& message) {
+  std::cerr << "postern: " << message << "\n";
+  return status_failed;
+}
+
+Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> labels;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos) return failure("a label must be KEY=VALUE, not \"" + text + "\"");
+    labels[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return labels;
+}
+
+void print_table(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {
+  constexpr std::size_t widest = 60;
+  std::vector<std::size_t> widths;
+  for (const std::string& column : columns) widths.push_back(width(column));
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+      widths[i] = std::max(widths[i], std::min(widest, width(tame(row[i]))));
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  const std::size_t limit = terminal ? terminal_width() : 0;
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string out;
+    for (std::size_t i = 0; i < cells.size() && i < widths.size(); ++i) {
+      std::string cell = tame(cells[i]);
+      if (width(cell) > widths[i] && terminal) cell = cell.substr(0, widths[i] - 1) + "…";
+      if (i > 0) out += "  ";
+      out += cell;
+      if (i + 1 < cells.size() && width(cell) < widths[i]) out.append(widths[i] - width(cell), ' ');
+    }
+    if (limit > 0 && width(out) > limit) out = out.substr(0, limit - 1) + "…";
+    return out;
+  };
+  std::cout << (terminal ? "\033[1m" : "") << line(columns) << (terminal ? "\033[0m" : "") << "\n";
+  for (const auto& row : rows) std::cout << line(row) << "\n";
+}
+
+int attach_verb(const AttachFlags& flags) {
+  auto labels = parse_labels(flags.labels);
+  if (!labels) return complain(labels.error().message);
+  Json body = {{"name", flags.name},           {"session", flags.session}, {"user", flags.user},
+               {"code_sha256", flags.code_hash}, {"labels", *labels},       {"policy", flags.policy}};
+  if (flags.pid > 0) body["pid"] = flags.pid;
+  if (!flags.netns.empty()) body["netns"] = flags.netns;
+  auto reply = ask(flags.control, "POST", "/v1/sandboxes", dump(body));
+  if (!reply) return complain(reply.error().message);
+  std::cout << "attached " << flags.name << "\n";
+  return 0;
+}
+
+int detach_verb(const std::string& control, const std::string& name) {
+  auto reply = ask(control, "DELETE", "/v1/sandboxes/" + name);
+  if (!reply) return complain(reply.error().message);
+  std::cout << "detached " << name << " after " << (*reply)["counters"].value("queries", 0) << " queries\n";
+  return 0;
+}
+
+int ls_verb(const std::string& control, bool json) {
+  auto reply = ask(control, "GET", "/v1/sandboxes");
+  if (!reply) return complain(reply.error().message);
+  if (json) {
+    std::cout << dump(*reply) << "\n";
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& one : *reply) {
+    const Json& counters = one["counters"];
+    const auto count = [&](const char* key) { return std::to_string(counters.value(key, std::uint64_t{0})); };
+    rows.push_back({one.value("name", ""), one.value("session", ""), one.value("user", ""), one.value("policy", ""), count("queries"),
+                    count("blocked"), count("cached"), count("failed"), count("alerts"),
+                    one.value("quarantined", false) ? "quarantined" : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
+  }
+  print_table({"SANDBOX", "SESSION", "USER", "POLICY", "QUERIES", "BLOCKED", "CACHED", "FAILED", "ALERTS", "STATE"}, rows);
+  auto status = ask(control, "GET", "/v1/status");
+  if (status) {
+    const Json& journal = (*status)["journal"];
+    if (const std::string error = status->value("policy_error", ""); !error.empty())
+      std::cout << "\npolicy not reloaded, the old one is in force: " << error << "\n";
+    if (!journal.value("writable", true)) std::cout << "\nthe journal cannot be written: " << journal.value("last_error", "") << "\n";
+  }
+  return 0;
+}
+
+int status_verb(const std::string& control) {
+  auto reply = ask(control, "GET", "/v1/status");
+  if (!reply) return complain(reply.error().message);
+  std::cout << dump(*reply) << "\n";
+  return 0;
+}
+
+int reload_verb(const std::string& control) {
+  auto reply = ask(control, "POST", "/v1/reload");
+  if (!reply) return complain(reply.error().message);
+  std::cout << "policy reloaded\n";
+  return 0;
+}
+
+int sql_verb(const SqlFlags& flags) {
+  const std::string db = flags.db.empty() ? default_state_folder() + "/journal.db" : flags.db;
+  auto table = run_sql(db, flags.statement, flags.limit);
+  if (!table) return complain(table.error().message);
+  if (flags.json) {
+    Json rows = Json::array();
+    for (const auto& row : table->rows) {
+      Json object = Json::object();
+      for (std::size_t i = 0; i < table->columns.size(); ++i) object[table->columns[i]] = row[i];
+      rows.push_back(std::move(object));
+    }
+    std::cout << dump(rows) << "\n";
+  } else if (flags.csv) {
+    const auto line = [](const std::vector<std::string>& cells) {  // RFC 4180
+      std::string out;
+      for (const std::string& cell : cells) {
+        if (&cell != &cells.front()) out += ',';
+        if (cell.find_first_of(",\"\r\n") == std::string::npos) {
+          out += cell;
+        } else {
+          out += '"';
+          for (const char c : cell) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+          out += '"';
+        }
+      }
+      return out + "\r\n";
+    };
+    std::cout << line(table->columns);
+    for (const auto& row : table->rows) std::cout << line(row);
+  } else {
+    print_table(table->columns, table->rows);
+  }
+  if (table->cut_off) std::cerr << "postern: cut off after " << flags.limit << " rows (--limit)\n";
+  return 0;
+}
+
+}  // namespace postern

@@ -1,0 +1,26 @@
+// The writer's lock: at most one Postern writes a journal.
+#pragma once
+
+#include <string>
+
+#include "rules/result.h"
+
+namespace postern {
+
+// Holds an flock on "PATH.lock". The kernel releases it when the process dies, however it dies, so a stale lock cannot
+// exist. Not on the journal itself: closing any descriptor of that file would drop SQLite's own POSIX locks. The lock
+// file stays; it is empty, and deleting it would let two writers lock two different files.
+class FileLock {
+ public:
+  // Errors: held by another Postern; the folder is missing or not writable. Each names the journal's path.
+  static Result<FileLock> take(const std::string& journal_path);
+  FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  FileLock& operator=(FileLock&&) = delete;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace postern

@@ -1,0 +1,432 @@
+// The journal's thread: gathers what was submitted, commits it in groups, and says so.
+#include "resolver/journal/journal.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <ctime>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "resolver/journal/checkpoint.h"
+#include "resolver/journal/journal_file.h"
+#include "resolver/journal/record.h"
+#include "resolver/journal/rule_book.h"
+
+namespace postern {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// Rows (and as many outcomes) in one transaction, unless a single batch has more: a few milliseconds of work, so that the
+// first of many batches is not kept waiting by the last.
+constexpr std::size_t max_rows_per_transaction = 2048;
+// An outcome waits this long for rows to ride with; nobody waits for it.
+constexpr auto outcome_delay = 50ms;
+// So many outcomes do not wait.
+constexpr std::size_t outcome_burst = 1024;
+// After a failed commit, and with no rows coming: when to try again whether the file can be written.
+constexpr auto retry_after = 250ms;
+// attach and detach give up waiting for a stalled disk after this.
+constexpr auto control_patience = 10s;
+constexpr std::int64_t wal_header_octets = 32, wal_frame_header_octets = 24;  // sqlite.org/fileformat2.html#walformat
+
+// Threads started while this lives are interrupted by no signal: those are the main thread's.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+  ~SignalsHeld() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
+class FileJournal final : public Journal {
+ public:
+  FileJournal(const Options& options, JournalFile file)
+      : options_(options), file_(std::move(file)), next_id_(file_.first_id()) {}
+  Result<void> start();
+  ~FileJournal() override;
+
+  Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t time_us) override;
+  void detach(SandboxId sandbox, std::int64_t time_us) override;
+  std::int64_t intern_rule(std::string_view text) override { return rules_->intern(text); }
+  RowId reserve(std::size_t count) noexcept override {
+    return next_id_.fetch_add(static_cast<std::int64_t>(count), std::memory_order_relaxed);
+  }
+  bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) override;
+  void append(Outcome outcome) override;
+  void alert(AlertRow alert) override;
+  Stats stats() const override;
+
+ private:
+  struct Attachment {  // asked for by one thread, made by the journal's
+    Sandbox sandbox;
+    std::int64_t time_us = 0;
+    bool abandoned = false;  // nobody waits any more
+    std::optional<Result<SandboxId>> result;
+  };
+  // What waits for the journal's thread. All guarded by mutex_, except when it is the thread's own `hand_`.
+  struct Inbox {
+    std::vector<AskedBatch> batches;
+    std::vector<Outcome> outcomes;
+    std::vector<AlertRow> alerts;
+    std::vector<SandboxEnd> ends;
+    std::vector<std::shared_ptr<Attachment>> attachments;
+  };
+
+  void wake();
+  void run();
+  bool take();
+  Clock::time_point due() const;
+  void make_attachments();
+  void write_hand();
+  std::size_t write_group(std::size_t from);
+  int write(std::size_t from, std::size_t count, bool with_rest);
+  void failed(int code, std::size_t batches);
+  void settle(std::size_t from, std::size_t count, bool committed);
+
+  const Options options_;
+  JournalFile file_;
+  std::unique_ptr<RuleBook> rules_;
+  std::unique_ptr<RecordWriter> writer_;
+  CommitGate gate_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::atomic<RowId> next_id_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_, answered_;
+  Inbox inbox_;
+  Clock::time_point first_outcome_;         // when the oldest outcome in inbox_ came
+  bool asleep_ = false, timed_ = false;     // the thread sleeps; with a timer
+  bool stopping_ = false;
+  std::uint64_t ends_asked_ = 0, ends_written_ = 0;
+  std::string last_error_;
+
+  // The journal's thread's own: taken from the inbox, not yet committed.
+  Inbox hand_;
+  std::vector<NewRule> new_rules_;
+  Clock::time_point last_failure_;
+  bool last_try_ = false;
+  std::int64_t wal_frames_ = 0;
+
+  std::atomic<std::int64_t> in_hand_since_us_ = 0;  // when the oldest batch in hand was submitted; 0: none
+  std::atomic<std::uint64_t> pending_rows_ = 0, pending_outcomes_ = 0;
+  std::atomic<std::uint64_t> committed_rows_ = 0, commits_ = 0, failed_commits_ = 0, refused_rows_ = 0,
+                             lost_outcomes_ = 0, committed_outcomes_ = 0, committed_alerts_ = 0;
+  std::atomic<bool> writable_ = true;
+  std::thread thread_;
+};
+
+Result<void> FileJournal::start() {
+  auto for_rules = file_.connect();
+  if (!for_rules) return tl::unexpected(for_rules.error());
+  auto rules = RuleBook::open(std::move(*for_rules));
+  if (!rules) return tl::unexpected(rules.error());
+  rules_ = std::move(*rules);
+  auto writer = RecordWriter::create(file_.connection());
+  if (!writer) return tl::unexpected(writer.error());
+  writer_ = std::move(*writer);
+  auto for_checkpoints = file_.connect();
+  if (!for_checkpoints) return tl::unexpected(for_checkpoints.error());
+  sqlite3_wal_hook(
+      file_.connection().raw(),
+      [](void* frames, sqlite3*, const char*, int count) {
+        *static_cast<std::int64_t*>(frames) = count;
+        return SQLITE_OK;
+      },
+      &wal_frames_);
+  const SignalsHeld held;
+  checkpointer_ = std::make_unique<Checkpointer>(std::move(*for_checkpoints), gate_, options_.wal_limit_octets);
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+FileJournal::~FileJournal() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake();
+  }
+  thread_.join();
+  checkpointer_.reset();
+  file_.end(next_id_.load() - 1);
+}
+
+// Called with mutex_ held, after what the thread shall find is in place. On submit's own way the signal is sent without the
+// mutex, or the woken thread would run into it.
+void FileJournal::wake() {
+  if (std::exchange(asleep_, false)) wake_.notify_one();
+}
+
+bool FileJournal::submit(std::vector<const Asked*> rows, std::function<void(bool)> done) {
+  const std::size_t count = rows.size();
+  const std::int64_t now = clock_us(CLOCK_MONOTONIC);
+  bool slept = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || pending_rows_.load(std::memory_order_relaxed) + count > options_.max_pending_rows) {
+      refused_rows_.fetch_add(count, std::memory_order_relaxed);
+      return false;
+    }
+    pending_rows_.fetch_add(count, std::memory_order_relaxed);
+    inbox_.batches.push_back({std::move(rows), std::move(done), now});
+    slept = std::exchange(asleep_, false);
+  }
+  if (slept) wake_.notify_one();
+  return true;
+}
+
+void FileJournal::append(Outcome outcome) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || pending_outcomes_.load(std::memory_order_relaxed) >= options_.max_pending_rows) {
+    lost_outcomes_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  pending_outcomes_.fetch_add(1, std::memory_order_relaxed);
+  if (inbox_.outcomes.empty()) first_outcome_ = Clock::now();
+  inbox_.outcomes.push_back(std::move(outcome));
+  // A thread that sleeps with a timer finds it then, unless there are many.
+  if (!timed_ || inbox_.outcomes.size() == outcome_burst) wake();
+}
+
+void FileJournal::alert(AlertRow alert) {
+  const std::lock_guard lock(mutex_);
+  inbox_.alerts.push_back(std::move(alert));
+  wake();
+}
+
+Result<SandboxId> FileJournal::attach(const Sandbox& sandbox, std::int64_t time_us) {
+  POSTERN_CHECK(std::this_thread::get_id() != thread_.get_id());  // it would wait for itself
+  const auto attachment = std::make_shared<Attachment>(Attachment{sandbox, time_us, false, std::nullopt});
+  std::unique_lock lock(mutex_);
+  inbox_.attachments.push_back(attachment);
+  wake();
+  if (answered_.wait_for(lock, control_patience, [&] { return attachment->result.has_value(); }))
+    return *attachment->result;
+  attachment->abandoned = true;
+  return failure("cannot attach sandbox \"" + sandbox.name + "\": journal \"" + options_.path + "\" is stalled");
+}
+
+void FileJournal::detach(SandboxId sandbox, std::int64_t time_us) {
+  POSTERN_CHECK(std::this_thread::get_id() != thread_.get_id());
+  std::unique_lock lock(mutex_);
+  inbox_.ends.push_back({sandbox, time_us});
+  const std::uint64_t ticket = ++ends_asked_;
+  wake();
+  answered_.wait_for(lock, control_patience, [&] { return ends_written_ >= ticket || !writable_; });
+}
+
+Journal::Stats FileJournal::stats() const {
+  Stats stats;
+  stats.committed_rows = committed_rows_;
+  stats.commits = commits_;
+  stats.failed_commits = failed_commits_;
+  stats.refused_rows = refused_rows_;
+  stats.lost_outcomes = lost_outcomes_;
+  stats.committed_outcomes = committed_outcomes_;
+  stats.committed_alerts = committed_alerts_;
+  stats.pending_rows = pending_rows_;
+  stats.pending_outcomes = pending_outcomes_;
+  stats.writable = writable_;
+  stats.checkpoint_stall_us_max = checkpointer_->stall_us_max();
+  stats.checkpoint_failures = checkpointer_->failures();
+  stats.wal_octets = checkpointer_->wal_octets();
+  const std::int64_t now = clock_us(CLOCK_MONOTONIC);
+  const std::lock_guard lock(mutex_);
+  std::int64_t since = in_hand_since_us_;
+  if (since == 0 && !inbox_.batches.empty()) since = inbox_.batches.front().submitted_us;
+  stats.oldest_pending_us = since == 0 ? 0 : std::max<std::int64_t>(1, now - since);
+  stats.last_error = last_error_;
+  return stats;
+}
+
+void FileJournal::run() {
+  while (take()) {
+    make_attachments();
+    write_hand();
+  }
+  if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty()) return;
+  spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}", options_.path,
+                hand_.outcomes.size(), hand_.alerts.size(), hand_.ends.size(), writer_->error());
+}
+
+// When there is something to do: now (the distant past), at a timer, or never. Called with mutex_ held.
+Clock::time_point FileJournal::due() const {
+  if (!inbox_.batches.empty() || !inbox_.attachments.empty()) return Clock::time_point::min();
+  if (!writable_) return last_failure_ + retry_after;  // what nobody waits for does not hammer a full disk
+  if (!inbox_.alerts.empty() || !inbox_.ends.empty() || inbox_.outcomes.size() >= outcome_burst)
+    return Clock::time_point::min();
+  if (!inbox_.outcomes.empty()) return first_outcome_ + outcome_delay;
+  return Clock::time_point::max();
+}
+
+// Sleeps until something is due, then moves the inbox into the hand. False: stopping, and all that can be done is done.
+bool FileJournal::take() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (stopping_) {
+      const bool nothing = due() == Clock::time_point::max();
+      if (nothing || last_try_) return false;
+      last_try_ = true;  // everything that is left, once, and whether or not it was due
+      break;
+    }
+    const auto when = due();
+    if (when == Clock::time_point::min() || (when != Clock::time_point::max() && Clock::now() >= when)) break;
+    asleep_ = true;
+    timed_ = when != Clock::time_point::max();
+    const auto woken = [&] { return !asleep_; };
+    if (timed_)
+      wake_.wait_until(lock, when, woken);
+    else
+      wake_.wait(lock, woken);
+    asleep_ = timed_ = false;
+  }
+  const auto move_over = [](auto& from, auto& to) {  // `to` holds only what failed before
+    if (to.empty()) return std::swap(from, to);
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+    from.clear();
+  };
+  std::swap(inbox_.batches, hand_.batches);
+  std::swap(inbox_.attachments, hand_.attachments);
+  move_over(inbox_.outcomes, hand_.outcomes);
+  move_over(inbox_.alerts, hand_.alerts);
+  move_over(inbox_.ends, hand_.ends);
+  if (!hand_.batches.empty()) in_hand_since_us_ = hand_.batches.front().submitted_us;
+  return true;
+}
+
+void FileJournal::make_attachments() {
+  if (hand_.attachments.empty()) return;
+  for (const auto& attachment : hand_.attachments) {
+    gate_.enter();
+    auto made = writer_->attach(attachment->sandbox, file_.boot(), attachment->time_us);
+    gate_.leave();
+    const std::lock_guard lock(mutex_);
+    if (attachment->abandoned && made) hand_.ends.push_back({*made, attachment->time_us});
+    attachment->result = std::move(made);
+  }
+  hand_.attachments.clear();
+  answered_.notify_all();
+}
+
+// All batches are settled on return, one way or the other. Outcomes, alerts and ends may stay in the hand, if writing failed.
+void FileJournal::write_hand() {
+  std::size_t from = 0;
+  do {
+    from += write_group(from);
+  } while (from < hand_.batches.size() ||
+           (writable_ && !(hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())));
+  hand_.batches.clear();
+  const std::lock_guard lock(mutex_);
+  answered_.notify_all();
+}
+
+// One transaction: batches from number `from` on, up to the limit, and the rest of the hand. Returns how many it settled.
+std::size_t FileJournal::write_group(std::size_t from) {
+  std::size_t count = 0, rows = 0;
+  while (from + count < hand_.batches.size()) {
+    rows += hand_.batches[from + count].rows.size();
+    if (count > 0 && rows > max_rows_per_transaction) break;
+    ++count;
+  }
+  const int code = write(from, count, true);
+  if (code == SQLITE_OK) {
+    settle(from, count, true);
+    return count;
+  }
+  if (writable_) {
+    // One batch broke the rules (an id twice); the others must not pay for it.
+    for (std::size_t i = from; i < from + count; ++i) settle(i, 1, write(i, 1, false) == SQLITE_OK);
+    return count;
+  }
+  // The file cannot be written. Whoever submitted before now is told so; whoever submits from now on causes a new try.
+  const std::size_t left = hand_.batches.size() - from;
+  settle(from, left, false);
+  return left;
+}
+
+int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
+  // After the batches were taken: whatever rule their rows name was interned before them.
+  new_rules_.clear();
+  if (rules_->has_unwritten()) new_rules_ = rules_->unwritten();
+  const std::size_t outcomes = with_rest ? std::min(hand_.outcomes.size(), max_rows_per_transaction) : 0;
+  Work work{.rules = new_rules_, .batches = {}, .outcomes = {}, .alerts = {}, .ends = {}};
+  work.batches = std::span(hand_.batches).subspan(from, count);
+  work.outcomes = std::span(hand_.outcomes).first(outcomes);
+  if (with_rest) {
+    work.alerts = hand_.alerts;
+    work.ends = hand_.ends;
+  }
+  const bool nothing = work.empty();
+  if (nothing && writable_) return SQLITE_OK;
+  gate_.enter();
+  const int code = nothing ? writer_->probe() : writer_->write(work);
+  gate_.leave();
+  if (code != SQLITE_OK) {
+    failed(code, count);
+    return code;
+  }
+  writable_ = true;
+  ++commits_;
+  rules_->written(new_rules_.size());
+  if (with_rest) {
+    pending_outcomes_ -= outcomes;
+    committed_outcomes_ += outcomes;
+    committed_alerts_ += hand_.alerts.size();
+    hand_.outcomes.erase(hand_.outcomes.begin(), hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
+    hand_.alerts.clear();
+    if (!hand_.ends.empty()) {
+      const std::lock_guard lock(mutex_);
+      ends_written_ += hand_.ends.size();
+      hand_.ends.clear();
+    }
+  }
+  checkpointer_->committed(wal_header_octets + wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
+  return SQLITE_OK;
+}
+
+void FileJournal::failed(int code, std::size_t batches) {
+  ++failed_commits_;
+  // A broken constraint is the rows' fault, not the file's.
+  if ((code & 0xff) != SQLITE_CONSTRAINT || batches == 0) writable_ = false;
+  const std::lock_guard lock(mutex_);
+  last_failure_ = Clock::now();
+  last_error_ = writer_->error();
+}
+
+// Tells the batches what became of them. Their rows may be gone once `done` was called.
+void FileJournal::settle(std::size_t from, std::size_t count, bool committed) {
+  for (std::size_t i = from; i < from + count; ++i) {
+    AskedBatch& batch = hand_.batches[i];
+    pending_rows_ -= batch.rows.size();
+    if (committed) committed_rows_ += batch.rows.size();
+    in_hand_since_us_ = i + 1 < hand_.batches.size() ? hand_.batches[i + 1].submitted_us : 0;
+    if (batch.done) batch.done(committed);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::open(const Options& options) {
+  auto file = JournalFile::open(options);
+  if (!file) return tl::unexpected(file.error());
+  auto journal = std::make_unique<FileJournal>(options, std::move(*file));
+  if (auto started = journal->start(); !started) return tl::unexpected(started.error());
+  return journal;
+}
+
+}  // namespace postern

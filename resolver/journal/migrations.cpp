@@ -1,0 +1,205 @@
+// The journal's migrations: the SQL of tables and views, as an append-only list.
+#include <array>
+
+#include "resolver/journal/schema.h"
+
+namespace postern {
+namespace {
+
+// Version 1. Times are integer microseconds; 0 stands for "not yet" and -1 for "unknown" or "none", so that every
+// column is NOT NULL; the views turn both into NULL or a word.
+//
+// Foreign keys are declared for people and tools; the writer leaves them off, since enforcing them costs a search per
+// row for what it guarantees anyway (docs/decisions/0002-journal-v1.md). `alert.asked` is none, because alerts outlive
+// queries.
+constexpr const char* first_schema = R"sql(
+CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- One row each time a writer opened this file. first_asked is the first id it could draw, so that the boot of a query is
+-- found by its id and costs no column there.
+CREATE TABLE boot (
+  id INTEGER PRIMARY KEY,
+  boot_id TEXT NOT NULL,               -- the kernel's; '' when it could not be read
+  started_us INTEGER NOT NULL,
+  started_monotonic_us INTEGER NOT NULL,
+  first_asked INTEGER NOT NULL,
+  version TEXT NOT NULL,
+  ended_us INTEGER NOT NULL            -- 0: still open, or killed
+) STRICT;
+CREATE UNIQUE INDEX boot_by_first_asked ON boot (first_asked);
+
+CREATE TABLE sandbox (
+  id INTEGER PRIMARY KEY,
+  boot INTEGER NOT NULL REFERENCES boot (id),
+  name TEXT NOT NULL,
+  session TEXT NOT NULL,
+  user TEXT NOT NULL,
+  code_sha256 TEXT NOT NULL,
+  labels TEXT NOT NULL,                -- JSON object of strings
+  policy TEXT NOT NULL,
+  record_protected INTEGER NOT NULL,
+  attached_us INTEGER NOT NULL,
+  detached_us INTEGER NOT NULL         -- 0: not detached
+) STRICT;
+
+CREATE TABLE rule (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE INDEX rule_by_text ON rule (text);
+INSERT INTO rule (id, text) VALUES (0, '');
+
+CREATE TABLE action (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE reason (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+
+CREATE TABLE asked (
+  id INTEGER PRIMARY KEY,
+  time_us INTEGER NOT NULL,
+  monotonic_us INTEGER NOT NULL,       -- CLOCK_BOOTTIME
+  sandbox INTEGER NOT NULL REFERENCES sandbox (id),
+  name TEXT NOT NULL,                  -- presentation form, lower case, no final dot
+  registered_at INTEGER NOT NULL,      -- for substr(name, registered_at)
+  type INTEGER NOT NULL,
+  action INTEGER NOT NULL REFERENCES action (id),
+  reason INTEGER NOT NULL REFERENCES reason (id),
+  rule INTEGER NOT NULL REFERENCES rule (id),
+  rcode INTEGER NOT NULL,              -- -1: not known when it was asked
+  ede INTEGER NOT NULL,                -- -1: none
+  flags INTEGER NOT NULL,              -- 1: from the cache, 2: over TCP
+  score_milli INTEGER NOT NULL,        -- thousandths
+  charge_millibits INTEGER NOT NULL
+) STRICT;
+
+-- What became of a query that was forwarded; at most one.
+CREATE TABLE outcome (
+  asked INTEGER PRIMARY KEY REFERENCES asked (id),
+  time_us INTEGER NOT NULL,
+  action INTEGER NOT NULL REFERENCES action (id),  -- 0: asked's verdict stands; else this one replaces it
+  reason INTEGER NOT NULL REFERENCES reason (id),
+  rule INTEGER NOT NULL REFERENCES rule (id),
+  rcode INTEGER NOT NULL,
+  ede INTEGER NOT NULL,
+  upstream_us INTEGER NOT NULL,        -- -1: unknown
+  answers INTEGER NOT NULL,
+  data TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE alert (
+  id INTEGER PRIMARY KEY,
+  time_us INTEGER NOT NULL,
+  sandbox INTEGER NOT NULL REFERENCES sandbox (id),
+  kind TEXT NOT NULL,
+  zone TEXT NOT NULL,
+  score REAL NOT NULL,
+  action TEXT NOT NULL,
+  evidence TEXT NOT NULL,              -- JSON object
+  asked INTEGER NOT NULL               -- the query that tipped it; 0: none
+) STRICT;
+
+-- IANA "Domain Name System (DNS) Parameters": Resource Record TYPEs, and RCODEs.
+CREATE TABLE rr_type (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+INSERT INTO rr_type (id, name) VALUES
+  (1,'A'),(2,'NS'),(3,'MD'),(4,'MF'),(5,'CNAME'),(6,'SOA'),(7,'MB'),(8,'MG'),(9,'MR'),(10,'NULL'),(11,'WKS'),
+  (12,'PTR'),(13,'HINFO'),(14,'MINFO'),(15,'MX'),(16,'TXT'),(17,'RP'),(18,'AFSDB'),(19,'X25'),(20,'ISDN'),
+  (21,'RT'),(22,'NSAP'),(23,'NSAP-PTR'),(24,'SIG'),(25,'KEY'),(26,'PX'),(27,'GPOS'),(28,'AAAA'),(29,'LOC'),
+  (30,'NXT'),(31,'EID'),(32,'NIMLOC'),(33,'SRV'),(34,'ATMA'),(35,'NAPTR'),(36,'KX'),(37,'CERT'),(38,'A6'),
+  (39,'DNAME'),(40,'SINK'),(41,'OPT'),(42,'APL'),(43,'DS'),(44,'SSHFP'),(45,'IPSECKEY'),(46,'RRSIG'),(47,'NSEC'),
+  (48,'DNSKEY'),(49,'DHCID'),(50,'NSEC3'),(51,'NSEC3PARAM'),(52,'TLSA'),(53,'SMIMEA'),(55,'HIP'),(56,'NINFO'),
+  (57,'RKEY'),(58,'TALINK'),(59,'CDS'),(60,'CDNSKEY'),(61,'OPENPGPKEY'),(62,'CSYNC'),(63,'ZONEMD'),(64,'SVCB'),
+  (65,'HTTPS'),(66,'DSYNC'),(99,'SPF'),(100,'UINFO'),(101,'UID'),(102,'GID'),(103,'UNSPEC'),(104,'NID'),
+  (105,'L32'),(106,'L64'),(107,'LP'),(108,'EUI48'),(109,'EUI64'),(128,'NXNAME'),(249,'TKEY'),(250,'TSIG'),
+  (251,'IXFR'),(252,'AXFR'),(253,'MAILB'),(254,'MAILA'),(255,'ANY'),(256,'URI'),(257,'CAA'),(258,'AVC'),
+  (259,'DOA'),(260,'AMTRELAY'),(261,'RESINFO'),(262,'WALLET'),(263,'CLA'),(264,'IPN'),(32768,'TA'),(32769,'DLV');
+CREATE TABLE rcode (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+INSERT INTO rcode (id, name) VALUES
+  (-1,'unknown'),(0,'NOERROR'),(1,'FORMERR'),(2,'SERVFAIL'),(3,'NXDOMAIN'),(4,'NOTIMP'),(5,'REFUSED'),
+  (6,'YXDOMAIN'),(7,'YXRRSET'),(8,'NXRRSET'),(9,'NOTAUTH'),(10,'NOTZONE');
+
+-- LEFT JOINs throughout: a row of evidence shows even when what it refers to is gone.
+CREATE VIEW queries AS
+SELECT
+  a.id AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', a.time_us / 1000000, 'unixepoch') || printf('.%06dZ', a.time_us % 1000000) AS time,
+  a.time_us AS time_us,
+  s.name AS sandbox,
+  s.session AS session,
+  s.user AS user,
+  s.code_sha256 AS code_sha256,
+  a.name AS name,
+  substr(a.name, a.registered_at) AS registered_domain,
+  coalesce(t.name, 'TYPE' || a.type) AS type,
+  coalesce(ac.name, 'action ' || a.action) AS action,
+  coalesce(re.name, 'reason ' || a.reason) AS reason,
+  coalesce(ru.text, '') AS rule,
+  coalesce(rc.name, 'RCODE' || coalesce(o.rcode, a.rcode)) AS rcode,
+  nullif(coalesce(o.ede, a.ede), -1) AS ede,
+  a.flags & 1 AS cached,
+  nullif(o.upstream_us, -1) AS upstream_us,
+  a.score_milli / 1000.0 AS score,
+  a.charge_millibits / 1000.0 AS charge_bits,
+  o.answers AS answers,
+  coalesce(o.data, '') AS data,
+  s.policy AS policy,
+  CASE WHEN a.flags & 2 THEN 'tcp' ELSE 'udp' END AS transport,
+  a.monotonic_us AS monotonic_us,
+  (SELECT b.boot_id FROM boot AS b WHERE b.first_asked <= a.id ORDER BY b.first_asked DESC LIMIT 1) AS boot_id
+FROM asked AS a
+LEFT JOIN outcome AS o ON o.asked = a.id
+LEFT JOIN sandbox AS s ON s.id = a.sandbox
+LEFT JOIN rr_type AS t ON t.id = a.type
+LEFT JOIN action AS ac ON ac.id = CASE WHEN o.action > 0 THEN o.action ELSE a.action END
+LEFT JOIN reason AS re ON re.id = CASE WHEN o.action > 0 THEN o.reason ELSE a.reason END
+LEFT JOIN rule AS ru ON ru.id = CASE WHEN o.action > 0 THEN o.rule ELSE a.rule END
+LEFT JOIN rcode AS rc ON rc.id = coalesce(o.rcode, a.rcode);
+
+CREATE VIEW alerts AS
+SELECT
+  l.id AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', l.time_us / 1000000, 'unixepoch') || printf('.%06dZ', l.time_us % 1000000) AS time,
+  l.time_us AS time_us,
+  s.name AS sandbox,
+  s.session AS session,
+  s.user AS user,
+  s.code_sha256 AS code_sha256,
+  l.kind AS kind,
+  l.zone AS zone,
+  l.score AS score,
+  l.action AS action,
+  l.evidence AS evidence,
+  nullif(l.asked, 0) AS query_id,
+  a.name AS query_name
+FROM alert AS l
+LEFT JOIN sandbox AS s ON s.id = l.sandbox
+LEFT JOIN asked AS a ON a.id = l.asked;
+
+CREATE VIEW sandboxes AS
+SELECT
+  s.id AS id,
+  s.name AS sandbox,
+  s.session AS session,
+  s.user AS user,
+  s.code_sha256 AS code_sha256,
+  s.labels AS labels,
+  s.policy AS policy,
+  s.record_protected AS record_protected,
+  CASE WHEN s.detached_us > 0 THEN 'detached'
+       WHEN b.ended_us = 0 AND b.id = (SELECT max(id) FROM boot) THEN 'attached'
+       ELSE 'lost' END AS state,
+  strftime('%Y-%m-%dT%H:%M:%S', s.attached_us / 1000000, 'unixepoch') || printf('.%06dZ', s.attached_us % 1000000)
+    AS attached,
+  CASE WHEN s.detached_us > 0 THEN
+    strftime('%Y-%m-%dT%H:%M:%S', s.detached_us / 1000000, 'unixepoch') || printf('.%06dZ', s.detached_us % 1000000)
+  END AS detached,
+  s.attached_us AS attached_us,
+  nullif(s.detached_us, 0) AS detached_us
+FROM sandbox AS s
+LEFT JOIN boot AS b ON b.id = s.boot;
+)sql";
+
+// Append here; never change or remove what stands above.
+constexpr std::array<Migration, 1> all{{
+    {"the first schema", first_schema},
+}};
+
+}  // namespace
+
+std::span<const Migration> migrations() { return all; }
+
+}  // namespace postern

@@ -1,0 +1,52 @@
+// Names as text: one pass over the labels.
+#include "resolver/journal/name_text.h"
+
+namespace postern {
+namespace {
+
+// Octets that stand for themselves in presentation form.
+constexpr auto plain = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t octet = 0x21; octet < 0x7f; ++octet) table[octet] = true;
+  for (const char special : {'.', '\\', '"'}) table[static_cast<std::uint8_t>(special)] = false;
+  return table;
+}();
+
+}  // namespace
+
+void NameText::set(const Name& name, std::size_t registered_labels) noexcept {
+  const auto wire = name.wire();
+  if (name.is_root()) {
+    buffer_[0] = '.';
+    size_ = 1;
+    registered_at_ = 1;
+    return;
+  }
+  const std::size_t labels = name.labels();
+  const std::size_t before = labels > registered_labels ? labels - registered_labels : 0;
+  char* out = buffer_.data();
+  std::size_t label = 0;
+  std::size_t registered = 0;  // offset where the registered domain begins
+  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u, ++label) {
+    if (at != 0) *out++ = '.';
+    if (label == before) registered = static_cast<std::size_t>(out - buffer_.data());
+    for (std::size_t i = at + 1; i <= at + wire[at]; ++i) {
+      const std::uint8_t octet = wire[i];
+      if (plain[octet]) {
+        *out++ = static_cast<char>(octet);
+      } else if (octet > 0x20 && octet < 0x7f) {
+        *out++ = '\\';
+        *out++ = static_cast<char>(octet);
+      } else {
+        *out++ = '\\';
+        *out++ = static_cast<char>('0' + octet / 100);
+        *out++ = static_cast<char>('0' + octet / 10 % 10);
+        *out++ = static_cast<char>('0' + octet % 10);
+      }
+    }
+  }
+  size_ = static_cast<std::size_t>(out - buffer_.data());
+  registered_at_ = static_cast<std::int64_t>(registered_labels == 0 ? size_ : registered) + 1;
+}
+
+}  // namespace postern

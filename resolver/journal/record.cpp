@@ -1,0 +1,352 @@
+// One transaction of records: rows in memory as tables, and the statements that copy them into the file.
+#include "resolver/journal/record.h"
+
+#include <cmath>
+#include <new>
+
+#include "resolver/journal/name_text.h"
+
+namespace postern {
+namespace {
+
+// Rows in memory that SQLite can walk once, from front to back. One cursor at a time.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  virtual void rewind() = 0;
+  virtual bool at_end() const = 0;
+  virtual void next() = 0;
+  // Text given to `out` must stay until the next row.
+  virtual void column(sqlite3_context* out, int index) const = 0;
+  virtual const char* declaration() const = 0;
+};
+
+// The C half: an eponymous-only virtual table (https://www.sqlite.org/vtab.html#eponymous_only_virtual_tables) over a
+// RowSource given as client data; it exists on the writer's connection alone and leaves nothing in the file.
+struct SourceTable : sqlite3_vtab {
+  RowSource* source;
+};
+struct SourceCursor : sqlite3_vtab_cursor {
+  RowSource* source;
+};
+
+int source_connect(sqlite3* raw, void* data, int, const char* const*, sqlite3_vtab** out, char**) {
+  auto* source = static_cast<RowSource*>(data);
+  auto* table = new (std::nothrow) SourceTable{};
+  if (table == nullptr) return SQLITE_NOMEM;
+  table->source = source;
+  *out = table;
+  return sqlite3_declare_vtab(raw, source->declaration());
+}
+int source_disconnect(sqlite3_vtab* table) {
+  delete static_cast<SourceTable*>(table);
+  return SQLITE_OK;
+}
+int source_best_index(sqlite3_vtab*, sqlite3_index_info*) { return SQLITE_OK; }
+int source_open(sqlite3_vtab* table, sqlite3_vtab_cursor** out) {
+  auto* cursor = new (std::nothrow) SourceCursor{};
+  if (cursor == nullptr) return SQLITE_NOMEM;
+  cursor->source = static_cast<SourceTable*>(table)->source;
+  *out = cursor;
+  return SQLITE_OK;
+}
+int source_close(sqlite3_vtab_cursor* cursor) {
+  delete static_cast<SourceCursor*>(cursor);
+  return SQLITE_OK;
+}
+int source_filter(sqlite3_vtab_cursor* cursor, int, const char*, int, sqlite3_value**) {
+  static_cast<SourceCursor*>(cursor)->source->rewind();
+  return SQLITE_OK;
+}
+int source_next(sqlite3_vtab_cursor* cursor) {
+  static_cast<SourceCursor*>(cursor)->source->next();
+  return SQLITE_OK;
+}
+int source_eof(sqlite3_vtab_cursor* cursor) { return static_cast<SourceCursor*>(cursor)->source->at_end() ? 1 : 0; }
+int source_column(sqlite3_vtab_cursor* cursor, sqlite3_context* out, int index) {
+  static_cast<SourceCursor*>(cursor)->source->column(out, index);
+  return SQLITE_OK;
+}
+int source_rowid(sqlite3_vtab_cursor*, sqlite3_int64* out) {
+  *out = 0;  // nobody asks: the statements below never name it
+  return SQLITE_OK;
+}
+
+constexpr sqlite3_module source_module = [] {
+  sqlite3_module module{};
+  module.xConnect = source_connect;
+  module.xDisconnect = source_disconnect;
+  module.xBestIndex = source_best_index;
+  module.xOpen = source_open;
+  module.xClose = source_close;
+  module.xFilter = source_filter;
+  module.xNext = source_next;
+  module.xEof = source_eof;
+  module.xColumn = source_column;
+  module.xRowid = source_rowid;
+  return module;
+}();
+
+std::int64_t thousandths(float value) {
+  constexpr float largest = 1e9F;  // far beyond any charge, and exact
+  if (!(value > 0)) return 0;       // also not-a-number
+  return std::llround(static_cast<double>(value < largest ? value : largest) * 1000.0);
+}
+
+class AskedSource final : public RowSource {
+ public:
+  std::span<const AskedBatch> batches;
+
+  void rewind() override {
+    batch_ = row_ = 0;
+    settle();
+  }
+  bool at_end() const override { return batch_ == batches.size(); }
+  void next() override {
+    ++row_;
+    settle();
+  }
+  const char* declaration() const override {
+    return "CREATE TABLE pending_asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason,"
+           " rule, rcode, ede, flags, score_milli, charge_millibits)";
+  }
+  void column(sqlite3_context* out, int index) const override {
+    const Asked& row = *batches[batch_].rows[row_];
+    switch (index) {
+      case 0: return sqlite3_result_int64(out, row.id);
+      case 1: return sqlite3_result_int64(out, row.time_us);
+      case 2: return sqlite3_result_int64(out, row.monotonic_us);
+      case 3: return sqlite3_result_int64(out, row.sandbox);
+      case 4: return sqlite3_result_text(out, text_.text().data(), static_cast<int>(text_.text().size()), SQLITE_STATIC);
+      case 5: return sqlite3_result_int64(out, text_.registered_at());
+      case 6: return sqlite3_result_int64(out, row.type);
+      case 7: return sqlite3_result_int64(out, static_cast<int>(row.action));
+      case 8: return sqlite3_result_int64(out, static_cast<int>(row.reason));
+      case 9: return sqlite3_result_int64(out, row.rule);
+      case 10: return sqlite3_result_int64(out, row.rcode);
+      case 11: return sqlite3_result_int64(out, row.ede);
+      case 12: return sqlite3_result_int64(out, (row.cached ? 1 : 0) | (row.tcp ? 2 : 0));
+      case 13: return sqlite3_result_int64(out, thousandths(row.score));
+      default: return sqlite3_result_int64(out, thousandths(row.charge_bits));
+    }
+  }
+
+ private:
+  void settle() {  // onto a row that exists, or the end
+    while (batch_ < batches.size() && row_ == batches[batch_].rows.size()) {
+      ++batch_;
+      row_ = 0;
+    }
+    if (at_end()) return;
+    const Asked& row = *batches[batch_].rows[row_];
+    text_.set(row.name, row.registered_labels);
+  }
+
+  std::size_t batch_ = 0, row_ = 0;
+  NameText text_;
+};
+
+class OutcomeSource final : public RowSource {
+ public:
+  std::span<const Outcome> outcomes;
+
+  void rewind() override { row_ = 0; }
+  bool at_end() const override { return row_ == outcomes.size(); }
+  void next() override { ++row_; }
+  const char* declaration() const override {
+    return "CREATE TABLE pending_outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data)";
+  }
+  void column(sqlite3_context* out, int index) const override {
+    const Outcome& row = outcomes[row_];
+    switch (index) {
+      case 0: return sqlite3_result_int64(out, row.asked);
+      case 1: return sqlite3_result_int64(out, row.time_us);
+      case 2: return sqlite3_result_int64(out, static_cast<int>(row.action));
+      case 3: return sqlite3_result_int64(out, static_cast<int>(row.reason));
+      case 4: return sqlite3_result_int64(out, row.rule);
+      case 5: return sqlite3_result_int64(out, row.rcode);
+      case 6: return sqlite3_result_int64(out, row.ede);
+      case 7: return sqlite3_result_int64(out, row.upstream_us);
+      case 8: return sqlite3_result_int64(out, row.answers);
+      default: {
+        const std::size_t size = std::min(row.data.size(), RecordWriter::max_data_octets);
+        return sqlite3_result_text(out, row.data.data(), static_cast<int>(size), SQLITE_STATIC);
+      }
+    }
+  }
+
+ private:
+  std::size_t row_ = 0;
+};
+
+// OR ROLLBACK: the whole transaction goes anyway, and SQLite then keeps no journal per statement.
+constexpr std::string_view insert_asked =
+    "INSERT OR ROLLBACK INTO asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason, rule,"
+    " rcode, ede, flags, score_milli, charge_millibits)"
+    " SELECT id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason, rule,"
+    " rcode, ede, flags, score_milli, charge_millibits FROM pending_asked";
+constexpr std::string_view insert_outcome =
+    "INSERT OR IGNORE INTO outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data)"
+    " SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data FROM pending_outcome";
+constexpr std::string_view insert_alert =
+    "INSERT INTO alert (time_us, sandbox, kind, zone, score, action, evidence, asked)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+constexpr std::string_view insert_rule = "INSERT INTO rule (id, text) VALUES (?1, ?2)";
+constexpr std::string_view insert_sandbox =
+    "INSERT INTO sandbox (boot, name, session, user, code_sha256, labels, policy, record_protected, attached_us,"
+    " detached_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)";
+constexpr std::string_view end_sandbox = "UPDATE sandbox SET detached_us = ?2 WHERE id = ?1 AND detached_us = 0";
+constexpr std::string_view write_probe =
+    "INSERT INTO meta (key, value) VALUES ('probe', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
+void append_json_string(std::string& out, std::string_view text) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (octet < 0x20) {
+      out += "\\u00";
+      out += hex[octet >> 4];
+      out += hex[octet & 15];
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+std::string labels_json(const std::map<std::string, std::string>& labels) {
+  std::string out = "{";
+  for (const auto& [key, value] : labels) {
+    if (out.size() > 1) out += ',';
+    append_json_string(out, key);
+    out += ':';
+    append_json_string(out, value);
+  }
+  return out += '}';
+}
+
+}  // namespace
+
+struct RecordWriter::State {
+  explicit State(Connection& c) : connection(c) {}
+  Connection& connection;
+  AskedSource asked_source;
+  OutcomeSource outcome_source;
+  Statement begin, commit, rollback, asked, outcome, alert, rule, sandbox, end, probe;
+};
+
+RecordWriter::RecordWriter() = default;
+RecordWriter::~RecordWriter() = default;
+
+Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connection) {
+  std::unique_ptr<RecordWriter> writer(new RecordWriter);
+  writer->state_ = std::make_unique<State>(connection);
+  State& state = *writer->state_;
+  const auto offer = [&](const char* name, RowSource& source) {
+    return sqlite3_create_module(connection.raw(), name, &source_module, &source) == SQLITE_OK;
+  };
+  if (!offer("pending_asked", state.asked_source) || !offer("pending_outcome", state.outcome_source))
+    return tl::unexpected(connection.failed("cannot prepare to write"));
+  const std::pair<Statement*, std::string_view> statements[] = {
+      {&state.begin, "BEGIN IMMEDIATE"}, {&state.commit, "COMMIT"},         {&state.rollback, "ROLLBACK"},
+      {&state.asked, insert_asked},      {&state.outcome, insert_outcome},  {&state.alert, insert_alert},
+      {&state.rule, insert_rule},        {&state.sandbox, insert_sandbox}, {&state.end, end_sandbox},
+      {&state.probe, write_probe},
+  };
+  for (const auto& [statement, sql] : statements) {
+    auto prepared = connection.prepare(sql);
+    if (!prepared) return tl::unexpected(prepared.error());
+    *statement = std::move(*prepared);
+  }
+  return writer;
+}
+
+int RecordWriter::write(const Work& work) {
+  int code = state_->begin.run();
+  if (code == SQLITE_OK) code = inside(work);
+  return finish(code);
+}
+
+int RecordWriter::inside(const Work& work) {
+  State& state = *state_;
+  for (const NewRule& rule : work.rules) {
+    state.rule.bind(1, rule.id);
+    state.rule.bind(2, std::string_view(rule.text));
+    if (const int code = state.rule.run(); code != SQLITE_OK) return code;
+  }
+  if (!work.batches.empty()) {
+    state.asked_source.batches = work.batches;
+    if (const int code = state.asked.run(); code != SQLITE_OK) return code;
+  }
+  if (!work.outcomes.empty()) {
+    state.outcome_source.outcomes = work.outcomes;
+    if (const int code = state.outcome.run(); code != SQLITE_OK) return code;
+  }
+  for (const AlertRow& alert : work.alerts) {
+    state.alert.bind(1, alert.time_us);
+    state.alert.bind(2, alert.sandbox);
+    state.alert.bind(3, std::string_view(alert.kind));
+    state.alert.bind(4, std::string_view(alert.zone));
+    state.alert.bind(5, std::isfinite(alert.score) ? alert.score : 0.0);  // SQLite reads NaN as NULL
+    state.alert.bind(6, std::string_view(alert.action));
+    state.alert.bind(7, std::string_view(alert.evidence));
+    state.alert.bind(8, alert.asked);
+    if (const int code = state.alert.run(); code != SQLITE_OK) return code;
+  }
+  for (const SandboxEnd& end : work.ends) {
+    state.end.bind(1, end.sandbox);
+    state.end.bind(2, end.time_us);
+    if (const int code = state.end.run(); code != SQLITE_OK) return code;
+  }
+  return SQLITE_OK;
+}
+
+int RecordWriter::finish(int code) {
+  if (code == SQLITE_OK) code = state_->commit.run();
+  if (code == SQLITE_OK) return SQLITE_OK;
+  error_ = state_->connection.failed("cannot write").message;  // before ROLLBACK replaces it
+  if (sqlite3_get_autocommit(state_->connection.raw()) == 0) state_->rollback.run();
+  return code;
+}
+
+int RecordWriter::probe() {
+  const std::string large(probe_octets, '.');
+  for (const std::string_view value : {std::string_view(large), std::string_view()}) {
+    int code = state_->begin.run();
+    if (code == SQLITE_OK) {
+      state_->probe.bind(1, value);
+      code = state_->probe.run();
+    }
+    if (finish(code) != SQLITE_OK) return code != SQLITE_OK ? code : SQLITE_IOERR;
+  }
+  return SQLITE_OK;
+}
+
+Result<SandboxId> RecordWriter::attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us) {
+  const std::string session = sandbox.session.empty() ? sandbox.user + "/" + sandbox.code_sha256 : sandbox.session;
+  const std::string labels = labels_json(sandbox.labels);
+  const std::string policy = sandbox.policy.empty() ? "default" : sandbox.policy;
+  int code = state_->begin.run();
+  if (code == SQLITE_OK) {
+    Statement& insert = state_->sandbox;
+    insert.bind(1, boot);
+    insert.bind(2, std::string_view(sandbox.name));
+    insert.bind(3, std::string_view(session));
+    insert.bind(4, std::string_view(sandbox.user));
+    insert.bind(5, std::string_view(sandbox.code_sha256));
+    insert.bind(6, std::string_view(labels));
+    insert.bind(7, std::string_view(policy));
+    insert.bind(8, std::int64_t{sandbox.record_protected});
+    insert.bind(9, time_us);
+    code = insert.run();
+  }
+  const SandboxId id = sqlite3_last_insert_rowid(state_->connection.raw());
+  if (finish(code) != SQLITE_OK) return failure("cannot attach sandbox \"" + sandbox.name + "\": " + error_);
+  return id;
+}
+
+}  // namespace postern

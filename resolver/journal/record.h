@@ -1,0 +1,76 @@
+// One transaction of records: the statements that write what the journal's thread has gathered.
+//
+// Rows reach SQLite through two table-valued functions over the memory they lie in: one INSERT ... SELECT runs per
+// transaction and kind, instead of one bind-step-reset per row (a quarter less CPU: docs/decisions/0002-journal-v1.md).
+// Thread: the journal's. Memory: nothing is kept; SQLite reads rows where they are.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "resolver/journal/journal.h"
+#include "resolver/journal/sqlite.h"
+
+namespace postern {
+
+// What one `submit` brought.
+struct AskedBatch {
+  std::vector<const Asked*> rows;
+  std::function<void(bool)> done;
+  std::int64_t submitted_us = 0;  // monotonic
+};
+
+struct NewRule {
+  std::int64_t id = 0;
+  std::string text;
+};
+
+struct SandboxEnd {
+  SandboxId sandbox = 0;
+  std::int64_t time_us = 0;
+};
+
+// All of it is committed, or none.
+struct Work {
+  std::span<const NewRule> rules;
+  std::span<const AskedBatch> batches;
+  std::span<const Outcome> outcomes;
+  std::span<const AlertRow> alerts;
+  std::span<const SandboxEnd> ends;
+
+  bool empty() const {
+    return rules.empty() && batches.empty() && outcomes.empty() && alerts.empty() && ends.empty();
+  }
+};
+
+class RecordWriter {
+ public:
+  static constexpr std::size_t max_data_octets = 4096;  // of Outcome::data; what is longer is cut
+  static constexpr std::size_t probe_octets = 32768;    // less would fit where the next rows do not
+
+  // `connection` must outlive this.
+  static Result<std::unique_ptr<RecordWriter>> create(Connection& connection);
+  ~RecordWriter();
+
+  // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the file, and
+  // `error()` says why. An outcome for an id that has one is left out: the first one stands.
+  int write(const Work& work);
+  // Writes something that nobody reads, and takes it back: can this file be written, and is there room for some rows?
+  int probe();
+  // A sandbox's row, in a transaction of its own.
+  Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us);
+  const std::string& error() const { return error_; }
+
+ private:
+  struct State;
+  RecordWriter();
+  int inside(const Work& work);  // between BEGIN and COMMIT
+  int finish(int code);          // COMMIT, or ROLLBACK when `code` is an error
+
+  std::unique_ptr<State> state_;
+  std::string error_;
+};
+
+}  // namespace postern

@@ -1,0 +1,144 @@
+// The journal's schema: checking a file before it is opened, migrating it, seeding the vocabulary.
+#include "resolver/journal/schema.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "rules/vocabulary.h"
+
+namespace postern {
+namespace {
+
+// The numbers are in every file ever written: an enumerator may be added at the end, never moved.
+static_assert(static_cast<int>(Action::allow) == 0 && static_cast<int>(Action::block_name) == 1 &&
+              static_cast<int>(Action::block_data) == 2 && static_cast<int>(Action::local) == 3 &&
+              static_cast<int>(Action::refuse) == 4);
+static_assert(static_cast<int>(Reason::rule) == 0 && static_cast<int>(Reason::list) == 1 &&
+              static_cast<int>(Reason::policy_default) == 2 && static_cast<int>(Reason::type) == 3 &&
+              static_cast<int>(Reason::name_form) == 4 && static_cast<int>(Reason::special_use) == 5 &&
+              static_cast<int>(Reason::single_label) == 6 && static_cast<int>(Reason::local_data) == 7 &&
+              static_cast<int>(Reason::answer_address) == 8 && static_cast<int>(Reason::answer_target) == 9 &&
+              static_cast<int>(Reason::tunnel) == 10 && static_cast<int>(Reason::budget) == 11 &&
+              static_cast<int>(Reason::quarantine) == 12 && static_cast<int>(Reason::query_class) == 13);
+
+constexpr int last_action = static_cast<int>(Action::refuse);
+// Reasons are looked for a little beyond the last one pinned above, so that one added later is spelled in the file, too.
+constexpr int reasons_looked_at = 64;
+
+constexpr std::string_view sqlite_magic{"SQLite format 3\0", 16};  // https://www.sqlite.org/fileformat2.html
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Error newer(const std::string& path, std::int64_t version, std::int64_t newest) {
+  return Error{"cannot open journal \"" + path + "\": its schema is version " + std::to_string(version) +
+               ", written by a newer Postern; this one knows up to version " + std::to_string(newest)};
+}
+
+}  // namespace
+
+Result<void> check_journal_path(const std::string& path) {
+  const auto bad = [&](const std::string& why) { return failure("cannot open journal \"" + path + "\": " + why); };
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) return bad("it is not a regular file");
+    return {};
+  }
+  if (errno != ENOENT) return bad(std::strerror(errno));
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  if (::stat(folder.c_str(), &status) != 0)
+    return bad("its folder \"" + folder + "\" cannot be used: " + std::strerror(errno));
+  if (!S_ISDIR(status.st_mode)) return bad("\"" + folder + "\" is not a folder");
+  return {};
+}
+
+Result<void> check_journal_magic(const std::string& path) {
+  const auto bad = [&](const std::string& why) { return failure("cannot open journal \"" + path + "\": " + why); };
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) {
+    if (errno == ENOENT) return {};
+    return bad(std::strerror(errno));
+  }
+  char head[sqlite_magic.size()];
+  const ssize_t got = ::pread(file.get(), head, sizeof head, 0);
+  if (got < 0) return bad(std::strerror(errno));
+  if (got != 0 && std::string_view(head, static_cast<std::size_t>(got)) != sqlite_magic)
+    return bad("it is not an SQLite file; it was left as it is");
+  return {};
+}
+
+Result<void> check_journal_identity(Connection& connection, std::int64_t newest_version) {
+  const auto application = connection.integer("PRAGMA application_id");
+  if (!application) return tl::unexpected(application.error());
+  const auto version = connection.integer("PRAGMA user_version");
+  if (!version) return tl::unexpected(version.error());
+  const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
+  if (!tables) return tl::unexpected(tables.error());
+  if (*application != journal_application_id && (*application != 0 || *version != 0 || *tables != 0))
+    return failure("cannot open journal \"" + connection.path() + "\": it is an SQLite file of another program" +
+                   " (application id " + std::to_string(*application) + "); it was left as it is");
+  if (*version > newest_version) return tl::unexpected(newer(connection.path(), *version, newest_version));
+  return {};
+}
+
+Result<void> migrate(Connection& connection, std::span<const Migration> list) {
+  const auto newest = static_cast<std::int64_t>(list.size());
+  if (auto begun = connection.run("BEGIN IMMEDIATE"); !begun) return begun;
+  const auto give_up = [&](Error error) -> Result<void> {
+    connection.exec("ROLLBACK");
+    return tl::unexpected(std::move(error));
+  };
+  const auto version = connection.integer("PRAGMA user_version");
+  if (!version) return give_up(version.error());
+  if (*version > newest) return give_up(newer(connection.path(), *version, newest));
+  for (std::int64_t from = *version; from < newest; ++from) {
+    const Migration& migration = list[static_cast<std::size_t>(from)];
+    if (connection.exec(migration.sql) != SQLITE_OK)
+      return give_up(connection.failed("cannot migrate from version " + std::to_string(from) + " (" + migration.why + ")"));
+  }
+  const std::string marks = "PRAGMA user_version = " + std::to_string(newest) +
+                            "; PRAGMA application_id = " + std::to_string(journal_application_id);
+  if (*version != newest && connection.exec(marks.c_str()) != SQLITE_OK)
+    return give_up(connection.failed("cannot migrate"));
+  if (connection.exec("COMMIT") != SQLITE_OK) return give_up(connection.failed("cannot migrate"));
+  return {};
+}
+
+Result<void> seed_vocabulary(Connection& connection) {
+  const auto seed = [&](const char* sql, int id, std::string_view name) -> Result<void> {
+    auto insert = connection.prepare(sql);
+    if (!insert) return tl::unexpected(insert.error());
+    insert->bind(1, std::int64_t{id});
+    insert->bind(2, name);
+    if (insert->run() != SQLITE_OK) return tl::unexpected(connection.failed("cannot write the vocabulary of"));
+    return {};
+  };
+  for (int id = 0; id <= last_action; ++id)
+    if (auto done = seed("INSERT OR IGNORE INTO action (id, name) VALUES (?1, ?2)", id, action_text(Action(id))); !done)
+      return done;
+  const std::string_view unknown = reason_text(Reason(255));
+  for (int id = 0; id < reasons_looked_at; ++id) {
+    const std::string_view name = reason_text(Reason(id));
+    if (name == unknown && Reason(id) != Reason::policy_default) continue;
+    if (auto done = seed("INSERT OR IGNORE INTO reason (id, name) VALUES (?1, ?2)", id, name); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace postern

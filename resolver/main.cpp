@@ -1,0 +1,105 @@
+// postern: flags to verbs. Everything is constructed in the verbs' functions (control/verb_*.cpp), from here downwards.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+
+#include "resolver/control/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace postern;
+  spdlog::set_default_logger(spdlog::stderr_color_mt("postern"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+
+  CLI::App app{"Postern: the DNS resolver for sandboxes. It knows who asks, decides, meters what leaves, cuts tunnels, and\n"
+               "keeps a record."};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "postern " POSTERN_VERSION);
+  int status = 0;
+
+  RunFlags run;
+  CLI::App* run_app = app.add_subcommand("run", "Run a command in a sandbox whose only nameserver is Postern");
+  run_app->add_option("--policy", run.policy, "Policy file (YAML); without one: all but internal names and addresses is allowed");
+  run_app->add_option("--allow", run.overlay.allow, "Allow a pattern: example.com, *.example.com (below), **.example.com (both)")
+      ->type_name("PATTERN")->expected(1)->take_all();
+  run_app->add_option("--block", run.overlay.block, "Block a pattern")->type_name("PATTERN")->expected(1)->take_all();
+  run_app->add_option("--default", run.overlay.default_action, "What happens to a name no rule speaks of: allow or block")
+      ->check(CLI::IsMember({"allow", "block"}));
+  run_app->add_option("--upstream", run.upstream, "Server to forward to, ADDR[:PORT], repeatable; default: the host's resolv.conf")
+      ->type_name("ADDR[:PORT]")->expected(1)->take_all();
+  run_app->add_option("--session", run.session, "Session the command belongs to; budgets and blocks are kept for it");
+  run_app->add_option("--user", run.user, "User it is for; default: the caller");
+  run_app->add_option("--name", run.name, "Name of the sandbox; default: run- and a random number");
+  run_app->add_option("--label", run.labels, "Label to record with it, repeatable")->type_name("K=V")->expected(1)->take_all();
+  run_app->add_option("--db", run.db, "Journal file; default: a running daemon's, else one in the state folder");
+  run_app->add_option("--alert-exec", run.alert_exec, "Program to start on an alert; gets one JSON object on stdin")->type_name("PROG");
+  run_app->add_option("--control", run.control, "Control socket of the daemon")->capture_default_str();
+  run_app->add_flag("--quiet", run.quiet, "No summary and no notes on stderr");
+  run_app->add_flag("--json", run.json, "The summary as one line of JSON");
+  run_app->add_option("command", run.command, "The command and its arguments, after --")->required();
+  run_app->positionals_at_end();
+  run_app->callback([&] { status = run_verb(run); });
+
+  ServeFlags serve;
+  CLI::App* serve_app = app.add_subcommand("serve", "Serve sandboxes that are attached through the control socket");
+  serve_app->add_option("--config", serve.config, "Configuration file (YAML)")->required();
+  serve_app->add_flag("--check-config", serve.check, "Check the configuration and its policy, and exit");
+  serve_app->callback([&] { status = serve_verb(serve); });
+
+  const auto control_option = [](CLI::App* verb, std::string& to) {
+    verb->add_option("--control", to, "Control socket of the daemon")->capture_default_str();
+  };
+  AttachFlags attach;
+  CLI::App* attach_app = app.add_subcommand("attach", "Make Postern the nameserver of an existing network namespace");
+  control_option(attach_app, attach.control);
+  CLI::Option* netns = attach_app->add_option("--netns", attach.netns, "The namespace's path, such as /run/netns/NAME");
+  CLI::Option* pid = attach_app->add_option("--pid", attach.pid, "A process in the namespace")->check(CLI::PositiveNumber);
+  netns->excludes(pid);
+  attach_app->add_option("--name", attach.name, "Name of the sandbox")->required();
+  attach_app->add_option("--session", attach.session, "Session it belongs to");
+  attach_app->add_option("--user", attach.user, "User it is for");
+  attach_app->add_option("--code-hash", attach.code_hash, "SHA-256 of the code that runs in it, in hex");
+  attach_app->add_option("--label", attach.labels, "Label to record with it, repeatable")->type_name("K=V")->expected(1)->take_all();
+  attach_app->add_option("--policy", attach.policy, "Named policy of the daemon's policy file");
+  attach_app->callback([&] {
+    if (attach.netns.empty() && attach.pid == 0) throw CLI::RequiredError("--netns or --pid");
+    status = attach_verb(attach);
+  });
+
+  std::string control = default_control, name;
+  CLI::App* detach_app = app.add_subcommand("detach", "Stop serving a sandbox; its record stays");
+  control_option(detach_app, control);
+  detach_app->add_option("--name,name", name, "Name of the sandbox")->required();
+  detach_app->callback([&] { status = detach_verb(control, name); });
+
+  bool json = false;
+  CLI::App* ls_app = app.add_subcommand("ls", "List the attached sandboxes");
+  control_option(ls_app, control);
+  ls_app->add_flag("--json", json, "As JSON");
+  ls_app->callback([&] { status = ls_verb(control, json); });
+
+  CLI::App* status_app = app.add_subcommand("status", "Show the daemon's counters, journal and policy, as JSON");
+  control_option(status_app, control);
+  status_app->callback([&] { status = status_verb(control); });
+
+  CLI::App* reload_app = app.add_subcommand("reload", "Load the policy file anew, as SIGHUP does, and say whether it was good");
+  control_option(reload_app, control);
+  reload_app->callback([&] { status = reload_verb(control); });
+
+  SqlFlags sql;
+  CLI::App* sql_app = app.add_subcommand("sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");
+  sql_app->add_option("--db", sql.db, "Journal file; default: journal.db in the state folder");
+  sql_app->add_flag("--json", sql.json, "Rows as JSON");
+  sql_app->add_flag("--csv", sql.csv, "Rows as CSV");
+  sql_app->add_option("--limit", sql.limit, "At most this many rows")->capture_default_str();
+  sql_app->add_option("statement", sql.statement, "The statement")->required();
+  sql_app->callback([&] { status = sql_verb(sql); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : status_failed;
+  }
+  return status;
+}

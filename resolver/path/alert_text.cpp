@@ -1,0 +1,97 @@
+// Alerts and answers as text.
+#include "resolver/path/alert_text.h"
+
+#include <arpa/inet.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace postern {
+namespace {
+
+constexpr std::size_t max_data_octets = 512;
+
+std::string iso_time(std::int64_t unix_us) {
+  const std::time_t seconds = static_cast<std::time_t>(unix_us / 1'000'000);
+  std::tm broken{};
+  gmtime_r(&seconds, &broken);
+  char text[40];
+  std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &broken);
+  size += static_cast<std::size_t>(
+      std::snprintf(text + size, sizeof text - size, ".%06dZ", static_cast<int>(unix_us % 1'000'000)));
+  return std::string(text, size);
+}
+
+std::string_view severity(const std::string& kind) {
+  return kind == "tunnel" ? "high" : kind == "suspect" ? "medium" : "low";
+}
+
+}  // namespace
+
+Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action, std::int64_t unix_us) {
+  const Sandbox& who = x.sandbox->who;
+  const Query& query = x.question.query;
+  const std::string zone = finding.session_wide ? "" : query.name.suffix(x.registered_labels).text();
+
+  nlohmann::ordered_json why = nlohmann::ordered_json::array();
+  for (const Contribution& part : finding.why)
+    why.push_back({{"feature", part.feature}, {"value", part.value}, {"weight", part.weight}});
+  nlohmann::ordered_json evidence = {{"name", query.name.text()},
+                                     {"type", type_text(query.type)},
+                                     {"score", finding.score},
+                                     {"level", level_text(finding.level)},
+                                     {"session_wide", finding.session_wide},
+                                     {"why", why}};
+  Alert alert;
+  alert.row.time_us = unix_us;
+  alert.row.sandbox = x.sandbox->row;
+  alert.row.kind = kind;
+  alert.row.zone = zone;
+  alert.row.score = finding.score;
+  alert.row.action = action;
+  alert.row.evidence = evidence.dump();
+  alert.row.asked = x.row.id;
+
+  nlohmann::ordered_json object = {{"time", iso_time(unix_us)},
+                                   {"kind", kind},
+                                   {"severity", severity(kind)},
+                                   {"sandbox", who.name},
+                                   {"session", who.session},
+                                   {"user", who.user},
+                                   {"code_sha256", who.code_sha256},
+                                   {"labels", who.labels},
+                                   {"policy", x.policy->name()},
+                                   {"zone", zone},
+                                   {"action", action}};
+  object.update(evidence);
+  alert.json = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return alert;
+}
+
+std::string answer_data(const Answer& answer) {
+  std::string data;
+  const auto put = [&](const std::string& text) {
+    if (data.size() + text.size() + 1 > max_data_octets) return;
+    if (!data.empty()) data += ' ';
+    data += text;
+  };
+  for (const Record& record : answer.answer) {
+    char text[INET6_ADDRSTRLEN];
+    if (record.type == type::A && record.rdata.size() == 4) {
+      put(inet_ntop(AF_INET, record.rdata.data(), text, sizeof text));
+    } else if (record.type == type::AAAA && record.rdata.size() == 16) {
+      put(inet_ntop(AF_INET6, record.rdata.data(), text, sizeof text));
+    } else {
+      std::size_t skip = 0;  // octets before the target name
+      if (record.type == type::MX || record.type == type::SVCB || record.type == type::HTTPS) skip = 2;
+      if (record.type == type::SRV) skip = 6;
+      const bool named = skip > 0 || record.type == type::CNAME || record.type == type::DNAME || record.type == type::NS ||
+                         record.type == type::PTR;
+      if (!named || record.rdata.size() <= skip) continue;
+      if (const auto target = Name::from_wire(std::span(record.rdata).subspan(skip))) put(target->text());
+    }
+  }
+  return data;
+}
+
+}  // namespace postern

@@ -1,0 +1,482 @@
+// The pipeline: `walk` is the path of a query; everything else here serves it.
+#include "resolver/path/pipeline.h"
+
+#include <algorithm>
+
+#include "resolver/path/alert_text.h"
+#include "resolver/path/chain.h"
+#include "rules/public_suffix.h"
+
+namespace postern {
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// The path.
+
+Task Pipeline::walk(Exchange* x) {
+  SandboxState& sandbox = *x->sandbox;
+  const wire::Question& question = x->question;
+
+  x->row.id = ports_.journal.reserve(1);
+  x->policy = sandbox.policy;
+  x->verdict = decide(*x);
+  if (x->verdict.action == Action::allow) x->entry = sandbox.cache.find(question.query, now_);
+  x->registered_labels = x->entry ? x->entry->registered_labels : PublicSuffixes::registered_labels(question.query.name);
+  observe(*x);  // may turn the verdict: the query that tips the score is refused already
+  if (x->verdict.action != Action::allow) x->entry = nullptr;
+  if (x->entry) reinspect(*x->entry, sandbox);
+
+  const bool answered_here = x->entry != nullptr || x->verdict.action != Action::allow;
+  if (answered_here) compose(*x);
+
+  if (!co_await Commit{*this, x}) {
+    fail(*x, Ede::other, "the journal cannot be written");
+    ++sandbox.counters.unrecorded;
+    ++counters_.unrecorded;
+    finish(x);
+    co_return;
+  }
+  if (answered_here) {
+    finish(x);
+    co_return;
+  }
+
+  ++sandbox.counters.forwarded;
+  co_await Fetch{*this, x};
+  if (x->entry) {
+    compose(*x);
+    if (x->verdict.action != Action::allow) {  // counted as allowed when it was asked
+      ++sandbox.counters.blocked;
+      --sandbox.counters.allowed;
+    }
+  } else {
+    ++sandbox.counters.failed;
+    fail(*x, x->failure, x->failure == Ede::other ? "the upstream failed" : "no upstream answered");
+  }
+  record_outcome(*x);
+  finish(x);
+}
+
+// Who may not ask at all, then policy. What the detector says of this very query comes after, in `observe`.
+Verdict Pipeline::decide(const Exchange& x) const {
+  const SessionState& session = *x.sandbox->session;
+  if (x.question.query_class != class_in) return {Action::refuse, Reason::query_class, 0, nullptr};
+  if (session.quarantined) return {Action::block_name, Reason::quarantine, 0, nullptr};
+  const Verdict verdict = x.policy->decide(x.question.query);
+  if (verdict.action == Action::allow && !session.blocked_zones.empty()) {
+    const Name zone = registered_domain(x.question.query.name);
+    if (session.blocked_zones.contains(zone)) return {Action::block_name, Reason::tunnel, 0, nullptr};
+  }
+  return verdict;
+}
+
+void Pipeline::observe(Exchange& x) {
+  SandboxState& sandbox = *x.sandbox;
+  SessionState& session = *sandbox.session;
+  Observation seen;
+  seen.now = now_;
+  seen.query = &x.question.query;
+  seen.registered_labels = x.registered_labels;
+  seen.blocked = x.verdict.action != Action::allow;
+  seen.cached = x.entry != nullptr;
+  const Finding finding = session.detector.observe(seen);
+  x.row.score = static_cast<float>(finding.score);
+  if (!sandbox.asked_before) {
+    sandbox.asked_before = true;
+    if (x.policy->alert_on_first_query()) raise(x, "first_query", finding, "alert");
+  }
+  if (!finding.crossed) return;
+  if (finding.level != Level::tunnel) return raise(x, "suspect", finding, "alert");
+  switch (x.policy->on_tunnel()) {
+    case TunnelAction::alert: return raise(x, "tunnel", finding, "alert");
+    case TunnelAction::block_zone:
+      // No single zone is to blame: blocking the last one would stop nothing and hurt somebody.
+      if (finding.session_wide) return raise(x, "tunnel", finding, "alert");
+      if (session.blocked_zones.size() < max_blocked_zones) {
+        session.blocked_zones.insert(x.question.query.name.suffix(x.registered_labels));
+        x.verdict = {Action::block_name, Reason::tunnel, 0, nullptr};
+        return raise(x, "tunnel", finding, "block-zone");
+      }
+      [[fallthrough]];  // more zones than anybody honest has: no more DNS
+    case TunnelAction::quarantine:
+      session.quarantined = true;
+      x.verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
+      return raise(x, "tunnel", finding, "quarantine");
+  }
+}
+
+// The reply, from what is known now, and the row's part of it.
+void Pipeline::compose(Exchange& x) {
+  const wire::Question& question = x.question;
+  const auto blocked = [&](Action action, Reason reason, RuleId rule) {
+    wire::Extra extra;
+    if (x.policy->explains()) {
+      const std::string_view text = x.policy->rule_text(rule);
+      extra = {Ede::blocked, text.empty() ? reason_text(reason) : text};
+    }
+    const Rcode rcode = action == Action::block_name ? Rcode::nxdomain : Rcode::noerror;
+    wire::write_negative(question, rcode, extra, x.reply);
+    x.verdict = {action, reason, rule, nullptr};
+    x.row.rcode = static_cast<std::int16_t>(rcode);
+    x.row.ede = static_cast<std::int16_t>(extra.ede);
+  };
+
+  if (x.entry) {
+    const AnswerVerdict& verdict = x.entry->verdict;
+    if (!verdict.pass) return blocked(Action::block_data, verdict.reason, verdict.rule);
+    wire::write_rendered(question, x.entry->rendered, x.entry->age(now_), {}, x.reply);
+    x.row.rcode = static_cast<std::int16_t>(x.entry->rendered.rcode);
+    return;
+  }
+  switch (x.verdict.action) {
+    case Action::block_name:
+    case Action::block_data: return blocked(x.verdict.action, x.verdict.reason, x.verdict.rule);
+    case Action::refuse:
+      wire::write_empty(question, static_cast<int>(Rcode::refused), {}, x.reply);
+      x.row.rcode = static_cast<std::int16_t>(Rcode::refused);
+      return;
+    case Action::local: {
+      const Answer* local = x.verdict.local;
+      const int rcode = local != nullptr ? local->rcode : static_cast<int>(Rcode::nxdomain);
+      x.row.rcode = static_cast<std::int16_t>(rcode);
+      if (local != nullptr && !(local->answer.empty() && local->authority.empty())) {
+        Answer answer = *local;
+        for (Record& record : answer.answer)
+          if (record.owner.is_root()) record.owner = question.query.name;  // "this name", see Verdict::local
+        if (const auto rendered = wire::render(question.query, answer)) {
+          wire::write_rendered(question, *rendered, 0, {}, x.reply);
+          return;
+        }
+      }
+      wire::write_negative(question, static_cast<Rcode>(rcode & 15), {}, x.reply);
+      return;
+    }
+    case Action::allow: break;
+  }
+  POSTERN_CHECK(false);  // an allowed query without an answer is not composed
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// In and out.
+
+void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
+  ++counters_.received;
+  if (alive_ >= max_exchanges || sandbox.exchanges >= max_sandbox_exchanges) {
+    ++counters_.over_limit;
+    ++sandbox.counters.over_limit;
+    return;
+  }
+  Exchange* x = take();
+  x->sandbox = &sandbox;
+  x->peer = std::move(peer);
+  ++sandbox.exchanges;
+  const wire::Parsed parsed = wire::parse_query(message, x->question);
+  switch (parsed) {
+    case wire::Parsed::ok: break;
+    case wire::Parsed::drop:
+      ++counters_.dropped;
+      ++sandbox.counters.malformed;
+      return release(x);
+    case wire::Parsed::formerr:
+    case wire::Parsed::notimp:
+    case wire::Parsed::badvers: {
+      // Nothing was asked, so there is no row; a header comes back, and it is counted.
+      const bool bad = parsed == wire::Parsed::formerr;
+      ++(bad ? counters_.formerr : parsed == wire::Parsed::notimp ? counters_.notimp : counters_.badvers);
+      ++sandbox.counters.malformed;
+      constexpr int badvers = 16;
+      wire::write_empty(x->question, bad ? 1 : parsed == wire::Parsed::notimp ? 4 : badvers, {}, x->reply);
+      return finish(x);
+    }
+  }
+  ++sandbox.counters.queries;
+  if (stalled_ && !(pending_.empty() && gathered_.empty())) {  // one query at a time still tries, so that recovery is noticed
+    ++sandbox.counters.unrecorded;
+    ++counters_.unrecorded;
+    fail(*x, Ede::other, "the journal cannot be written");
+    return finish(x);
+  }
+  walk(x);
+}
+
+void Pipeline::flush() {
+  if (!gathered_.empty()) {
+    auto batch = std::make_shared<Batch>();
+    batch->exchanges.swap(gathered_);
+    batch->submitted = now_;
+    batch->rows.reserve(batch->exchanges.size());
+    std::vector<const Asked*> rows;
+    rows.reserve(batch->exchanges.size());
+    for (Exchange* x : batch->exchanges) {
+      SandboxState& sandbox = *x->sandbox;
+      Asked& row = x->row;
+      row.time_us = unix_us_;
+      row.monotonic_us = now_.count();
+      row.sandbox = sandbox.row;
+      row.name = x->question.query.name;
+      row.type = x->question.query.type;
+      row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
+      row.action = x->verdict.action;
+      row.reason = x->verdict.reason;
+      row.rule = rule_row(sandbox, *x->policy, x->verdict.rule);
+      row.cached = x->entry != nullptr;
+      row.tcp = x->peer.stream != nullptr;
+      if (row.action == Action::allow) {
+        ++sandbox.counters.allowed;
+        sandbox.counters.cached += row.cached;
+      } else {
+        ++(row.action == Action::local ? sandbox.counters.local : sandbox.counters.blocked);
+      }
+      batch->rows.push_back(row);
+      rows.push_back(&batch->rows.back());
+    }
+    pending_.push_back(batch);
+    const auto done = [this, batch](bool ok) {
+      ports_.post([this, batch, ok] { committed(batch, ok); });
+    };
+    if (!ports_.journal.submit(std::move(rows), done)) committed(batch, false);
+  }
+  deliver();
+}
+
+void Pipeline::committed(const std::shared_ptr<Batch>& batch, bool ok) {
+  if (ok) stalled_ = false;
+  if (const auto at = std::find(pending_.begin(), pending_.end(), batch); at != pending_.end()) pending_.erase(at);
+  std::vector<Exchange*> exchanges;
+  exchanges.swap(batch->exchanges);  // empty when tick() gave up on it before
+  for (Exchange* x : exchanges) {
+    x->committed = ok;
+    x->waiter.resume();
+  }
+  deliver();
+}
+
+void Pipeline::tick() {
+  for (const std::shared_ptr<Batch>& batch : pending_) {
+    if (now_ - batch->submitted <= journal_patience) break;  // in order of submission
+    stalled_ = true;
+    std::vector<Exchange*> exchanges;  // empty: given up already, the journal still holds it
+    exchanges.swap(batch->exchanges);
+    for (Exchange* x : exchanges) {
+      x->committed = false;
+      x->waiter.resume();
+    }
+  }
+  deliver();
+}
+
+void Pipeline::fail(Exchange& x, Ede ede, std::string_view text) {
+  wire::write_empty(x.question, static_cast<int>(Rcode::servfail), {ede, text}, x.reply);
+  x.row.rcode = static_cast<std::int16_t>(Rcode::servfail);
+  x.row.ede = static_cast<std::int16_t>(ede);
+}
+
+void Pipeline::finish(Exchange* x) {
+  if (x->sandbox->closed) x->reply.clear();
+  if (x->peer.stream == nullptr && !x->reply.empty()) wire::truncate(x->question, x->reply);
+  finished_.push_back(x);
+}
+
+void Pipeline::deliver() {
+  if (finished_.empty()) return;
+  ports_.deliver(finished_);
+  for (Exchange* x : finished_) release(x);
+  finished_.clear();
+}
+
+Exchange* Pipeline::take() {
+  if (free_.empty()) free_.push_back(&slab_.emplace_back());
+  Exchange* x = free_.back();
+  free_.pop_back();
+  ++alive_;
+  x->verdict = {};
+  x->row = {};
+  x->waiter = {};
+  x->committed = false;
+  x->failure = Ede::none;
+  x->upstream_took = std::chrono::microseconds(-1);
+  x->reply.clear();
+  return x;
+}
+
+void Pipeline::release(Exchange* x) {
+  SandboxState* sandbox = x->sandbox;
+  x->policy = nullptr;
+  x->entry = nullptr;
+  x->peer.stream = nullptr;
+  constexpr std::size_t kept_reply = 4096;  // a large TCP reply's memory is given back
+  if (x->reply.capacity() > kept_reply) x->reply = {};
+  free_.push_back(x);
+  --alive_;
+  if (--sandbox->exchanges == 0 && sandbox->closed) {
+    std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == sandbox; });
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Upstream.
+
+void Pipeline::fetch(Exchange* x) {
+  SandboxState& sandbox = *x->sandbox;
+  auto [at, first] = sandbox.in_flight.try_emplace(x->question.query);
+  at->second.push_back(x);
+  if (!first) {
+    ++counters_.coalesced;
+    return;
+  }
+  ports_.forwarder.ask(x->question.query, [this, &sandbox, query = x->question.query](Resolution resolution) {
+    fetched(sandbox, query, std::move(resolution));
+  });
+}
+
+void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution resolution) {
+  std::shared_ptr<CacheEntry> entry;
+  Ede failure = resolution.status == Resolution::Status::unreachable ? Ede::network_error : Ede::no_reachable_authority;
+  if (resolution.status == Resolution::Status::answered) {
+    keep_chain(query, resolution.answer);
+    const std::chrono::seconds keep = settle_ttls(resolution.answer);
+    failure = Ede::other;  // the upstream itself failed, or sent what cannot be rendered
+    if (keep > std::chrono::seconds(0)) {
+      if (auto rendered = wire::render(query, resolution.answer)) {
+        entry = std::make_shared<CacheEntry>();
+        entry->query = query;
+        entry->rendered = std::move(*rendered);
+        entry->registered_labels = PublicSuffixes::registered_labels(query.name);
+        entry->verdict = sandbox.policy->inspect(query, resolution.answer);
+        entry->data = answer_data(resolution.answer);
+        entry->policy_epoch = sandbox.policy_epoch;
+        entry->stored = now_;
+        entry->expires = now_ + keep;
+        sandbox.cache.insert(entry);
+        sandbox.session->detector.answered(query, entry->registered_labels, entry->rendered.rcode,
+                                           entry->rendered.message.size(), now_);
+      }
+    }
+  }
+  const auto node = sandbox.in_flight.extract(query);
+  POSTERN_CHECK(!node.empty());
+  for (Exchange* x : node.mapped()) {
+    x->entry = entry;
+    x->failure = failure;
+    x->upstream_took = resolution.took;
+    if (entry) x->policy = sandbox.policy;  // the one that inspected it
+    x->waiter.resume();
+  }
+  deliver();
+}
+
+// Cached answers are judged again when policy has changed since.
+void Pipeline::reinspect(CacheEntry& entry, const SandboxState& sandbox) const {
+  if (entry.policy_epoch == sandbox.policy_epoch) return;
+  entry.verdict = sandbox.policy->inspect(entry.query, wire::reread(entry.rendered));
+  entry.policy_epoch = sandbox.policy_epoch;
+}
+
+void Pipeline::record_outcome(const Exchange& x) {
+  Outcome outcome;
+  outcome.asked = x.row.id;
+  outcome.time_us = unix_us_;
+  outcome.action = x.verdict.action;
+  outcome.reason = x.verdict.reason;
+  outcome.rule = rule_row(*x.sandbox, *x.policy, x.verdict.rule);
+  outcome.rcode = x.row.rcode;
+  outcome.ede = x.row.ede;
+  outcome.upstream_us = x.upstream_took.count();
+  if (x.entry) {
+    outcome.answers = x.entry->rendered.answers;
+    outcome.data = x.entry->data;
+  }
+  ports_.journal.append(std::move(outcome));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// Sandboxes, sessions, policy.
+
+void Pipeline::set_time(Instant now, std::int64_t unix_us) {
+  now_ = now;
+  unix_us_ = unix_us;
+  ports_.forwarder.set_time(now);
+}
+
+Pipeline::~Pipeline() {
+  // Exchanges that still wait for the journal or an upstream hold coroutine frames; nobody will resume them.
+  for (Exchange& x : slab_)
+    if (x.sandbox != nullptr && std::find(free_.begin(), free_.end(), &x) == free_.end() && x.waiter) x.waiter.destroy();
+}
+
+SessionState& Pipeline::session_for(const Sandbox& who) {
+  // Without a session, user and code stand for it, so that starting over does not start afresh.
+  const std::string key = who.user + '\0' + (who.session.empty() ? "code:" + who.code_sha256 : "name:" + who.session);
+  auto& session = sessions_[key];
+  if (!session) {
+    session = std::make_unique<SessionState>();
+    SessionDetector::Limits limits;
+    limits.seed = ports_.seed;
+    session->detector = SessionDetector(limits);
+    session->user = who.user;
+    session->session = who.session;
+    if (sessions_.size() > max_sessions) {
+      auto oldest = sessions_.end();
+      for (auto at = sessions_.begin(); at != sessions_.end(); ++at) {
+        if (at->second == session || at->second->sandboxes > 0) continue;
+        if (oldest == sessions_.end() || at->second->last_used < oldest->second->last_used) oldest = at;
+      }
+      if (oldest != sessions_.end()) {
+        SessionState* mine = session.get();  // erase leaves other elements where they are
+        sessions_.erase(oldest);
+        return *mine;
+      }
+    }
+  }
+  return *session;
+}
+
+SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy) {
+  auto state = std::make_unique<SandboxState>();
+  state->session = &session_for(who);
+  ++state->session->sandboxes;
+  state->session->last_used = ++use_;
+  state->who = std::move(who);
+  state->row = row;
+  state->policy = std::move(policy);
+  state->own_policy = own_policy;
+  sandboxes_.push_back(std::move(state));
+  return *sandboxes_.back();
+}
+
+void Pipeline::detach(SandboxState& sandbox) {
+  POSTERN_CHECK(!sandbox.closed);
+  sandbox.closed = true;
+  sandbox.listener = nullptr;
+  --sandbox.session->sandboxes;
+  sandbox.session->last_used = ++use_;
+  if (sandbox.exchanges == 0) std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == &sandbox; });
+}
+
+void Pipeline::set_policies(const PolicySet& policies) {
+  for (const auto& sandbox : sandboxes_) {
+    auto policy = sandbox->own_policy ? nullptr : policies.find(sandbox->who.policy);
+    if (!policy) continue;
+    sandbox->policy = std::move(policy);
+    ++sandbox->policy_epoch;
+    sandbox->rule_rows.clear();
+  }
+}
+
+std::int64_t Pipeline::rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule) {
+  if (rule == 0) return 0;
+  if (&policy != sandbox.policy.get()) return ports_.journal.intern_rule(policy.rule_text(rule));  // decided before a reload
+  if (sandbox.rule_rows.size() <= rule) sandbox.rule_rows.resize(rule + 1u, -1);
+  std::int64_t& row = sandbox.rule_rows[rule];
+  if (row < 0) row = ports_.journal.intern_rule(policy.rule_text(rule));
+  return row;
+}
+
+void Pipeline::raise(Exchange& x, std::string kind, const Finding& finding, std::string action) {
+  SandboxState& sandbox = *x.sandbox;
+  ++sandbox.counters.alerts;
+  Alert alert = make_alert(x, std::move(kind), finding, std::move(action), unix_us_);
+  ports_.journal.alert(alert.row);
+  if (ports_.alert) ports_.alert(alert);
+}
+
+}  // namespace postern

@@ -1,0 +1,140 @@
+// The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). Read it aloud:
+//
+//   parse -> who asks -> decide -> cache -> observe -> [commit row] -> upstream -> inspect -> reply
+//
+// It knows no socket, clock or thread: messages come in through `receive`, time through `set_time`, and what has to happen outside goes
+// through four ports, so that the scenario tests run this very code with a fake clock and a fake upstream.
+//
+// Thread: one shard. Who owns what: the pipeline owns sandboxes, sessions and exchanges; ports outlive it.
+// Memory: at most `max_exchanges` exchanges (about 1.5 KiB each), `max_sessions` sessions, and the sandboxes' caches.
+// Invariant (promise 2): nothing is replied to or asked upstream before its row is committed.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "resolver/path/exchange.h"
+#include "resolver/path/forwarder.h"
+#include "resolver/path/task.h"
+
+namespace postern {
+
+// Something to tell a person, on its way to the journal and the hook.
+struct Alert {
+  AlertRow row;
+  std::string json;  // the object for the hook's stdin
+};
+
+class Pipeline {
+ public:
+  struct Ports {
+    Forwarder& forwarder;
+    Journal& journal;
+    // Runs something on the shard's thread, later; called from the journal's thread.
+    std::function<void(std::function<void()>)> post;
+    // Sends the finished exchanges' replies; they are gone when it returns.
+    std::function<void(std::span<Exchange* const>)> deliver;
+    std::function<void(const Alert&)> alert;
+    std::uint64_t seed = 0;  // random: keys the detector's sketches
+  };
+  struct Counters {
+    std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0, unrecorded = 0, coalesced = 0;
+  };
+
+  static constexpr std::size_t max_exchanges = 8192;             // of a shard; more are dropped and counted
+  static constexpr std::size_t max_sandbox_exchanges = 1024;     // of one sandbox, so that it cannot take the shard's
+  static constexpr std::size_t max_sessions = 16384;             // remembered; the longest unused without a sandbox goes first
+  static constexpr std::size_t max_blocked_zones = 1024;         // of a session; then it is quarantined
+  static constexpr std::chrono::seconds journal_patience{2};     // a commit that takes longer: fail closed
+
+  explicit Pipeline(Ports ports) : ports_(std::move(ports)) {}
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+
+  // Time as the shard read it: monotonic, and Unix time in microseconds. Before each of the calls below.
+  void set_time(Instant now, std::int64_t unix_us);
+
+  // `own_policy`: it was attached with a policy of its own, which reloads leave alone.
+  SandboxState& attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy);
+  void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
+  // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller checks that first).
+  void set_policies(const PolicySet& policies);
+
+  // One message from a sandbox. `flush` ends a batch: the rows gathered since the last are submitted.
+  void receive(SandboxState& sandbox, Peer peer, wire::Octets message);
+  void flush();
+  // Regularly, at least every 250 ms: gives up on a stalled journal.
+  void tick();
+
+  const Counters& counters() const { return counters_; }
+  const std::vector<std::unique_ptr<SandboxState>>& sandboxes() const { return sandboxes_; }
+  std::size_t in_flight() const { return alive_; }
+  bool journal_stalled() const { return stalled_; }
+
+ private:
+  struct Batch {
+    std::vector<Asked> rows;
+    std::vector<Exchange*> exchanges;
+    Instant submitted{};
+  };
+  struct Commit {   // co_await: until the row is committed, or cannot be
+    Pipeline& pipeline;
+    Exchange* x;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+      x->waiter = handle;
+      pipeline.gathered_.push_back(x);
+    }
+    bool await_resume() const noexcept { return x->committed; }
+  };
+  struct Fetch {    // co_await: until the upstream's answer is in x->entry, or x->failure says why not
+    Pipeline& pipeline;
+    Exchange* x;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+      x->waiter = handle;
+      pipeline.fetch(x);
+    }
+    void await_resume() const noexcept {}
+  };
+
+  Task walk(Exchange* x);
+  Verdict decide(const Exchange& x) const;
+  void observe(Exchange& x);
+  void compose(Exchange& x);                     // from x.entry or x.verdict, into x.reply
+  void fail(Exchange& x, Ede ede, std::string_view text);
+  void record_outcome(const Exchange& x);
+  void fetch(Exchange* x);
+  void fetched(SandboxState& sandbox, const Query& query, Resolution resolution);
+  void reinspect(CacheEntry& entry, const SandboxState& sandbox) const;
+  void committed(const std::shared_ptr<Batch>& batch, bool ok);
+  void raise(Exchange& x, std::string kind, const Finding& finding, std::string action);
+  std::int64_t rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule);
+  SessionState& session_for(const Sandbox& who);
+
+  Exchange* take();
+  void finish(Exchange* x);   // reply or not, it is over
+  void deliver();
+  void release(Exchange* x);
+
+  Ports ports_;
+  Instant now_{};
+  std::int64_t unix_us_ = 0;
+  Counters counters_;
+  std::vector<std::unique_ptr<SandboxState>> sandboxes_;
+  std::unordered_map<std::string, std::unique_ptr<SessionState>> sessions_;
+  std::deque<Exchange> slab_;            // never shrinks; exchanges come from here
+  std::vector<Exchange*> free_;
+  std::size_t alive_ = 0;
+  std::vector<Exchange*> gathered_;      // rows of the batch being read
+  std::vector<Exchange*> finished_;      // replies to deliver at the end of this turn
+  std::deque<std::shared_ptr<Batch>> pending_;  // submitted, in order
+  std::uint64_t use_ = 0;
+  bool stalled_ = false;
+};
+
+}  // namespace postern

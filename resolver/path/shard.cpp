@@ -1,0 +1,234 @@
+// A shard: wires listeners, pipeline, forwarder and c-ares to one io_context.
+#include "resolver/path/shard.h"
+
+#include <spdlog/spdlog.h>
+#include <time.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <future>
+
+#include "resolver/path/listener.h"
+
+namespace postern {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds tick_time{100};  // c-ares time-outs and the journal's patience; ten idle wake-ups a second
+constexpr int ticks_a_sweep = 10;                     // idle TCP connections: every second
+
+// Suspend must not reorder a story, so the monotonic clock is CLOCK_BOOTTIME.
+std::int64_t clock_us(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+}
+
+}  // namespace
+
+struct Shard::State {
+  asio::io_context io{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+  std::unique_ptr<BrokerClient> broker;
+  std::unique_ptr<CaresTransport> transport;
+  std::unique_ptr<Random> random = system_random();
+  std::unique_ptr<Forwarder> forwarder;
+  std::unique_ptr<Pipeline> pipeline;
+  std::unique_ptr<DatagramBatch, DatagramBatchFree> batch = make_datagram_batch();
+  ListenerCounters counters;
+  std::unordered_map<std::string, std::pair<std::shared_ptr<Listener>, SandboxState*>> attached;
+  std::unique_ptr<asio::posix::stream_descriptor> upstream_watch;
+  std::unique_ptr<asio::steady_timer> timer;
+  int ticks = 0;
+  Instant now{};
+
+  Instant turn() {
+    now = Instant(clock_us(CLOCK_BOOTTIME));
+    pipeline->set_time(now, clock_us(CLOCK_REALTIME));
+    return now;
+  }
+  void deliver(std::span<Exchange* const> exchanges);
+  void watch_upstream();
+  void arm_timer();
+  void tick();
+
+  // Runs on the shard's thread and waits for the result.
+  template <class Work>
+  auto call(Work work_to_do) -> decltype(work_to_do()) {
+    using Value = decltype(work_to_do());
+    std::packaged_task<Value()> task(std::move(work_to_do));
+    auto result = task.get_future();
+    asio::post(io, std::move(task));
+    return result.get();
+  }
+};
+
+void Shard::State::deliver(std::span<Exchange* const> exchanges) {
+  // Runs of one sandbox's datagrams go out together; a batch that was read together is usually one run.
+  for (std::size_t from = 0; from < exchanges.size();) {
+    Exchange& first = *exchanges[from];
+    auto* listener = static_cast<Listener*>(first.sandbox->listener);
+    if (first.reply.empty() || listener == nullptr) {
+      ++from;
+      continue;
+    }
+    if (first.peer.stream) {
+      first.peer.stream->reply(first.reply);
+      ++from;
+      continue;
+    }
+    std::size_t to = from + 1;
+    while (to < exchanges.size() && exchanges[to]->sandbox == first.sandbox && !exchanges[to]->peer.stream &&
+           !exchanges[to]->reply.empty())
+      ++to;
+    listener->send_datagrams(exchanges.subspan(from, to - from));
+    from = to;
+  }
+}
+
+void Shard::State::watch_upstream() {
+  upstream_watch->async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    turn();
+    transport->process();
+    pipeline->flush();
+    watch_upstream();
+  });
+}
+
+void Shard::State::arm_timer() {
+  timer->expires_after(tick_time);
+  timer->async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    tick();
+    arm_timer();
+  });
+}
+
+void Shard::State::tick() {
+  turn();
+  transport->expire(now);
+  pipeline->tick();
+  if (++ticks % ticks_a_sweep == 0)
+    for (auto& [name, one] : attached) one.first->tick(now);
+}
+
+Shard::Shard(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<BrokerClient> broker, std::vector<Server> servers,
+                                           std::function<void(const Alert&)> alert) {
+  auto state = std::make_unique<State>();
+  State& s = *state;
+  s.broker = std::move(broker);
+  auto transport = CaresTransport::make(std::move(servers),
+                                        [&s](std::size_t index, bool tcp) { return s.broker->upstream_socket(index, tcp); });
+  if (!transport) return tl::unexpected(transport.error());
+  s.transport = std::move(*transport);
+  s.forwarder = std::make_unique<Forwarder>(*s.transport, *s.random);
+  std::uint64_t seed = 0;
+  s.random->fill({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
+  s.pipeline = std::make_unique<Pipeline>(Pipeline::Ports{
+      *s.forwarder, journal,
+      [&s](std::function<void()> work) {
+        asio::post(s.io, [&s, work = std::move(work)] {
+          s.turn();
+          work();
+        });
+      },
+      [&s](std::span<Exchange* const> exchanges) { s.deliver(exchanges); }, std::move(alert), seed});
+  s.upstream_watch = std::make_unique<asio::posix::stream_descriptor>(s.io, s.transport->poll_descriptor());
+  s.timer = std::make_unique<asio::steady_timer>(s.io);
+  s.turn();
+  s.watch_upstream();
+  s.arm_timer();
+  return std::unique_ptr<Shard>(new Shard(std::move(state)));
+}
+
+Shard::~Shard() {
+  if (!state_) return;
+  for (auto& [name, one] : state_->attached) one.first->close();
+  state_->attached.clear();
+  state_->upstream_watch->release();  // the transport closes it
+}
+
+void Shard::run() { state_->io.run(); }
+
+void Shard::stop() { state_->io.stop(); }
+
+void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
+                   Listeners listeners) {
+  auto sockets = std::make_shared<Listeners>(std::move(listeners));
+  state_->call([&] {
+    State& s = *state_;
+    s.turn();
+    const std::string name = who.name;
+    SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy);
+    auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch, s.counters,
+                                               [&s] { return s.turn(); });
+    sandbox.listener = listener.get();
+    listener->start();
+    s.attached[name] = {std::move(listener), &sandbox};
+  });
+}
+
+namespace {
+
+SandboxReport report_of(const SandboxState& sandbox) {
+  SandboxReport report;
+  report.who = sandbox.who;
+  report.counters = sandbox.counters;
+  report.in_flight = sandbox.exchanges;
+  report.cache_entries = sandbox.cache.size();
+  report.cache_octets = sandbox.cache.octets();
+  report.blocked_zones = sandbox.session->blocked_zones.size();
+  report.quarantined = sandbox.session->quarantined;
+  return report;
+}
+
+}  // namespace
+
+std::optional<std::pair<SandboxReport, SandboxId>> Shard::detach(const std::string& name) {
+  return state_->call([&]() -> std::optional<std::pair<SandboxReport, SandboxId>> {
+    State& s = *state_;
+    const auto at = s.attached.find(name);
+    if (at == s.attached.end()) return std::nullopt;
+    s.turn();
+    auto [listener, sandbox] = at->second;
+    s.attached.erase(at);
+    std::pair<SandboxReport, SandboxId> result{report_of(*sandbox), sandbox->row};
+    listener->close();
+    s.pipeline->detach(*sandbox);
+    return result;
+  });
+}
+
+void Shard::set_policies(std::shared_ptr<const PolicySet> policies) {
+  state_->call([&] { state_->pipeline->set_policies(*policies); });
+}
+
+void Shard::set_servers(std::vector<Server> servers) {
+  state_->call([&] {
+    state_->transport->set_servers(std::move(servers));
+    state_->forwarder->servers_changed();
+  });
+}
+
+ShardReport Shard::report() {
+  return state_->call([&] {
+    ShardReport report;
+    for (const auto& sandbox : state_->pipeline->sandboxes())
+      if (!sandbox->closed) report.sandboxes.push_back(report_of(*sandbox));
+    report.pipeline = state_->pipeline->counters();
+    report.forwarder = state_->forwarder->counters();
+    report.listener = state_->counters;
+    report.journal_stalled = state_->pipeline->journal_stalled();
+    return report;
+  });
+}
+
+}  // namespace postern

@@ -1,0 +1,60 @@
+// A shard: one I/O thread with its sandboxes and all their state, so that the path takes no lock.
+//
+// Thread: `run` is the shard's thread. Every other public function may be called from any thread; those with a result wait for the shard
+// (control plane only). All sandboxes of a user are on one shard, because their ledgers nest.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "resolver/path/listener_counters.h"
+#include "resolver/path/pipeline.h"
+#include "resolver/path/transport_cares.h"
+#include "resolver/sandbox/broker.h"
+
+namespace postern {
+
+// A sandbox as `ls`, the summary and the metrics show it.
+struct SandboxReport {
+  Sandbox who;
+  SandboxCounters counters;
+  std::size_t in_flight = 0, cache_entries = 0, cache_octets = 0;
+  std::size_t blocked_zones = 0;
+  bool quarantined = false;
+};
+
+struct ShardReport {
+  std::vector<SandboxReport> sandboxes;
+  Pipeline::Counters pipeline;
+  Forwarder::Counters forwarder;
+  ListenerCounters listener;
+  bool journal_stalled = false;
+};
+
+class Shard {
+ public:
+  // `broker` is this shard's own channel; `alert` is called on the shard's thread.
+  static Result<std::unique_ptr<Shard>> make(Journal& journal, std::unique_ptr<BrokerClient> broker, std::vector<Server> servers,
+                                             std::function<void(const Alert&)> alert);
+  ~Shard();
+
+  void run();   // until stop
+  void stop();
+
+  void attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy, Listeners listeners);
+  // What the sandbox had done, and its row; nothing if no sandbox of that name is here.
+  std::optional<std::pair<SandboxReport, SandboxId>> detach(const std::string& name);
+  void set_policies(std::shared_ptr<const PolicySet> policies);
+  void set_servers(std::vector<Server> servers);
+  ShardReport report();
+
+ private:
+  struct State;
+  explicit Shard(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace postern

@@ -1,0 +1,253 @@
+// The resolver process: attaches sandboxes to shards, keeps policy, ends cleanly.
+#include "resolver/resolver.h"
+
+#include <spdlog/spdlog.h>
+#include <time.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "resolver/control/report_json.h"
+#include "rules/public_suffix.h"
+
+namespace postern {
+namespace {
+
+std::int64_t unix_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+}
+
+constexpr std::size_t max_name = 128;   // octets of a sandbox's name, session, user
+constexpr std::size_t max_labels = 32;  // K=V pairs of a sandbox
+
+Result<void> check(const Sandbox& who) {
+  const auto too_long = [](const std::string& text) { return text.size() > max_name; };
+  const auto bad = [](const std::string& what, const std::string& value) {
+    return failure("cannot attach: " + what + " \"" + value.substr(0, max_name) + "\" is not usable");
+  };
+  if (who.name.empty() || too_long(who.name)) return bad("the name", who.name);
+  for (const unsigned char c : who.name)
+    if (c <= ' ' || c == '/' || c == 0x7f) return bad("the name", who.name);
+  if (too_long(who.session)) return bad("the session", who.session);
+  if (too_long(who.user)) return bad("the user", who.user);
+  if (too_long(who.code_sha256)) return bad("the code hash", who.code_sha256);
+  if (who.labels.size() > max_labels) return failure("cannot attach: more than 32 labels");
+  for (const auto& [key, value] : who.labels)
+    if (key.empty() || too_long(key) || too_long(value)) return bad("the label", key);
+  return {};
+}
+
+}  // namespace
+
+struct Resolver::Threads {
+  std::vector<std::thread> all;
+};
+
+Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options, std::unique_ptr<BrokerClient> broker) {
+  std::unique_ptr<Resolver> resolver(new Resolver);
+  Resolver& r = *resolver;
+  r.options_ = std::move(options);
+  r.broker_ = std::move(broker);
+  r.threads_ = std::make_unique<Threads>();
+  r.threads_->all.reserve(r.options_.workers);
+  auto policies = r.load_policies();
+  if (!policies) return tl::unexpected(policies.error());
+  r.policies_ = std::move(*policies);
+  auto journal = Journal::open(r.options_.journal);
+  if (!journal) return tl::unexpected(journal.error());
+  r.journal_ = std::move(*journal);
+  PublicSuffixes::version();  // reads the list once, before threads
+  for (unsigned i = 0; i < r.options_.workers; ++i) {
+    auto channel = r.broker_->another();
+    if (!channel) return tl::unexpected(channel.error());
+    auto shard = Shard::make(*r.journal_, std::move(*channel), r.options_.servers, [&r](const Alert& alert) {
+      const std::lock_guard lock(r.alert_mutex_);
+      if (r.alert_handler_) r.alert_handler_(alert.json);
+    });
+    if (!shard) return tl::unexpected(shard.error());
+    r.shards_.push_back(std::move(*shard));
+  }
+  for (const auto& shard : r.shards_) r.threads_->all.emplace_back([&shard = *shard] { shard.run(); });
+  return resolver;
+}
+
+void Resolver::stop_shards() {
+  if (threads_->all.empty()) return;
+  for (const auto& shard : shards_) shard->stop();
+  for (std::thread& thread : threads_->all) thread.join();
+  threads_->all.clear();
+}
+
+void Resolver::end() {
+  while (!places_.empty()) (void)detach(std::string(places_.begin()->first));
+  if (auto told = broker_->report(summary_json()); !told) spdlog::warn("no summary: {}", told.error().message);
+  stop_shards();
+}
+
+Resolver::~Resolver() {
+  stop_shards();
+  journal_.reset();  // its last callbacks post to the shards, which are still there
+  shards_.clear();
+}
+
+void Resolver::on_alert(std::function<void(std::string)> handler) {
+  const std::lock_guard lock(alert_mutex_);
+  alert_handler_ = std::move(handler);
+}
+
+Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
+  std::shared_ptr<const PolicySet> set = PolicySet::builtin();
+  if (!options_.policy_file.empty()) {
+    auto text = broker_->read_policy(0);
+    if (!text) return tl::unexpected(text.error());
+    auto parsed = PolicySet::parse(*text, options_.policy_file);
+    if (!parsed) return tl::unexpected(parsed.error());
+    set = std::move(*parsed);
+  }
+  const PolicySet::Overlay& overlay = options_.overlay;
+  if (overlay.allow.empty() && overlay.block.empty() && overlay.default_action.empty()) return set;
+  return set->with(overlay);
+}
+
+Result<void> Resolver::reload() {
+  auto loaded = load_policies();
+  if (loaded) {
+    for (const auto& [name, place] : places_)
+      if (!place.own_policy && !(*loaded)->find(place.policy))
+        loaded = failure("cannot reload " + options_.policy_file + ": it has no policy \"" + place.policy +
+                         "\", which sandbox \"" + name + "\" is under");
+  }
+  if (!loaded) {
+    policy_error_ = loaded.error().message;
+    spdlog::error("policy not reloaded, the old one stays: {}", policy_error_);
+    return tl::unexpected(loaded.error());
+  }
+  policies_ = std::move(*loaded);
+  policy_error_.clear();
+  for (const auto& shard : shards_) shard->set_policies(policies_);
+  spdlog::info("policy reloaded{}", options_.policy_file.empty() ? "" : " from " + options_.policy_file);
+  return {};
+}
+
+void Resolver::set_servers(std::vector<Server> servers) {
+  options_.servers = servers;
+  for (const auto& shard : shards_) shard->set_servers(servers);
+}
+
+Result<void> Resolver::attach(AttachRequest request) {
+  if (auto fine = check(request.who); !fine) return fine;
+  if (places_.contains(request.who.name)) return failure("cannot attach: a sandbox \"" + request.who.name + "\" is attached already");
+  if ((request.pid > 0) == !request.netns_path.empty()) return failure("cannot attach: give either a pid or a netns path");
+
+  std::shared_ptr<const PolicySet> set = policies_;
+  const bool own = !request.policy_yaml.empty() || request.overlay.has_value();
+  if (!request.policy_yaml.empty()) {
+    auto parsed = PolicySet::parse(request.policy_yaml, request.policy_name);
+    if (!parsed) return tl::unexpected(parsed.error());
+    set = std::move(*parsed);
+  }
+  if (request.overlay) {
+    request.overlay->base = request.who.policy;
+    auto with = set->with(*request.overlay);
+    if (!with) return tl::unexpected(with.error());
+    set = std::move(*with);
+  }
+  auto policy = set->find(request.who.policy);
+  if (!policy) return failure("cannot attach: there is no policy \"" + request.who.policy + "\"");
+
+  const std::uint64_t token = next_token_++;
+  auto listeners = request.pid > 0 ? broker_->attach_pid(token, request.pid) : broker_->attach_path(token, request.netns_path);
+  if (!listeners) return tl::unexpected(listeners.error());
+  auto placed = place(std::move(request.who), std::move(*listeners), std::move(policy), own, token);
+  if (!placed) (void)broker_->detach(token);
+  return placed;
+}
+
+Result<void> Resolver::attach(Sandbox who, Listeners listeners) {
+  if (auto fine = check(who); !fine) return fine;
+  auto policy = policies_->find(who.policy);
+  if (!policy) return failure("there is no policy \"" + who.policy + "\"");
+  return place(std::move(who), std::move(listeners), std::move(policy), false, 0);
+}
+
+Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
+                             std::uint64_t token) {
+  if (who.policy.empty()) who.policy = policy->name();
+  auto row = journal_->attach(who, unix_us());
+  if (!row) return tl::unexpected(row.error());
+  Place place;
+  place.shard = std::hash<std::string>{}(who.user.empty() ? who.session : who.user) % shards_.size();
+  place.token = token;
+  place.policy = who.policy;
+  place.own_policy = own_policy;
+  spdlog::info("sandbox {} attached: session \"{}\", user \"{}\", policy {}", who.name, who.session, who.user, who.policy);
+  const std::string name = who.name;
+  shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners));
+  places_[name] = std::move(place);
+  return {};
+}
+
+Result<SandboxReport> Resolver::detach(const std::string& name) {
+  const auto at = places_.find(name);
+  if (at == places_.end()) return failure("cannot detach: there is no sandbox \"" + name + "\"");
+  const Place place = at->second;
+  places_.erase(at);
+  auto gone = shards_[place.shard]->detach(name);
+  if (place.token != 0) (void)broker_->detach(place.token);
+  POSTERN_CHECK(gone.has_value());
+  journal_->detach(gone->second, unix_us());
+  add(gone_, gone->first.counters);
+  spdlog::info("sandbox {} detached after {} queries", name, gone->first.counters.queries);
+  return std::move(gone->first);
+}
+
+void Resolver::namespace_gone(std::uint64_t token) {
+  for (const auto& [name, place] : places_) {
+    if (place.token != token) continue;
+    spdlog::info("the namespace of sandbox {} is gone", name);
+    (void)detach(std::string(name));
+    return;
+  }
+}
+
+void Resolver::start_hook(const std::string& json) {
+  if (!options_.alert_hook) return;
+  if (auto started = broker_->start_hook(0, json); !started) {
+    ++hooks_refused_;
+    spdlog::warn("alert hook not started: {}", started.error().message);
+  }
+}
+
+std::vector<SandboxReport> Resolver::sandboxes() {
+  std::vector<SandboxReport> all;
+  for (const auto& shard : shards_)
+    for (SandboxReport& report : shard->report().sandboxes) all.push_back(std::move(report));
+  std::sort(all.begin(), all.end(), [](const SandboxReport& a, const SandboxReport& b) { return a.who.name < b.who.name; });
+  return all;
+}
+
+std::string Resolver::status_json() {
+  std::vector<ShardReport> reports;
+  for (const auto& shard : shards_) reports.push_back(shard->report());
+  nlohmann::ordered_json servers = nlohmann::ordered_json::array();
+  for (const Server& server : options_.servers) servers.push_back(server.text());
+  nlohmann::ordered_json status = {{"version", POSTERN_VERSION},
+                                   {"upstream", servers},
+                                   {"policies", policies_->names()},
+                                   {"policy_file", options_.policy_file},
+                                   {"policy_error", policy_error_},
+                                   {"public_suffix_list", PublicSuffixes::version()},
+                                   {"hooks_refused", hooks_refused_},
+                                   {"journal", to_json(journal_->stats())},
+                                   {"path", to_json(reports)}};
+  return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string Resolver::summary_json() {
+  return to_json(gone_).dump();
+}
+
+}  // namespace postern

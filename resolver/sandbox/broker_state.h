@@ -1,0 +1,87 @@
+// What the broker remembers between two turns of its loop. Read by broker.cpp and broker_requests.cpp only.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "resolver/sandbox/broker_loop.h"
+#include "resolver/sandbox/broker_wire.h"
+#include "resolver/sandbox/hook.h"
+#include "resolver/sandbox/netns_watch.h"
+#include "resolver/sandbox/servers_watch.h"
+
+namespace postern {
+
+// Thread: one. Time: steady_clock. Memory: bounded by the limits below and those of its parts.
+// Invariant: whatever a request asks for is either in `options` or an attachment in `netns`.
+struct Broker::State {
+  using Clock = std::chrono::steady_clock;
+
+  // Channels to one resolver: each shard and the control plane has one.
+  static constexpr std::size_t most_channels = 256;
+  // Events that the resolver has not read. Honest ones are bounded by attachments and hooks; beyond, they are
+  // dropped and logged.
+  static constexpr std::size_t most_events = 2 * NetnsWatch::most;
+  // How long a resolver that was asked to stop may write its journal out; and once it was asked again,
+  // counted from the first time.
+  static constexpr std::chrono::seconds stop_limit{30}, impatient_stop_limit{5};
+  // How long the broker outlives the resolver for the sake of hooks that still run: as long as one hook may.
+  static constexpr std::chrono::seconds hooks_outlive = HookRunner::time_limit;
+
+  explicit State(BrokerOptions given);
+
+  BrokerOptions options;
+  std::vector<Server> servers;  // options.servers, or what resolv_conf says by now
+  Fd events;                    // our end
+  std::map<int, Fd> channels;   // our ends
+  std::optional<BrokerLoop> loop;
+  std::optional<Netns> home;
+  NetnsWatch netns;
+  std::optional<ServersWatch> servers_watch;
+  HookRunner hooks;
+  std::deque<wire::Event> pending;  // events not yet sent
+  std::uint64_t dropped_events = 0;
+  std::string report;
+  std::vector<std::byte> buffer;  // one request
+
+  Fd resolver;  // pidfd
+  pid_t resolver_pid = 0;
+  std::optional<int> resolver_status;
+  std::optional<Clock::time_point> first_stop, kill_at, next_tick;
+
+  // broker.cpp
+  void send_event(const BrokerEvent& event);
+  void flush_events();
+  void ask_stop();
+  void add_channel(Fd end);
+  void watch_hook(int pidfd);
+  void hook_ended(int pidfd);
+  void watch_attachment(std::uint64_t token);
+  void forget_attachment(std::uint64_t token);
+  void tick();
+  void signalled(int signal_fd);
+  void take_resolver_status();
+  void run(pid_t resolver, Loop joined);
+  std::optional<Clock::time_point> next_deadline() const;
+  void act_on_time();
+
+  // broker_requests.cpp: one message of one channel; false when there was none, or the channel is closed now.
+  bool serve_channel(int fd);
+  struct Grant {
+    std::vector<Fd> fds;
+    wire::ReplyHead head;
+  };
+  Result<Grant> grant(const wire::RequestHead& request, std::string_view text);
+  Result<Grant> grant_attach(const wire::RequestHead& request, std::string_view text);
+  Result<Grant> grant_policy(const wire::RequestHead& request);
+  Result<Grant> grant_hook(const wire::RequestHead& request, std::string_view text);
+  Result<Grant> grant_channel();
+  const char* what_is_wrong(const wire::RequestHead& request, std::string_view text) const;
+  void close_channel(int fd);
+};
+
+}  // namespace postern

@@ -1,0 +1,383 @@
+// Policy: precedence. Which rule speaks for a name, and what is done about it.
+//
+// The order, for a query:
+//   1. local data of the policy (hosts), unless a rule blocks exactly this name
+//   2. the most specific inline rule: the deepest pattern, exact before wildcard; a tie blocks
+//   3. special names, which act like built-in rules: an inline rule at their zone or below takes over
+//   4. single-label names, then the default
+//   5. what is left is permitted by name; now its form and its type must be permitted too
+#include "rules/policy.h"
+
+#include <algorithm>
+
+#include "rules/policy_spec.h"
+#include "rules/quote.h"
+#include "rules/svcb.h"
+
+namespace postern {
+namespace {
+
+// RFC 952, RFC 1123, and the underscore of RFC 8552.
+bool is_host_name(const Name& name) noexcept {
+  const auto wire = name.wire();
+  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u) {
+    for (std::size_t i = at + 1; i <= at + wire[at]; ++i) {
+      const std::uint8_t c = wire[i];
+      if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) return false;
+    }
+  }
+  return true;
+}
+
+// NXDOMAIN says that nothing exists below either (RFC 8020); that would kill what a rule allows there.
+Verdict refuse_name(bool allowed_beneath, Reason reason, RuleId rule) noexcept {
+  return {allowed_beneath ? Action::block_data : Action::block_name, reason, rule, nullptr};
+}
+
+// Octets, as Policy::rule_text promises; it goes into an Extended DNS Error.
+constexpr std::size_t longest_rule_text = 255;
+
+}  // namespace
+
+std::string rule_line(const std::string& place, std::string_view what, std::string_view value) {
+  std::string line = place;
+  line += ' ';
+  line += what;
+  if (!value.empty()) {
+    line += ' ';
+    line += value;
+  }
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';  // a file may be called anything
+  if (line.size() <= longest_rule_text) return line;
+  constexpr std::string_view cut = "...";
+  std::size_t keep = longest_rule_text - cut.size();
+  const auto inside_utf8_sequence = [&] { return (static_cast<unsigned char>(line[keep]) & 0xc0) == 0x80; };
+  while (keep > 0 && inside_utf8_sequence()) --keep;
+  line.resize(keep);
+  return line += cut;
+}
+
+PolicySpec::PolicySpec() {
+  for (const Type permitted : {type::A, type::AAAA, type::CNAME, type::HTTPS, type::SVCB, type::MX, type::SRV,
+                               type::TXT, type::PTR, type::CAA, type::NS, type::SOA})
+    types.set(permitted);
+}
+
+RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin)
+    : spec_(std::move(spec)), builtin_(std::move(builtin)) {
+  add_text("");
+  const std::span<const SpecialName> specials = special_names();
+  first_special_ = static_cast<RuleId>(texts_.size());
+  for (std::size_t i = 0; i < specials.size(); ++i) {
+    const Result<Name> zone = Name::parse(specials[i].zone);
+    POSTERN_CHECK(zone.has_value());
+    table_.insert(*zone).special = static_cast<std::uint32_t>(i + 1);
+    add_text(std::string(specials[i].what));
+  }
+  first_class_ = static_cast<RuleId>(texts_.size());
+  for (const AddressClass& refused : address_classes()) add_text(std::string(refused.what));
+  odd_name_ = add_text("names hold letters, digits, hyphen and underscore only (names: host)");
+  single_label_ = add_text("single-label names are not forwarded (single_labels: local)");
+  type_ = add_text("this type is not among the policy's types");
+  malformed_ = add_text("answer holds a malformed record");
+  default_ =
+      add_text(spec_.default_text.empty() ? "policy " + spec_.name + ": default block" : spec_.default_text);
+  for (const RuleSpec& rule : spec_.rules) add_rule(rule);
+  for (const HostSpec& host : spec_.hosts) add_host(host);
+}
+
+RuleId RulePolicy::add_text(std::string text) {
+  texts_.push_back(std::move(text));
+  return static_cast<RuleId>(texts_.size() - 1);
+}
+
+void RulePolicy::add_rule(const RuleSpec& rule) {
+  const RuleId id = add_text(rule.text);
+  // The first of equals is kept, but a block takes the place of an allow: a tie blocks.
+  const auto speak = [&](Voice& voice) {
+    if (voice.rule == 0 || (rule.block && !voice.block)) voice = {id, rule.block};
+  };
+  Node& node = table_.insert(rule.pattern.base, [&](Node& above) { above.allowed_beneath |= !rule.block; });
+  if (rule.pattern.scope == Pattern::Scope::exact) speak(node.exact);
+  if (rule.pattern.scope == Pattern::Scope::at_or_below) speak(node.apex);
+  if (rule.pattern.scope != Pattern::Scope::exact) speak(node.below);
+  if (rule.pattern.scope != Pattern::Scope::exact) node.allowed_beneath |= !rule.block;
+}
+
+void RulePolicy::add_host(const HostSpec& host) {
+  HostAnswers answers;
+  for (const Address& address : host.addresses) {
+    const std::array<std::uint8_t, 16> octets = address.octets();
+    Answer& answer = address.v6 ? answers.v6 : answers.v4;
+    const std::size_t size = address.v6 ? 16 : 4;
+    answer.answer.push_back(
+        {host.name, address.v6 ? type::AAAA : type::A, local_ttl, {octets.begin(), octets.begin() + size}});
+  }
+  answers.no_data.authority.push_back(local_soa(host.name));
+  answers.rule = add_text(host.text);
+  hosts_.push_back(std::move(answers));
+  Node& node = table_.insert(host.name, [](Node& above) { above.allowed_beneath = true; });
+  node.host = static_cast<std::uint32_t>(hosts_.size());
+}
+
+RulePolicy::Findings RulePolicy::look_up(const Name& name) const noexcept {
+  Findings found;
+  const Node* last = nullptr;
+  std::size_t last_depth = 0;
+  found.labels = table_.walk(name, [&](const Node& node, std::size_t depth) {
+    // The walk went on past `last`, so its wildcard speaks for the name, in the place of one further up.
+    if (last != nullptr && last->below.rule != 0) {
+      found.voice = last->below;
+      found.voice_depth = last_depth;
+    }
+    if (node.special != 0) {
+      found.special = node.special;
+      found.special_depth = depth;
+    }
+    last = &node;
+    last_depth = depth;
+  });
+  if (last_depth < found.labels) {  // the walk ended above the name
+    if (last->below.rule != 0) {
+      found.voice = last->below;
+      found.voice_depth = last_depth;
+    }
+    return found;
+  }
+  found.special_apex = found.special != 0 && found.special_depth == found.labels;
+  // Below the name, the nearest wildcard speaks: its own node's, else the one found further up.
+  const Voice& beneath = last->below.rule != 0 ? last->below : found.voice;
+  const std::size_t beneath_depth = last->below.rule != 0 ? found.labels : found.voice_depth;
+  const bool wildcard_allows = beneath.rule != 0 && !beneath.block && beneath_depth >= found.special_depth;
+  found.allowed_beneath = last->allowed_beneath || wildcard_allows;
+  if (found.labels == 0) found.allowed_beneath = true;  // NXDOMAIN for the root: there is no DNS at all
+  const Voice& own = last->exact.rule != 0 ? last->exact : last->apex;
+  if (own.rule != 0) {
+    found.voice = own;
+    found.voice_depth = found.labels;
+  }
+  const bool exactly_blocked = last->exact.rule != 0 && last->exact.block;
+  if (!exactly_blocked) found.host = last->host;  // both name it exactly: a tie blocks
+  return found;
+}
+
+Verdict RulePolicy::special_verdict(const Findings& found, Type type) const noexcept {
+  const std::size_t index = found.special - 1;
+  const RuleId rule = first_special_ + static_cast<RuleId>(index);
+  const SpecialAnswers& answers = builtin_->special[index];
+  const auto local = [&](const Answer& answer) {
+    return Verdict{Action::local, Reason::special_use, rule, &answer};
+  };
+  const auto absent = [&] { return local(found.allowed_beneath ? answers.no_data : answers.absent); };
+  switch (special_names()[index].kind) {
+    case SpecialKind::absent:
+      return absent();
+    case SpecialKind::empty_zone:
+      return found.special_apex ? local(answers.no_data) : absent();
+    case SpecialKind::no_data:
+      return local(answers.no_data);
+    case SpecialKind::loopback:
+      if (type == type::A) return local(builtin_->loopback.v4);
+      if (type == type::AAAA) return local(builtin_->loopback.v6);
+      return local(answers.no_data);
+    case SpecialKind::loopback_name:
+      if (!found.special_apex) return absent();
+      return local(type == type::PTR ? builtin_->loopback.name : answers.no_data);
+    case SpecialKind::cloud_metadata:
+      return refuse_name(found.allowed_beneath, Reason::special_use, rule);
+  }
+  return {};
+}
+
+Verdict RulePolicy::decide(const Query& query) const noexcept {
+  const Findings found = look_up(query.name);
+  if (found.host != 0) {
+    const HostAnswers& host = hosts_[found.host - 1];
+    const Answer* answer = query.type == type::A      ? &host.v4
+                           : query.type == type::AAAA ? &host.v6
+                                                      : &host.no_data;
+    if (answer->answer.empty()) answer = &host.no_data;
+    return {Action::local, Reason::local_data, host.rule, answer};
+  }
+
+  const bool rule_speaks = found.rule_speaks();
+  if (!rule_speaks && found.special != 0) return special_verdict(found, query.type);
+  const bool rule_names_it = rule_speaks && found.voice_depth > 0;  // `*` alone does not
+  if (found.labels == 1 && !rule_names_it && spec_.single_labels == SingleLabels::local) {
+    const Answer& answer = found.allowed_beneath ? builtin_->root.no_data : builtin_->root.absent;
+    return {Action::local, Reason::single_label, single_label_, &answer};
+  }
+  if (rule_speaks && found.voice.block)
+    return refuse_name(found.allowed_beneath, Reason::rule, found.voice.rule);
+  if (!rule_speaks && spec_.default_block)
+    return refuse_name(found.allowed_beneath, Reason::policy_default, default_);
+
+  // Permitted by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.
+  if (spec_.odd_names == OddNames::refused && !is_host_name(query.name))
+    return {Action::block_name, Reason::name_form, odd_name_, nullptr};
+  if (!spec_.types.test(query.type)) return {Action::block_data, Reason::type, type_, nullptr};
+  return rule_speaks ? Verdict{Action::allow, Reason::rule, found.voice.rule, nullptr}
+                     : Verdict{Action::allow, Reason::policy_default, 0, nullptr};
+}
+
+bool RulePolicy::excepted(const Name& name, const Address& meaning, const Address& written,
+                          bool metadata) const noexcept {
+  return std::any_of(spec_.exceptions.begin(), spec_.exceptions.end(), [&](const AddressException& one) {
+    if (metadata && !one.range.is_one_address()) return false;
+    return (one.range.holds(meaning) || one.range.holds(written)) && one.names.matches(name);
+  });
+}
+
+// The class that refuses `address`, as a rule; 0 if none does.
+RuleId RulePolicy::refused_address(const Name& name, const Address& address) const noexcept {
+  const Meanings all = meanings(address);
+  for (const Address& meaning : all.all()) {
+    const std::optional<std::size_t> refused = address_class(meaning);
+    if (refused && !excepted(name, meaning, address, address_classes()[*refused].metadata))
+      return first_class_ + static_cast<RuleId>(*refused);
+  }
+  return 0;
+}
+
+// The rule that explicitly blocks `target`; 0 if none does. Cloud metadata
+// names are blocked explicitly, by us.
+RuleId RulePolicy::refused_target(const Name& target) const noexcept {
+  const Findings found = look_up(target);
+  if (found.rule_speaks()) return found.voice.block ? found.voice.rule : 0;
+  if (found.special != 0 && special_names()[found.special - 1].kind == SpecialKind::cloud_metadata)
+    return first_special_ + static_cast<RuleId>(found.special - 1);
+  return 0;
+}
+
+AnswerVerdict RulePolicy::inspect(const Query& query, const Answer& answer) const noexcept {
+  for (std::size_t i = 0; i < answer.answer.size(); ++i) {
+    const Record& record = answer.answer[i];
+    const std::span<const std::uint8_t> rdata = record.rdata;
+    RuleId address = 0, target = 0;
+    // Some resolvers' clients take every address they are given, so owners are not asked about here.
+    const auto judge_v4 = [&](std::span<const std::uint8_t> octets) {
+      if (address == 0) address = refused_address(query.name, Address::from_v4(octets.first<4>()));
+    };
+    const auto judge_v6 = [&](std::span<const std::uint8_t> octets) {
+      if (address == 0) address = refused_address(query.name, Address::from_v6(octets.first<16>()));
+    };
+    switch (record.type) {
+      case type::A:
+        if (rdata.size() == 4)
+          judge_v4(rdata);
+        else
+          address = malformed_;
+        break;
+      case type::AAAA:
+        if (rdata.size() == 16)
+          judge_v6(rdata);
+        else
+          address = malformed_;
+        break;
+      case type::CNAME:
+      case type::DNAME: {
+        const std::optional<Name> name = Name::from_wire(rdata);
+        if (name && name->size() == rdata.size())
+          target = refused_target(*name);
+        else
+          address = malformed_;
+        break;
+      }
+      case type::SVCB:
+      case type::HTTPS: {
+        const std::optional<ServiceBinding> binding = parse_service_binding(rdata);
+        if (!binding) {
+          address = malformed_;
+          break;
+        }
+        if (!binding->target.is_root()) target = refused_target(binding->target);  // "." is the owner itself
+        for (std::size_t at = 0; at < binding->ipv4_hints.size(); at += 4)
+          judge_v4(binding->ipv4_hints.subspan(at));
+        for (std::size_t at = 0; at < binding->ipv6_hints.size(); at += 16)
+          judge_v6(binding->ipv6_hints.subspan(at));
+        break;
+      }
+      default:
+        break;
+    }
+    if (target != 0) return {false, Reason::answer_target, target, i};
+    if (address != 0) return {false, Reason::answer_address, address, i};
+  }
+  return {};
+}
+
+std::string_view RulePolicy::rule_text(RuleId rule) const noexcept {
+  return rule < texts_.size() ? std::string_view(texts_[rule]) : std::string_view{};
+}
+
+PolicySpec PolicyAssembly::deny_all() {
+  PolicySpec spec;
+  spec.name = "deny-all";
+  spec.default_block = true;
+  spec.alert_on_first_query = true;
+  return spec;
+}
+
+std::shared_ptr<const PolicySet> PolicyAssembly::assemble(std::vector<PolicySpec> specs) {
+  const auto has = [&](std::string_view name) {
+    return std::any_of(specs.begin(), specs.end(), [&](const PolicySpec& spec) { return spec.name == name; });
+  };
+  if (!has("default")) specs.emplace_back();
+  if (!has("deny-all")) specs.push_back(deny_all());
+  std::sort(specs.begin(), specs.end(),
+            [](const PolicySpec& a, const PolicySpec& b) { return a.name < b.name; });
+  auto set = std::make_shared<PolicySet>();
+  const auto builtin = std::make_shared<const BuiltinAnswers>();
+  for (PolicySpec& spec : specs)
+    set->policies_.push_back(std::make_shared<const RulePolicy>(std::move(spec), builtin));
+  return set;
+}
+
+std::shared_ptr<const PolicySet> PolicySet::builtin() {
+  return PolicyAssembly::assemble({});
+}
+
+std::shared_ptr<const Policy> PolicySet::find(std::string_view name) const noexcept {
+  if (name.empty()) name = "default";
+  for (const auto& policy : policies_)
+    if (policy->name() == name) return policy;
+  return nullptr;
+}
+
+std::vector<std::string> PolicySet::names() const {
+  std::vector<std::string> out;
+  for (const auto& policy : policies_) out.push_back(policy->name());
+  return out;
+}
+
+Result<std::shared_ptr<const PolicySet>> PolicySet::with(const Overlay& overlay) const {
+  const std::string base = overlay.base.empty() ? "default" : overlay.base;
+  std::vector<PolicySpec> specs;
+  PolicySpec* changed = nullptr;
+  specs.reserve(policies_.size());
+  for (const auto& policy : policies_) {
+    specs.push_back(policy->spec());
+    if (policy->name() == base) changed = &specs.back();
+  }
+  if (changed == nullptr)
+    return failure("cannot add rules to policy " + quoted(base) + ": there is no such policy");
+  for (const bool block : {false, true}) {
+    for (const std::string& text : block ? overlay.block : overlay.allow) {
+      const Result<Pattern> pattern = Pattern::parse(text, changed->wildcards);
+      if (!pattern) return failure("command line: " + pattern.error().message);
+      changed->rules.push_back(
+          {*pattern, block, rule_line("command line:", block ? "block" : "allow", pattern->text())});
+    }
+  }
+  if (!overlay.default_action.empty()) {
+    if (overlay.default_action != "allow" && overlay.default_action != "block")
+      return failure("command line: cannot read default " + quoted(overlay.default_action) +
+                     ": it is allow or block");
+    changed->default_block = overlay.default_action == "block";
+    changed->default_text = "command line: default block";
+  }
+  return PolicyAssembly::assemble(std::move(specs));
+}
+
+}  // namespace postern

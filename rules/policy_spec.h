@@ -1,0 +1,138 @@
+// PolicySpec and RulePolicy: a policy as it was written, and as it is asked. Internal to rules/.
+#pragma once
+
+#include <bitset>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rules/address.h"
+#include "rules/pattern.h"
+#include "rules/policy.h"
+#include "rules/special.h"
+#include "rules/suffix_table.h"
+
+namespace postern {
+
+// An inline rule. `text` is what rule_text says of it.
+struct RuleSpec {
+  Pattern pattern;
+  bool block = true;
+  std::string text;
+};
+
+// Addresses that answers may hold after all, for the names that are asked for.
+struct AddressException {
+  Pattern names;  // matched against the query's name, not against targets
+  AddressRange range;
+};
+
+// A hosts entry: local data for exactly one name.
+struct HostSpec {
+  Name name;
+  std::vector<Address> addresses;
+  std::string text;
+};
+
+enum class OddNames : std::uint8_t { refused, allowed };      // `names: host` or `any`
+enum class SingleLabels : std::uint8_t { local, forwarded };  // `single_labels:`
+
+// Everything that can be said about a policy, complete with defaults.
+struct PolicySpec {
+  PolicySpec();  // what holds without a file
+
+  std::string name = "default";
+  bool default_block = false;
+  std::string default_text;  // rule_text for what falls to a blocking default
+  std::vector<RuleSpec> rules;
+  std::vector<HostSpec> hosts;
+  std::vector<AddressException> exceptions;
+  std::bitset<65536> types;
+  OddNames odd_names = OddNames::refused;
+  SingleLabels single_labels = SingleLabels::local;
+  PublicSuffixWildcards wildcards = PublicSuffixWildcards::refused;
+  bool explains = true;
+  bool alert_on_first_query = false;
+  TunnelAction on_tunnel = TunnelAction::block_zone;
+  std::string profile = "code";
+};
+
+// "FILE:3:5 block PATTERN", cut to what rule_text promises.
+std::string rule_line(const std::string& place, std::string_view what, std::string_view value);
+
+// A PolicySpec made ready to be asked. Immutable; any thread.
+class RulePolicy final : public Policy {
+ public:
+  RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin);
+
+  Verdict decide(const Query& query) const noexcept override;
+  AnswerVerdict inspect(const Query& query, const Answer& answer) const noexcept override;
+  std::string_view rule_text(RuleId rule) const noexcept override;
+  bool explains() const noexcept override { return spec_.explains; }
+  bool alert_on_first_query() const noexcept override { return spec_.alert_on_first_query; }
+  TunnelAction on_tunnel() const noexcept override { return spec_.on_tunnel; }
+  const std::string& name() const noexcept override { return spec_.name; }
+  std::string_view profile() const noexcept override { return spec_.profile; }
+  const PolicySpec& spec() const noexcept { return spec_; }
+
+ private:
+  // What the rules say at one suffix, by the three ways in which a pattern can reach a name.
+  struct Voice {
+    RuleId rule = 0;  // 0: silent
+    bool block = false;
+  };
+  struct Node {
+    Voice exact;                   // for the name itself, from `example.com`
+    Voice apex;                    // for the name itself, from `**.example.com`
+    Voice below;                   // for the names below, from `*.` and `**.`
+    std::uint32_t host = 0;        // index + 1 in hosts_
+    std::uint32_t special = 0;     // index + 1 in special_names()
+    bool allowed_beneath = false;  // a rule or hosts entry allows something strictly below
+  };
+  // What the table knows of one name.
+  struct Findings {
+    Voice voice;
+    std::size_t voice_depth = 0;  // labels of the winning pattern's base
+    std::uint32_t host = 0;       // index + 1 in hosts_, if local data answers
+    std::uint32_t special = 0;    // index + 1 in special_names(): the deepest zone at or above the name
+    std::size_t special_depth = 0;
+    bool special_apex = false;  // the name is that zone
+    bool allowed_beneath = false;
+    std::size_t labels = 0;
+
+    // An inline rule takes over from a special name at its zone or below.
+    bool rule_speaks() const noexcept { return voice.rule != 0 && voice_depth >= special_depth; }
+  };
+  struct HostAnswers {
+    Answer v4, v6, no_data;
+    RuleId rule = 0;
+  };
+
+  RuleId add_text(std::string text);
+  void add_rule(const RuleSpec& rule);
+  void add_host(const HostSpec& host);
+  Findings look_up(const Name& name) const noexcept;
+  Verdict special_verdict(const Findings& found, Type type) const noexcept;
+  bool excepted(const Name& name, const Address& meaning, const Address& written,
+                bool metadata) const noexcept;
+  RuleId refused_address(const Name& name, const Address& address) const noexcept;
+  RuleId refused_target(const Name& target) const noexcept;
+
+  PolicySpec spec_;
+  SuffixTable<Node> table_;
+  std::vector<std::string> texts_;  // by RuleId; texts_[0] is empty
+  std::shared_ptr<const BuiltinAnswers> builtin_;
+  std::vector<HostAnswers> hosts_;
+  RuleId first_special_ = 0, first_class_ = 0;
+  RuleId odd_name_ = 0, single_label_ = 0, type_ = 0, malformed_ = 0, default_ = 0;
+};
+
+// Builds policy sets; the only writer of PolicySet's members.
+class PolicyAssembly {
+ public:
+  // Sorted by name; `default` and `deny-all` are added where missing.
+  static std::shared_ptr<const PolicySet> assemble(std::vector<PolicySpec> specs);
+  static PolicySpec deny_all();
+};
+
+}  // namespace postern

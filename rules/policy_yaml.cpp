@@ -1,0 +1,382 @@
+// The policy file (docs/RULES.md): YAML to PolicySpecs, every complaint with its place.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+
+#include "rules/policy.h"
+#include "rules/policy_spec.h"
+#include "rules/quote.h"
+#include "rules/yaml_tree.h"
+
+namespace postern {
+namespace {
+
+constexpr std::size_t max_rules =
+    100'000;  // per policy: each costs about 400 octets; more than that is a list
+constexpr std::size_t max_exceptions =
+    1'000;  // per policy: they are searched one by one for each refused address
+constexpr std::size_t max_host_addresses = 32;  // per name: the reply still fits a UDP packet
+constexpr std::size_t max_policies = 64;        // per file: each carries the built-in tables
+constexpr std::size_t max_entries = 300'000;    // per file, what is inherited counted again: `extends` copies
+constexpr std::size_t max_extends =
+    8;  // policies that build on each other; more is hard to follow for people too
+constexpr std::size_t max_name = 64;  // octets of a policy's name: it is a column and a log field
+
+constexpr auto policy_keys = std::to_array<std::string_view>(
+    {"extends", "default", "allow", "block", "types", "names", "single_labels", "allow_public_suffix",
+     "explain", "answers", "hosts", "on_tunnel", "alert_on_first_query", "profile"});
+
+std::string list_of(std::span<const std::string_view> words) {
+  std::string out;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i != 0) out += i + 1 == words.size() ? " or " : ", ";
+    out += words[i];
+  }
+  return out;
+}
+
+// Reads one file. Each function returns an error at the offending node and changes nothing else.
+class Reader {
+ public:
+  explicit Reader(const std::string& file) : file_(file) {}
+
+  Result<std::vector<PolicySpec>> read(const YamlNode& root) {
+    if (root.kind != YamlNode::Kind::map) return wrong_kind(root, "a policy file", YamlNode::Kind::map);
+    const YamlNode* policies = get(root, "policies");
+    if (policies == nullptr) {
+      drafts_.push_back({"default", &root, Draft::State::fresh, {}});
+    } else {
+      for (std::size_t i = 0; i < root.items.size(); i += 2)
+        if (root.items[i].text != "policies") return unknown_key(root.items[i], "beside policies");
+      if (policies->kind != YamlNode::Kind::map)
+        return wrong_kind(*policies, "policies", YamlNode::Kind::map);
+      if (policies->items.size() / 2 > max_policies)
+        return at(*policies, "it holds more than " + std::to_string(max_policies) + " policies");
+      for (std::size_t i = 0; i < policies->items.size(); i += 2) {
+        const YamlNode& name = policies->items[i];
+        if (const auto ok = check_policy_name(name); !ok) return tl::unexpected(ok.error());
+        drafts_.push_back({name.text, &policies->items[i + 1], Draft::State::fresh, {}});
+      }
+    }
+    for (std::size_t i = 0; i < drafts_.size(); ++i)
+      if (const auto ok = finish(i); !ok) return tl::unexpected(ok.error());
+    std::vector<PolicySpec> specs;
+    for (Draft& draft : drafts_) specs.push_back(std::move(draft.spec));
+    return specs;
+  }
+
+ private:
+  // A policy of the file. `extends` may point forward, so a policy is read when it is first needed.
+  struct Draft {
+    enum class State : std::uint8_t { fresh, in_work, done };
+    std::string name;
+    const YamlNode* node;
+    State state;
+    PolicySpec spec;
+  };
+
+  tl::unexpected<Error> at(const YamlNode& node, const std::string& message) const {
+    return failure_at(file_, node.line, node.column, message);
+  }
+  tl::unexpected<Error> wrong_kind(const YamlNode& node, std::string_view what, YamlNode::Kind wanted) const {
+    const std::string value = node.kind == YamlNode::Kind::scalar ? " " + quoted(node.text) : "";
+    return at(node, std::string(what) + " is " + std::string(kind_text(wanted)) + ", here is " +
+                        std::string(kind_text(node.kind)) + value);
+  }
+  tl::unexpected<Error> unknown_key(const YamlNode& key, const std::string& where) const {
+    return at(key, "unknown key " + quoted(key.text) + " " + where);
+  }
+  std::string place(const YamlNode& node) const {
+    return file_ + ":" + std::to_string(node.line) + ":" + std::to_string(node.column);
+  }
+  static const YamlNode* get(const YamlNode& map, std::string_view key) {
+    for (std::size_t i = 0; i < map.items.size(); i += 2)
+      if (map.items[i].text == key) return &map.items[i + 1];
+    return nullptr;
+  }
+
+  Result<void> check_policy_name(const YamlNode& node) const {
+    const bool plain = !node.text.empty() && node.text.size() <= max_name &&
+                       std::all_of(node.text.begin(), node.text.end(), [](char c) {
+                         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                c == '-' || c == '_' || c == '.';
+                       });
+    if (!plain)
+      return at(node, "a policy's name has 1 to 64 letters, digits, hyphens, underscores and dots, here is " +
+                          quoted(node.text));
+    if (node.text == "deny-all")
+      return at(node, "policy " + quoted(node.text) + " is built in and cannot be changed; extend it");
+    return {};
+  }
+
+  Result<void> finish(std::size_t index) {
+    if (drafts_[index].state == Draft::State::done) return {};
+    const YamlNode& node = *drafts_[index].node;
+    drafts_[index].state = Draft::State::in_work;
+    if (node.kind != YamlNode::Kind::map)
+      return wrong_kind(node, "policy " + drafts_[index].name, YamlNode::Kind::map);
+    for (std::size_t i = 0; i < node.items.size(); i += 2)
+      if (std::find(policy_keys.begin(), policy_keys.end(), node.items[i].text) == policy_keys.end())
+        return unknown_key(node.items[i], "in a policy; known are " + list_of(policy_keys));
+
+    PolicySpec spec;
+    if (const YamlNode* extends = get(node, "extends")) {
+      if (extends->kind != YamlNode::Kind::scalar)
+        return wrong_kind(*extends, "extends", YamlNode::Kind::scalar);
+      const Result<PolicySpec> base = base_of(*extends);
+      if (!base) return tl::unexpected(base.error());
+      spec = *base;
+    }
+    spec.name = drafts_[index].name;
+    if (const auto ok = read_policy(node, spec); !ok) return ok;
+    entries_ += spec.rules.size() + spec.hosts.size() + spec.exceptions.size();
+    if (entries_ > max_entries)
+      return at(node, "the file's policies hold more than " + std::to_string(max_entries) +
+                          " rules, inherited ones counted again");
+    drafts_[index].spec = std::move(spec);
+    drafts_[index].state = Draft::State::done;
+    return {};
+  }
+
+  // Recursion ends: every step marks a policy as in work, and goes at most max_extends deep.
+  Result<PolicySpec> base_of(const YamlNode& extends) {
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      if (drafts_[i].name != extends.text) continue;
+      if (drafts_[i].state == Draft::State::in_work)
+        return at(extends, "extends " + quoted(extends.text) + " goes round in a circle");
+      if (depth_ >= max_extends)
+        return at(extends, "extends goes more than " + std::to_string(max_extends) + " policies deep");
+      ++depth_;
+      const Result<void> ok = finish(i);
+      --depth_;
+      if (!ok) return tl::unexpected(ok.error());
+      return drafts_[i].spec;
+    }
+    if (extends.text == "default") return PolicySpec{};
+    if (extends.text == "deny-all") return PolicyAssembly::deny_all();
+    return at(extends, "extends " + quoted(extends.text) + ": there is no such policy");
+  }
+
+  Result<void> read_policy(const YamlNode& node, PolicySpec& spec) {
+    // First what other keys depend on, then in the order of the file, so that the
+    // first mistake is the one reported.
+    if (const YamlNode* value = get(node, "allow_public_suffix")) {
+      const Result<bool> allowed = read_bool(*value, "allow_public_suffix");
+      if (!allowed) return tl::unexpected(allowed.error());
+      spec.wildcards = *allowed ? PublicSuffixWildcards::allowed : PublicSuffixWildcards::refused;
+    }
+    for (std::size_t i = 0; i < node.items.size(); i += 2)
+      if (const auto ok = read_key(node.items[i].text, node.items[i + 1], spec); !ok) return ok;
+    return {};
+  }
+
+  Result<void> read_key(const std::string& key, const YamlNode& value, PolicySpec& spec) {
+    const auto word = [&](std::span<const std::string_view> words, auto&& use) -> Result<void> {
+      const Result<std::size_t> chosen = read_word(value, key, words);
+      if (!chosen) return tl::unexpected(chosen.error());
+      use(*chosen);
+      return {};
+    };
+    const auto claim = [&](bool& target) -> Result<void> {
+      const Result<bool> read = read_bool(value, key);
+      if (!read) return tl::unexpected(read.error());
+      target = *read;
+      return {};
+    };
+    if (key == "default") {
+      return word(std::to_array<std::string_view>({"allow", "block"}), [&](std::size_t chosen) {
+        spec.default_block = chosen == 1;
+        spec.default_text = spec.default_block ? rule_line(place(value), "default", "block") : "";
+      });
+    }
+    if (key == "allow" || key == "block") return read_rules(value, key, spec);
+    if (key == "types") return read_types(value, spec);
+    if (key == "names") {
+      return word(std::to_array<std::string_view>({"host", "any"}), [&](std::size_t chosen) {
+        spec.odd_names = chosen == 1 ? OddNames::allowed : OddNames::refused;
+      });
+    }
+    if (key == "single_labels") {
+      return word(std::to_array<std::string_view>({"local", "forward"}), [&](std::size_t chosen) {
+        spec.single_labels = chosen == 1 ? SingleLabels::forwarded : SingleLabels::local;
+      });
+    }
+    if (key == "explain") return claim(spec.explains);
+    if (key == "alert_on_first_query") return claim(spec.alert_on_first_query);
+    if (key == "on_tunnel") {
+      return word(
+          std::to_array<std::string_view>({"alert", "block-zone", "quarantine"}), [&](std::size_t chosen) {
+            spec.on_tunnel =
+                std::array{TunnelAction::alert, TunnelAction::block_zone, TunnelAction::quarantine}[chosen];
+          });
+    }
+    if (key == "profile") {
+      constexpr auto profiles = std::to_array<std::string_view>({"code", "browse", "strict"});
+      return word(profiles, [&](std::size_t chosen) { spec.profile = profiles[chosen]; });
+    }
+    if (key == "answers") return read_answers(value, spec);
+    if (key == "hosts") return read_hosts(value, spec);
+    return {};  // extends and allow_public_suffix: read before
+  }
+
+  Result<std::size_t> read_word(const YamlNode& value, std::string_view key,
+                                std::span<const std::string_view> words) const {
+    if (value.kind != YamlNode::Kind::scalar) return wrong_kind(value, key, YamlNode::Kind::scalar);
+    const auto found = std::find(words.begin(), words.end(), value.text);
+    if (found == words.end())
+      return at(value, std::string(key) + " is " + list_of(words) + ", here is " + quoted(value.text));
+    return static_cast<std::size_t>(found - words.begin());
+  }
+  Result<bool> read_bool(const YamlNode& value, std::string_view key) const {
+    constexpr auto words = std::to_array<std::string_view>({"false", "true"});
+    const Result<std::size_t> chosen = read_word(value, key, words);
+    if (!chosen) return tl::unexpected(chosen.error());
+    return *chosen == 1;
+  }
+
+  Result<Pattern> read_pattern(const YamlNode& value, const PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::scalar) return wrong_kind(value, "a pattern", YamlNode::Kind::scalar);
+    Result<Pattern> pattern = Pattern::parse(value.text, spec.wildcards);
+    if (!pattern) return at(value, pattern.error().message);
+    return pattern;
+  }
+
+  Result<void> read_rules(const YamlNode& value, const std::string& key, PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::sequence) return wrong_kind(value, key, YamlNode::Kind::sequence);
+    for (const YamlNode& item : value.items) {
+      const Result<Pattern> pattern = read_pattern(item, spec);
+      if (!pattern) return tl::unexpected(pattern.error());
+      if (spec.rules.size() >= max_rules)
+        return at(item, "a policy holds at most " + std::to_string(max_rules) + " rules");
+      spec.rules.push_back({*pattern, key == "block", rule_line(place(item), key, pattern->text())});
+    }
+    return {};
+  }
+
+  Result<void> read_types(const YamlNode& value, PolicySpec& spec) const {
+    if (value.kind == YamlNode::Kind::scalar && value.text == "any") {
+      spec.types.set();
+      for (const Type never : never_asked) spec.types.reset(never);
+      return {};
+    }
+    if (value.kind == YamlNode::Kind::scalar)
+      return at(value, "types is a list of types, or any, here is " + quoted(value.text));
+    if (value.kind != YamlNode::Kind::sequence) return wrong_kind(value, "types", YamlNode::Kind::sequence);
+    spec.types.reset();
+    for (const YamlNode& item : value.items) {
+      if (item.kind == YamlNode::Kind::null)
+        return at(item, "a type is missing here; the type NULL needs quotes, or YAML reads it as nothing");
+      if (item.kind != YamlNode::Kind::scalar) return wrong_kind(item, "a type", YamlNode::Kind::scalar);
+      const std::optional<Type> type = item.text.size() <= 32 ? type_from_text(item.text) : std::nullopt;
+      if (!type) return at(item, "unknown type " + quoted(item.text));
+      if (std::find(never_asked.begin(), never_asked.end(), *type) != never_asked.end())
+        return at(item, "type " + quoted(item.text) + " is not a question that can be asked");
+      spec.types.set(*type);
+    }
+    return {};
+  }
+
+  Result<AddressRange> read_range(const YamlNode& value) const {
+    if (value.kind != YamlNode::Kind::scalar)
+      return wrong_kind(value, "an address range", YamlNode::Kind::scalar);
+    Result<AddressRange> range = AddressRange::parse(value.text);
+    if (!range) return at(value, range.error().message);
+    return range;
+  }
+
+  Result<void> read_answers(const YamlNode& value, PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "answers", YamlNode::Kind::map);
+    for (std::size_t i = 0; i < value.items.size(); i += 2)
+      if (value.items[i].text != "allow") return unknown_key(value.items[i], "in answers; known is allow");
+    const YamlNode* allow = get(value, "allow");
+    if (allow == nullptr) return {};
+    if (allow->kind != YamlNode::Kind::sequence)
+      return wrong_kind(*allow, "answers: allow", YamlNode::Kind::sequence);
+    for (const YamlNode& item : allow->items) {
+      if (spec.exceptions.size() >= max_exceptions)
+        return at(item, "a policy holds at most " + std::to_string(max_exceptions) + " answer exceptions");
+      AddressException exception;
+      exception.names = {Pattern::Scope::at_or_below, Name{}};  // every name
+      const YamlNode* range_node = &item;
+      if (item.kind == YamlNode::Kind::map) {
+        for (std::size_t i = 0; i < item.items.size(); i += 2)
+          if (item.items[i].text != "name" && item.items[i].text != "range")
+            return unknown_key(item.items[i], "in an answer exception; known are name and range");
+        const YamlNode* name = get(item, "name");
+        range_node = get(item, "range");
+        if (name == nullptr || range_node == nullptr)
+          return at(item, "an answer exception has a name and a range");
+        const Result<Pattern> pattern = read_pattern(*name, spec);
+        if (!pattern) return tl::unexpected(pattern.error());
+        exception.names = *pattern;
+      }
+      const Result<AddressRange> range = read_range(*range_node);
+      if (!range) return tl::unexpected(range.error());
+      exception.range = *range;
+      spec.exceptions.push_back(std::move(exception));
+    }
+    return {};
+  }
+
+  Result<void> read_hosts(const YamlNode& value, PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "hosts", YamlNode::Kind::map);
+    const std::size_t inherited = spec.hosts.size();
+    std::map<std::string, std::size_t> own;  // canonical name -> place in spec.hosts
+    for (std::size_t i = 0; i < inherited; ++i) own.emplace(spec.hosts[i].name.text(), i);
+    for (std::size_t i = 0; i < value.items.size(); i += 2) {
+      const YamlNode& key = value.items[i];
+      const YamlNode& addresses = value.items[i + 1];
+      const Result<Pattern> pattern = Pattern::parse(key.text);
+      if (!pattern) return at(key, pattern.error().message);
+      if (pattern->scope != Pattern::Scope::exact)
+        return at(key, "a hosts entry is for one name, here is the pattern " + quoted(key.text));
+      if (pattern->base.is_root()) return at(key, "the root cannot be a hosts entry");
+      HostSpec host{pattern->base, {}, rule_line(place(key), "hosts", pattern->base.text())};
+      const std::span<const YamlNode> list = addresses.kind == YamlNode::Kind::sequence
+                                                 ? std::span<const YamlNode>(addresses.items)
+                                                 : std::span<const YamlNode>(&addresses, 1);
+      if (list.size() > max_host_addresses)
+        return at(addresses,
+                  "a name has at most " + std::to_string(max_host_addresses) + " addresses in hosts");
+      for (const YamlNode& item : list) {
+        if (item.kind != YamlNode::Kind::scalar)
+          return wrong_kind(item, "an address", YamlNode::Kind::scalar);
+        const std::optional<Address> address = Address::parse(item.text);
+        if (!address) return at(item, "not an IPv4 or IPv6 address: " + quoted(item.text));
+        host.addresses.push_back(*address);
+      }
+      const auto [entry, is_new] = own.emplace(host.name.text(), spec.hosts.size());
+      if (is_new) {
+        if (spec.hosts.size() >= max_rules)
+          return at(key, "a policy holds at most " + std::to_string(max_rules) + " hosts entries");
+        spec.hosts.push_back(std::move(host));
+      } else if (entry->second < inherited) {
+        spec.hosts[entry->second] = std::move(host);  // what is extended gives way
+      } else {
+        return at(key, "duplicate hosts entry " + quoted(key.text));
+      }
+    }
+    return {};
+  }
+
+  // Not types of data: the reserved zero, EDNS's pseudo-record and the two that carry
+  // keys of a transaction (RFC 6895).
+  static constexpr std::array<Type, 4> never_asked{0, type::OPT, 249, 250};
+
+  const std::string& file_;
+  std::vector<Draft> drafts_;
+  std::size_t entries_ = 0, depth_ = 0;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const PolicySet>> PolicySet::parse(std::string_view yaml, const std::string& file) {
+  const Result<YamlNode> root = read_yaml(yaml, file);
+  if (!root) return tl::unexpected(root.error());
+  Result<std::vector<PolicySpec>> specs = Reader(file).read(*root);
+  if (!specs) return tl::unexpected(specs.error());
+  return PolicyAssembly::assemble(std::move(*specs));
+}
+
+}  // namespace postern

@@ -1,0 +1,158 @@
+# The record after a sudden death: whatever a client or an upstream got has its row.
+import collections
+import random
+import select
+import socket
+import threading
+import time
+
+import dns_message
+from cases import case, equal, holds
+from dns_client import ask_udp
+from postern_process import Daemon
+from private_host import Namespace, in_namespace
+from recording_upstream import RecordingUpstream
+
+ROUNDS = 8          # kills per case; the full 200 belong to the bench
+WINDOW = 64         # questions in flight
+ZONES = 400         # ordinary zones asked; a single one with many names would look like a tunnel
+
+
+class Load:
+    """Asks as fast as answers come and counts the answers by name. Thread: its own."""
+
+    def __init__(self, netns, seed):
+        self.sock = in_namespace(netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.sock.connect(("127.0.0.1", 53))
+        self.sock.setblocking(False)
+        self.draw = random.Random(seed)
+        self.answered = collections.Counter()
+        self.total = 0
+        self.refused = threading.Event()  # nobody listens any more
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        flying, ident = {}, 0
+        while not self.refused.is_set():
+            try:
+                while len(flying) < WINDOW:
+                    ident = (ident + 1) & 0xFFFF
+                    kind = self.draw.random()
+                    zone = self.draw.randrange(ZONES)
+                    name = f"www.blocked{zone}.org" if kind < 0.2 else f"h{self.draw.randrange(6)}.zone{zone}.com"
+                    flying[ident] = name
+                    self.sock.send(dns_message.query(name, "A", ident, edns=True))
+                if not select.select([self.sock], [], [], 1.0)[0]:
+                    flying.clear()  # datagrams can be lost; a lost one was not answered
+                    continue
+                while True:
+                    reply = self.sock.recv(4096)
+                    name = flying.pop(int.from_bytes(reply[:2], "big"), None)
+                    if name and dns_message.decode_name(reply, 12)[0] == name and reply[3] & 15 in (0, 3):
+                        self.answered[name] += 1
+                        self.total += 1
+            except BlockingIOError:
+                continue
+            except ConnectionRefusedError:
+                self.refused.set()
+
+
+@case("kill -9 under load leaves a row for each answer a client got and each query an upstream got",
+      seconds=180)
+def _():
+    upstream = RecordingUpstream()
+    daemon = Daemon(policy=_policy(), upstream=(upstream.text,), workers=2)
+    inside = [Namespace("one"), Namespace("two")]
+    draw = random.Random()
+    answered, total = {n.name: collections.Counter() for n in inside}, 0
+    for round_number in range(ROUNDS):
+        for namespace in inside:
+            daemon.attach(namespace)
+        loads = [Load(namespace.path, draw.random()) for namespace in inside]
+        goal = draw.randrange(50, 4000)
+        deadline = time.monotonic() + 10
+        while sum(load.total for load in loads) < goal and time.monotonic() < deadline:
+            time.sleep(0.001)  # the moment of death is drawn, not waited for
+        daemon.kill()
+        for namespace, load in zip(inside, loads):
+            load.thread.join(20)
+            answered[namespace.name] += load.answered
+            total += load.total
+            holds(load.refused.is_set(), "the load did not notice the death")
+        daemon.start()
+    holds(total > ROUNDS * 50, f"only {total} answers")
+    rows = collections.Counter((row["sandbox"], row["name"]) for row in daemon.rows())
+    missing = [(box, name, count, rows[box, name])
+               for box, names in answered.items() for name, count in names.items()
+               if rows[box, name] < count]
+    equal(missing[:5], [], f"answers without a row, of {total}")
+    forwarded = collections.Counter(s.name for s in upstream.queries())
+    known = collections.Counter()
+    for (_, name), count in rows.items():
+        known[name] += count
+    unknown = [name for name in forwarded if known[name] == 0]
+    equal(unknown[:5], [], f"forwarded without a row, of {sum(forwarded.values())}")
+    print(f"{ROUNDS} kills, {total} answers, {sum(forwarded.values())} forwarded, {sum(rows.values())} rows")
+
+
+def _policy():
+    names = "\n".join(f"  - '**.blocked{zone}.org'" for zone in range(ZONES))
+    return f"block:\n{names}\n"
+
+
+@case("an outcome that was not written before the death reads unknown, never something else")
+def _():
+    upstream = RecordingUpstream(behaviour=lambda packet, tcp: [])
+    daemon, inside = Daemon(upstream=(upstream.text,)), Namespace("inside")
+    daemon.attach(inside)
+    try:
+        ask_udp("never.example.com", netns=inside.path, timeout=0.3)
+        raise AssertionError("an answer without an upstream")
+    except TimeoutError:
+        pass
+    holds(upstream.queries("never.example.com"), "it was not forwarded")
+    daemon.kill()
+    row = daemon.rows("name = 'never.example.com'")[0]
+    equal((row["action"], row["rcode"]), ("allowed", "unknown"), row)
+
+
+@case("a journal that cannot be written fails closed, forwards nothing, and recovers by itself", seconds=120)
+def _():
+    import os
+    from private_host import sh, wait_until
+    upstream = RecordingUpstream()
+    daemon, inside = None, Namespace("inside")
+    from private_host import temp_folder
+    state = os.path.join(temp_folder(), "daemon", "state")
+    os.makedirs(state)
+    sh("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state)
+    daemon = Daemon(upstream=(upstream.text,))
+    daemon.attach(inside)
+    equal(ask_udp("www.before.com", netns=inside.path).rcode_name, "NOERROR")
+    filler = os.path.join(state, "filler")
+    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.write(descriptor, b"x" * 4096):
+            pass
+    except OSError:
+        os.close(descriptor)
+    # Pages that the journal has already may still take rows: ask until it refuses.
+    numbers = iter(range(100000))
+
+    def refused():
+        reply = ask_udp(f"www.full{next(numbers)}.com", netns=inside.path, timeout=20)
+        return reply if reply.rcode == 2 else None
+    reply = wait_until(refused, "SERVFAIL on a full disk", seconds=60)
+    holds(reply.ede() is not None, "no extended error")
+    before = len(upstream.queries())
+    for n in range(20):
+        reply = ask_udp(f"www.closed{n}.com", netns=inside.path, timeout=20)
+        recorded = daemon.rows(f"name = 'www.closed{n}.com'")
+        holds(reply.rcode == 2 or recorded, f"closed{n} was answered without a row")
+    extra = [s.name for s in upstream.queries()[before:] if not daemon.rows("name = ?", s.name)]
+    equal(extra, [], "forwarded without a row")
+    os.remove(filler)
+    wait_until(lambda: ask_udp("www.after.com", netns=inside.path, timeout=20).rcode == 0, "recovery",
+               seconds=30)
+    holds(daemon.rows("name = 'www.after.com'"), "no row after recovery")

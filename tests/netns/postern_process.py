@@ -1,0 +1,172 @@
+# The program under test as the cases see it: `postern run`, `postern serve`, and the journal they leave.
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+
+from private_host import temp_folder, wait_until, write
+
+BINARY = os.environ.get("POSTERN_BINARY", "build/release/postern")
+
+
+def journal_rows(path, sql, *arguments):
+    """Rows of the journal as dictionaries, read as an analyst would: the file, read-only, while it may be in use."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    connection.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in connection.execute(sql, arguments)]
+    finally:
+        connection.close()
+
+
+class Ran:
+    """A finished `postern run`."""
+
+    def __init__(self, done, db):
+        self.status, self.out, self.err, self.db = done.returncode, done.stdout, done.stderr, db
+
+    def rows(self, where="1", *arguments):
+        return journal_rows(self.db, f"SELECT * FROM queries WHERE {where} ORDER BY id", *arguments)
+
+    def alerts(self):
+        return journal_rows(self.db, "SELECT * FROM alerts ORDER BY time")
+
+    def __str__(self):
+        return f"exit {self.status}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+_runs = 0
+
+
+def new_db():
+    """A journal path in a folder of its own: that folder is hidden from the command."""
+    global _runs
+    _runs += 1
+    folder = os.path.join(temp_folder(), f"state{_runs}")
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, "journal.db")
+
+
+def run_argv(*command, options=(), upstream="192.0.2.1", db=None, quiet=True):
+    argv = [BINARY, "run", *options, "--db", db]
+    if upstream:
+        for server in [upstream] if isinstance(upstream, str) else upstream:
+            argv += ["--upstream", server]
+    return argv + (["--quiet"] if quiet else []) + ["--", *command]
+
+
+def run(*command, options=(), upstream="192.0.2.1", db=None, quiet=True, timeout=60, stdin=None):
+    """`postern run` to its end. The command is started in our temporary folder."""
+    db = db or new_db()
+    done = subprocess.run(run_argv(*command, options=options, upstream=upstream, db=db, quiet=quiet),
+                          text=True, input=stdin,
+                          stdin=subprocess.DEVNULL if stdin is None else None, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=timeout, cwd=temp_folder())
+    return Ran(done, db)
+
+
+class Daemon:
+    """`postern serve` and its control socket."""
+
+    def __init__(self, policy=None, upstream=("192.0.2.1",), workers=None, alert_exec=None, name="daemon"):
+        self.folder = os.path.join(temp_folder(), name)
+        os.makedirs(os.path.join(self.folder, "state"), exist_ok=True)
+        self.control = os.path.join(self.folder, "control.sock")
+        self.db = os.path.join(self.folder, "state", "journal.db")
+        self.policy_file = os.path.join(self.folder, "policy.yaml")
+        self.log_file = os.path.join(self.folder, "log")
+        lines = [f"state: {self.folder}/state", f"control: {self.control}",
+                 f"upstream: [{', '.join(map(repr, upstream))}]"]
+        if policy is not None:
+            write(self.policy_file, policy)
+            lines.append(f"policy: {self.policy_file}")
+        if workers:
+            lines.append(f"workers: {workers}")
+        if alert_exec:
+            lines.append(f"alert_exec: {alert_exec}")
+        self.config = write(os.path.join(self.folder, "postern.yaml"), "\n".join(lines) + "\n")
+        self.process = None
+        self.start()
+
+    def start(self):
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config],
+                                            stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+
+        def ready():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"postern serve ended at its start with {self.process.returncode}: {self.log()}")
+            return os.path.exists(self.control) and self.command("ls", check=False).returncode == 0
+
+        wait_until(ready, "postern serve answers `ls`", seconds=15)
+
+    def command(self, verb, *arguments, check=True):
+        done = subprocess.run([BINARY, verb, "--control", self.control, *arguments], text=True,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=30)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"postern {verb}: exit {done.returncode}: {done.stdout}{done.stderr}"
+                               f"\nlog: {self.log()}")
+        return done
+
+    def attach(self, namespace, name=None, session=None, user="tester", code="c0de" * 16, policy=None,
+               check=True, more=()):
+        """Attaches a private_host.Namespace, or a process id."""
+        where = ("--pid", str(namespace)) if isinstance(namespace, int) else ("--netns", namespace.path)
+        name = name or namespace.name
+        arguments = [*where, "--name", name, "--session", session or f"session-{name}", "--user", user,
+                     "--code-hash", code]
+        return self.command("attach", *arguments, *(("--policy", policy) if policy else ()), *more,
+                            check=check)
+
+    def sandboxes(self):
+        return json.loads(self.command("ls", "--json").stdout)
+
+    def rows(self, where="1", *arguments):
+        return journal_rows(self.db, f"SELECT * FROM queries WHERE {where} ORDER BY id", *arguments)
+
+    def alerts(self, where="1"):
+        return journal_rows(self.db, f"SELECT * FROM alerts WHERE {where} ORDER BY time")
+
+    def log(self):
+        with open(self.log_file, errors="replace") as file:
+            return file.read()
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def pids(self):
+        """The broker and everything it started: found by descent from the process that we started."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            for task in _tasks(pid):
+                try:
+                    with open(f"/proc/{pid}/task/{task}/children") as file:
+                        todo += [int(child) for child in file.read().split()]
+                except FileNotFoundError:
+                    pass
+        return found
+
+    def kill(self):
+        """SIGKILL to both processes, as near to one moment as can be."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+    def stop(self, timeout=15):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+
+def _tasks(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return []

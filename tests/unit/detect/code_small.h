@@ -1,0 +1,59 @@
+// A code small enough to enumerate: three letters, short labels, with every part of the real one.
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "detect/meter.h"
+
+namespace postern::small {
+
+inline double mass(Millibits price) { return std::exp2(-static_cast<double>(price) / 1000.0); }
+
+// Letters a and b; c is outside the alphabet. Rows: {a, b, stop, escape}, in eighths of a bit.
+inline std::vector<Model::Row> rows() {
+  const auto row = [](std::string context, int a, int b, int stop, int escape) {
+    return Model::Row{std::move(context), {Model::level_char(a), Model::level_char(b), Model::level_char(stop), Model::level_char(escape)}};
+  };
+  return {row("", 16, 16, 10, 36), row("a", 24, 24, 4, 40), row("b", 28, 24, 4, 40), row(".", 9, 9, 80, 32), row("..", 8, 9, 80, 36)};
+}
+
+inline CodeTables tables(std::vector<Model::Row> model_rows = rows()) {
+  CodeTables tables;
+  tables.model = std::make_shared<const Model>(*Model::build("ab", model_rows));
+  tables.max_label = 2;
+  tables.plain = {{"a", "a", false}, {"ab", "ab", true}, {"abc", "abc", true}};
+  for (std::size_t d = 0; d < CodeTables::depths; ++d)
+    for (std::size_t b = 0; b < CodeTables::buckets; ++b)
+      tables.shape.push_back(d == 0 ? CodeTables::Shape{200, 3000} : d == 1 ? CodeTables::Shape{600, 1600}
+                             : d == 2 ? CodeTables::Shape{2500, 300} : CodeTables::Shape{4000, 100});
+  tables.classes.assign(CodeTables::kinds, {300, 5500, 5500, 5000, 6000});
+  const CodeTables real = CodeTables::builtin();
+  tables.session = real.session;
+  tables.zone = real.zone;
+  tables.types = real.types;
+  return tables;
+}
+
+// Calls `each` for every name of up to `labels` labels of up to `length` octets out of "abc", the root included.
+inline void every_name(std::size_t labels, std::size_t length, const std::function<void(const Name&)>& each) {
+  std::vector<std::string> all{""}, words;
+  for (std::size_t n = 1; n <= length; ++n) {
+    std::vector<std::string> longer;
+    for (const auto& word : all)
+      if (word.size() == n - 1)
+        for (const char c : {'a', 'b', 'c'}) longer.push_back(word + c);
+    all.insert(all.end(), longer.begin(), longer.end());
+  }
+  words.assign(all.begin() + 1, all.end());
+  const std::function<void(const std::string&, std::size_t)> extend = [&](const std::string& text, std::size_t left) {
+    each(*Name::parse(text));
+    if (left == 0) return;
+    for (const auto& word : words) extend(text == "." ? word : word + "." + text, left - 1);
+  };
+  extend(".", labels);
+}
+
+}  // namespace postern::small

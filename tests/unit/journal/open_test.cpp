@@ -1,0 +1,189 @@
+// Opening: what is refused, in which words, and that a refused file is left as it is.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "resolver/journal/schema.h"
+#include "tests/unit/journal/support.h"
+
+using namespace postern;
+using namespace postern::test;
+
+namespace {
+
+bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }
+
+// A journal with one query in it, closed.
+void make_journal(const std::string& path) {
+  const auto journal = must_open(path);
+  const Asked row = asked(journal->reserve(1));
+  REQUIRE(write_one(*journal, row) == true);
+}
+
+mode_t rights(const std::string& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  return status.st_mode & 07777;
+}
+
+}  // namespace
+
+TEST_CASE("a new journal has mode 0640 whatever the umask says, in WAL mode, with its application id") {
+  const Folder folder;
+  for (const mode_t mask : {0000, 0077}) {
+    const std::string path = folder.file("m" + std::to_string(mask));
+    const mode_t before = ::umask(mask);
+    make_journal(path);
+    ::umask(before);
+    CHECK(rights(path) == 0640);
+    CHECK(rights(path + "-wal") == 0640);
+    CHECK(rights(path + "-shm") == 0640);
+    Sql sql(path);
+    CHECK(sql.one("PRAGMA journal_mode") == "wal");
+    CHECK(sql.one("PRAGMA application_id") == "1349481332");
+    CHECK(sql.one("PRAGMA integrity_check") == "ok");
+    CHECK(sql.rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict"
+                   " AND name NOT LIKE 'sqlite_%' ORDER BY name").empty());
+    CHECK(sql.rows("SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c"
+                   " WHERE m.type = 'table' AND NOT c.\"notnull\" AND NOT c.pk ORDER BY 1, 2").empty());
+  }
+}
+
+TEST_CASE("a second writer is refused, told who has it, and let in when the first is gone") {
+  const Folder folder;
+  auto first = must_open(folder.file());
+  const std::string error = error_of_open(at(folder.file()));
+  CHECK(says(error, "\"" + folder.file() + "\""));
+  CHECK(says(error, "another Postern has it"));
+  const Asked row = asked(first->reserve(1));
+  CHECK(write_one(*first, row) == true);  // the refused one did no harm
+  first.reset();
+  CHECK(error_of_open(at(folder.file())).empty());
+}
+
+TEST_CASE("a newer version is refused and left as it is; the version of today is not") {
+  const Folder folder;
+  make_journal(folder.file());
+  const auto known = std::to_string(migrations().size()), newer = std::to_string(migrations().size() + 1);
+  Sql(folder.file()).rows("PRAGMA user_version = " + newer);
+  const std::string before = contents(folder.file());
+  const std::string error = error_of_open(at(folder.file()));
+  CHECK(says(error, "\"" + folder.file() + "\""));
+  CHECK(says(error, "version " + newer + ", written by a newer Postern; this one knows up to version " + known));
+  CHECK(contents(folder.file()) == before);
+  Sql(folder.file()).rows("PRAGMA user_version = " + known);
+  CHECK(error_of_open(at(folder.file())).empty());
+}
+
+TEST_CASE("what is not a journal is refused and left as it is") {
+  const Folder folder;
+  const std::string path = folder.file();
+  SUBCASE("text") {
+    std::ofstream(path) << "these are my notes";
+    const std::string error = error_of_open(at(path));
+    CHECK(says(error, "\"" + path + "\": it is not an SQLite file"));
+    CHECK(contents(path) == "these are my notes");
+  }
+  SUBCASE("a part of SQLite's first octets") {
+    std::ofstream(path) << "SQLite format 3";
+    CHECK(says(error_of_open(at(path)), "not an SQLite file"));
+  }
+  SUBCASE("another program's database, even one without an application id") {
+    Sql(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE).rows("CREATE TABLE accounts (id INTEGER)");
+    const std::string before = contents(path);
+    CHECK(says(error_of_open(at(path)), "SQLite file of another program (application id 0)"));
+    Sql(path).rows("PRAGMA application_id = 7");
+    CHECK(says(error_of_open(at(path)), "application id 7"));
+    Sql(path).rows("PRAGMA application_id = 0");
+    CHECK(Sql(path).one("SELECT count(*) FROM accounts") == "0");
+    CHECK(before.size() == contents(path).size());
+  }
+  SUBCASE("a folder") {
+    std::filesystem::create_directory(path);
+    CHECK(says(error_of_open(at(path)), "not a regular file"));
+  }
+  SUBCASE("a folder that is missing") {
+    const std::string below = folder.path() + "/no/journal.db";
+    CHECK(says(error_of_open(at(below)), "its folder \"" + folder.path() + "/no\" cannot be used: No such file"));
+  }
+  SUBCASE("a folder that is a file") {
+    std::ofstream(folder.path() + "/f") << "x";
+    CHECK(says(error_of_open(at(folder.path() + "/f/journal.db")), "cannot open journal"));
+  }
+}
+
+TEST_CASE("a corrupt schema is refused; the file is left as it is") {
+  const Folder folder;
+  make_journal(folder.file());
+  {
+    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(100);  // the schema's b-tree begins after the file's header
+    file << std::string(1000, '\x5a');
+  }
+  const std::string before = contents(folder.file());
+  const std::string error = error_of_open(at(folder.file()));
+  CHECK(says(error, "\"" + folder.file() + "\""));
+  CHECK(says(error, "malformed"));
+  CHECK(contents(folder.file()) == before);
+}
+
+TEST_CASE("a file cut short is refused") {
+  const Folder folder;
+  make_journal(folder.file());
+  std::filesystem::resize_file(folder.file(), 4096 + 100);
+  CHECK(says(error_of_open(at(folder.file())), "malformed"));
+}
+
+TEST_CASE("corruption that shows only later fails the rows, never the process") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  const Asked first = asked(1);
+  REQUIRE(write_one(*journal, first) == true);
+  const auto log_is_cut = [&](const Journal::Stats&) { return std::filesystem::file_size(folder.file() + "-wal") == 0; };
+  REQUIRE(eventually(*journal, log_is_cut));  // everything is in the file now
+  {
+    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4096);
+    file << std::string(std::filesystem::file_size(folder.file()) - 4096, '\x5a');
+  }
+  Sql(folder.file()).rows("PRAGMA user_version = 1");  // a change of page 1: the writer forgets what it had read
+  const Asked second = asked(2);
+  CHECK(write_one(*journal, second) == false);
+  CHECK(!journal->stats().writable);
+}
+
+TEST_CASE("an empty file made beforehand becomes a journal") {
+  const Folder folder;
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::ofstream(folder.file() + suffix) << "";
+  make_journal(folder.file());
+  CHECK(Sql(folder.file()).one("SELECT count(*) FROM queries") == "1");
+}
+
+TEST_CASE("migrations bring an old file up, keep its rows, and happen wholly or not at all") {
+  const Folder folder;
+  make_journal(folder.file());  // version 1
+  auto connection = Connection::open(folder.file(), SQLITE_OPEN_READWRITE);
+  REQUIRE(connection.has_value());
+  REQUIRE(connection->run("PRAGMA user_version = 1").has_value());
+  const Migration good[] = {migrations()[0],
+                            {"a second", "CREATE TABLE extra (id INTEGER PRIMARY KEY) STRICT; INSERT INTO extra VALUES (7)"}};
+  const Migration bad[] = {good[0], good[1], {"a broken third", "DROP TABLE asked; SELECT nonsense"}};
+  const auto failed = migrate(*connection, bad);
+  REQUIRE(!failed.has_value());
+  CHECK(says(failed.error().message, "cannot migrate from version 2 (a broken third)"));
+  CHECK(says(failed.error().message, "nonsense"));
+  CHECK(*connection->integer("PRAGMA user_version") == 1);
+  CHECK(*connection->integer("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'") == 0);
+  CHECK(*connection->integer("SELECT count(*) FROM asked") == 1);
+
+  REQUIRE(migrate(*connection, good).has_value());
+  CHECK(*connection->integer("PRAGMA user_version") == 2);
+  CHECK(*connection->integer("SELECT id FROM extra") == 7);
+  CHECK(*connection->integer("SELECT count(*) FROM asked") == 1);
+  REQUIRE(migrate(*connection, good).has_value());  // nothing left to do
+  CHECK(!migrate(*connection, std::span(good).first(1)).has_value());  // the older program
+
+  auto fresh = Connection::open(folder.file("new.db"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  REQUIRE(migrate(*fresh, good).has_value());  // from 0 through all
+  CHECK(*fresh->integer("SELECT id FROM extra") == 7);
+  CHECK(*fresh->integer("PRAGMA application_id") == journal_application_id);
+}
