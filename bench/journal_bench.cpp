@@ -1,8 +1,8 @@
 // What a row costs on the journal's commit path, beside a bare two-column insert in the same run.
 //
-// CPU time of the whole process (submitting, the journal's thread, checkpoints), and the same without checkpoints (the
-// journal's thread alone cannot be told apart from outside, so the second column raises the log's limit instead).
-// usage: journal_bench [ROWS] [FOLDER]
+// CPU time of the whole process (submitting, the journal's thread, checkpoints), and the same without
+// checkpoints (the journal's thread alone cannot be told apart from outside, so the second column raises the
+// log's limit instead). usage: journal_bench [ROWS] [FOLDER]
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -48,8 +48,9 @@ double bare(const std::string& path, std::size_t rows, std::size_t batch) {
   const auto exec = [&](const char* sql) {
     if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) give_up(sqlite3_errmsg(db));
   };
-  exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-       "CREATE TABLE bare (id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL) STRICT");
+  exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+      "CREATE TABLE bare (id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL) STRICT");
   sqlite3_stmt *insert = nullptr, *begin = nullptr, *commit = nullptr;
   sqlite3_prepare_v2(db, "INSERT INTO bare (id, time_us) VALUES (?1, ?2)", -1, &insert, nullptr);
   sqlite3_prepare_v2(db, "BEGIN IMMEDIATE", -1, &begin, nullptr);
@@ -79,7 +80,8 @@ struct Cost {
   double octets = 0;  // of file, names included
 };
 
-// `outcomes`: every row gets one, too. `group`: batches waited for together; 1 means one transaction per batch.
+// `outcomes`: every row gets one, too. `group`: batches waited for together; 1 means one transaction per
+// batch.
 Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes, bool checkpoints) {
   remove_all(path);
   Journal::Options options;
@@ -91,7 +93,8 @@ Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool 
   const std::int64_t rule = journal.intern_rule("policy.yaml:3:5 allow **.example.com");
   std::vector<Name> names;
   for (int i = 0; i < 5000; ++i)
-    names.push_back(*Name::parse("api" + std::to_string(i) + ".service.example-" + std::to_string(i % 100) + ".com"));
+    names.push_back(
+        *Name::parse("api" + std::to_string(i) + ".service.example-" + std::to_string(i % 100) + ".com"));
   std::vector<std::vector<Asked>> slots(in_flight, std::vector<Asked>(batch));
   std::mutex mutex;
   std::condition_variable changed;
@@ -174,9 +177,10 @@ int main(int argc, char** argv) {
   const std::size_t rows = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 200'000;
   const std::string path = std::string(argc > 2 ? argv[2] : "/tmp") + "/postern-journal-bench.db";
   if (rows < 1000) give_up("give at least 1000 rows");
-  std::printf("CPU us per row, whole process, median of %zu rounds; %zu batches in flight\n", rounds, in_flight);
-  std::printf("%6s %12s %12s %8s %14s %8s %18s %12s\n", "batch", "bare insert", "asked", "ratio", "no checkpoint", "ratio",
-              "asked + outcome", "octets/row");
+  std::printf("CPU us per row, whole process, median of %zu rounds; %zu batches in flight\n", rounds,
+              in_flight);
+  std::printf("%6s %12s %12s %8s %14s %8s %18s %12s\n", "batch", "bare insert", "asked", "ratio",
+              "no checkpoint", "ratio", "asked + outcome", "octets/row");
   for (const std::size_t batch : {1u, 8u, 64u, 256u}) {
     const std::size_t count = batch == 1 ? rows / 10 : rows;  // enough to tell, and not for ever
     const double reference = median([&] { return bare(path, count, batch); });

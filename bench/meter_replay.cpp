@@ -1,11 +1,11 @@
 // Replays recorded names through the leak meter alone and prints the figures of docs/DETECTION.md.
 //
-//   meter_replay [--zone N] [--parent N] [--session N] [--arpa N] [--single BITS] [--ttl S] [--period S] [--refresh] [--coding C]
+//   meter_replay [--zone N] [--parent N] [--session N] [--arpa N] [--single BITS] [--ttl S] [--period S] [--refresh] [--coding C] [--tunnel ZONE]
 //                [--zones 64] [--list] < ts-client-qname-qtype.tsv
 //
 // Budgets in octets; "off" is unlimited. Each client is a session with its own cache. --period gives the queries a clock of
 // their own, one every S seconds. --refresh plays Postern's timer. --coding hex|base32|base64|iodine counts the octets that a
-// decoder gets out of the names forwarded. --zones N spreads the names over N zones. --list prints one line per pair.
+// decoder gets out of the names forwarded, left of --tunnel ZONE. --zones N spreads the names over N zones. --list prints one line per pair.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -28,6 +28,7 @@ struct Options {
   double ttl = 300, period = 0;
   bool refresh = false, list = false;
   std::string coding;
+  Name tunnel;  // what lies left of it is the payload
   std::size_t zones = 0;
 };
 
@@ -79,6 +80,7 @@ int run(int argc, char** argv) {
     else if (flag == "--ttl") options.ttl = std::stod(value);
     else if (flag == "--period") options.period = std::stod(value);
     else if (flag == "--coding") options.coding = value;
+    else if (flag == "--tunnel") options.tunnel = Name::parse(value).value_or(Name{});
     else if (flag == "--zones") options.zones = std::stoul(value);
     else if (flag == "--refresh") options.refresh = true, --i;
     else if (flag == "--list") options.list = true, --i;
@@ -150,10 +152,8 @@ int run(int argc, char** argv) {
       client.cache[key] = {now + options.ttl, false};
       if (!options.coding.empty() && client.decoded.insert(std::string(NameTable::octets(query.name))).second) {
         std::string payload;
-        Name rest = query.name;
-        const std::size_t keep = ask.registered_labels + (options.coding == "base64" || rest.labels() > ask.registered_labels + 1 ? 1 : 0);
-        for (; rest.labels() > std::min(keep, ask.registered_labels + (options.zones > 0 ? 0 : keep - ask.registered_labels)); rest = rest.parent())
-          payload += rest.first_label();
+        const std::size_t keep = query.name.below(options.tunnel) ? std::max(options.tunnel.labels(), ask.registered_labels) : ask.registered_labels;
+        for (Name rest = query.name; rest.labels() > keep; rest = rest.parent()) payload += rest.first_label();
         pair.decoded += bits_of(options.coding, payload);
       }
     } else if (admission.refused_by == LedgerKind::name) {

@@ -356,7 +356,7 @@ ShapeTables train_shape(std::shared_ptr<const Model> model, const std::vector<Ex
     }
     for (std::size_t k = 0; k < CodeTables::kinds; ++k) {
       // What no benign list teaches: tunnels go on as they began. A label of long digits is followed by another with
-      // even odds, and no class ever costs more than about 7 bits.
+      // even odds, and no class ever costs more than about 6 bits.
       double total = 0;
       for (const double n : count[k]) total += n;
       std::vector<double> p(classes);
@@ -370,7 +370,7 @@ ShapeTables train_shape(std::shared_ptr<const Model> model, const std::vector<Ex
         const double strength = in_digits ? 0.5 * total + 10 : 20;
         p[c] = (count[k][c] + strength * prior) / (total + strength);
         if (k == 0 && c == classes - 1) p[c] = 1e-6;  // nothing to repeat yet
-        else p[c] = std::max(p[c], 1.0 / 128);
+        else p[c] = std::max(p[c], 1.0 / 64);
         sum += p[c];
       }
       std::vector<double> share(max_symbols, 0);

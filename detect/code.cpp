@@ -15,12 +15,13 @@ struct ShapeRow {
 };
 #include "detect/code_table.inc"
 
-constexpr std::array<Type, type_symbol_count - 1> named_types{
+constexpr std::array<Type, type_other> named_types{
     type::A,   type::AAAA, type::HTTPS, type::PTR, type::TXT,  type::SRV,
     type::MX,  type::CNAME, type::NS,   type::SOA, type::SVCB, type::CAA};
 
 constexpr std::uint16_t bit(std::size_t symbol) { return static_cast<std::uint16_t>(1u << symbol); }
 
+constexpr Millibits never = 30000;  // not used in this place
 constexpr std::uint16_t all_classes = 0xffff;
 constexpr std::uint32_t fnv_start = 2166136261u, fnv_prime = 16777619u;  // FNV-1a
 
@@ -42,13 +43,15 @@ constexpr std::array<std::uint8_t, 256> octet_flags = [] {
 CodeTables CodeTables::builtin() {
   CodeTables tables;
   tables.model = Model::builtin();
-  std::string octets;
+  std::string octets, high = "abcdefghijklmnopqrstuvwxyz0123456789-_";
   for (int c = 0; c < 256; ++c) octets += static_cast<char>(c);
+  high += octets.substr(128);  // tunnels that use all octets keep to these
   tables.plain = {{"decimal", "0123456789", false},
                   {"hex", "0123456789abcdef", true},
                   {"base32", "abcdefghijklmnopqrstuvwxyz234567", true},
                   {"base36", "abcdefghijklmnopqrstuvwxyz0123456789", true},
                   {"base64", "abcdefghijklmnopqrstuvwxyz0123456789-_+/=", true},  // case does not travel: 41 digits are left
+                  {"high", high, true},
                   {"octets", octets, true}};
   for (const ShapeRow& row : shape_table)
     for (std::size_t b = 0; b < buckets; ++b)
@@ -61,16 +64,17 @@ CodeTables CodeTables::builtin() {
   }
   // Selectors: {end, refresh, known, recent, repeat, old_zone, fresh}. What an ordinary program does most is cheap: ask another
   // name of a zone it uses, ask a recent name again. The rest follows from Kraft's sum, which a test checks.
-  tables.session = {8000, 5000, 2500, 2000, 3000, 2000, 3000};
-  tables.zone = {8000, 5000, 3000, 2000, 3000, 30000, 1200};  // a zone ledger has no zones below it
-  // Types: {A, AAAA, HTTPS, PTR, TXT, SRV, MX, CNAME, NS, SOA, SVCB, CAA, other}.
+  tables.session = {8000, 6000, 2600, 2200, 3200, 2600, 3000, 2600};
+  tables.zone = {8000, 6000, 3200, 2200, 3200, never, 1700, 2200};  // a zone ledger has no zones below it
+  // Types: {A, AAAA, HTTPS, PTR, TXT, SRV, MX, CNAME, NS, SOA, SVCB, CAA, other, same as last}.
   tables.types = {{
-      {1000, 2500, 3000, 5000, 5000, 5000, 5000, 6000, 6000, 6000, 7000, 7000, 7000},   // fresh
-      {5000, 6000, 6500, 300, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500},    // fresh_arpa
-      {1700, 1000, 4000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000},   // seen_a
-      {1000, 2000, 3500, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000},   // seen_aaaa
-      {1200, 1200, 5000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000},   // seen_both
-      {2000, 2000, 2000, 4000, 4000, 6200, 6200, 6200, 6200, 6200, 6200, 6200, 6200},   // seen_other
+      {1000, 2500, 3000, 5000, 5000, 5000, 5000, 6000, 6000, 6000, 7000, 7000, 7000, never},   // fresh
+      {5000, 6000, 6500, 300, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, never},    // fresh_arpa
+      {2000, 3000, 4500, 6500, 6500, 6500, 6500, 6500, 6500, 7500, 7500, 7500, 7500, 1100},    // fresh_again
+      {1700, 1000, 4000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},   // seen_a
+      {1000, 2000, 3500, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},   // seen_aaaa
+      {1200, 1200, 5000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},   // seen_both
+      {2000, 2000, 2000, 4000, 4000, 6200, 6200, 6200, 6200, 6200, 6200, 6200, 6200, never},   // seen_other
   }};
   return tables;
 }
@@ -215,11 +219,11 @@ void NameCode::price(const Name& name, LabelPrices& prices, Codeword* said, std:
 std::uint16_t NameCode::type_symbol(Type type) noexcept {
   for (std::size_t i = 0; i < named_types.size(); ++i)
     if (named_types[i] == type) return static_cast<std::uint16_t>(i);
-  return type_symbol_count - 1;
+  return type_other;
 }
 
-TypeContext NameCode::type_context(std::uint16_t asked, bool arpa) noexcept {
-  if (asked == 0) return arpa ? TypeContext::fresh_arpa : TypeContext::fresh;
+TypeContext NameCode::type_context(std::uint16_t asked, bool arpa, bool zone_asked) noexcept {
+  if (asked == 0) return arpa ? TypeContext::fresh_arpa : zone_asked ? TypeContext::fresh_again : TypeContext::fresh;
   const bool a = asked & bit(0), aaaa = asked & bit(1);
   if (a && aaaa) return TypeContext::seen_both;
   if (asked == bit(0)) return TypeContext::seen_a;
@@ -227,15 +231,16 @@ TypeContext NameCode::type_context(std::uint16_t asked, bool arpa) noexcept {
   return TypeContext::seen_other;
 }
 
-Millibits NameCode::type_price(Type type, TypeContext context, Codeword* said) const noexcept {
-  const std::uint16_t symbol = type_symbol(type);
-  const Millibits price = tables_.types[static_cast<std::size_t>(context)][symbol];
-  const bool by_number = symbol == type_symbol_count - 1;
+Millibits NameCode::type_price(Type type, TypeContext context, Type last, Codeword* said) const noexcept {
+  const auto& row = tables_.types[static_cast<std::size_t>(context)];
+  std::size_t symbol = type_symbol(type);
+  const auto full = [&](std::size_t which) { return row[which] + (which == type_other ? 16 * one_bit : 0); };
+  if (context == TypeContext::fresh_again && type == last && full(type_same) < full(symbol)) symbol = type_same;
   if (said != nullptr) {
-    said->push_back({Table::type, static_cast<std::uint32_t>(context), symbol, price});
-    if (by_number) said->push_back({Table::type_value, 0, type, 16 * one_bit});
+    said->push_back({Table::type, static_cast<std::uint32_t>(context), static_cast<std::uint32_t>(symbol), row[symbol]});
+    if (symbol == type_other) said->push_back({Table::type_value, 0, type, 16 * one_bit});
   }
-  return price + (by_number ? 16 * one_bit : 0);
+  return full(symbol);
 }
 
 std::vector<Millibits> NameCode::row(CodedSymbol::Table table, std::uint32_t context) const {

@@ -36,14 +36,16 @@ struct PlainClass {
 };
 
 // Which part of the mixture a query is said by. The selector's price depends on the ledger (session and parent, or zone).
-enum class Component : std::uint8_t { end, refresh, known, recent, repeat, old_zone, fresh };
-inline constexpr std::size_t component_count = 7;
+enum class Component : std::uint8_t { end, refresh, known, recent, repeat, old_zone, fresh, sibling };
+inline constexpr std::size_t component_count = 8;
 using ComponentPrices = std::array<Millibits, component_count>;
 
-// What is known of a name's earlier queries when its type is said.
-enum class TypeContext : std::uint8_t { fresh, fresh_arpa, seen_a, seen_aaaa, seen_both, seen_other };
-inline constexpr std::size_t type_context_count = 6;
-inline constexpr std::size_t type_symbol_count = 13;  // 12 types by name, and "other" followed by 16 bits
+// What is known of a name's earlier queries when its type is said; `fresh_again`: nothing, but its zone has been asked.
+enum class TypeContext : std::uint8_t { fresh, fresh_arpa, fresh_again, seen_a, seen_aaaa, seen_both, seen_other };
+inline constexpr std::size_t type_context_count = 7;
+// 12 types by name, "other" followed by 16 bits, and "the same as the last one asked in this zone".
+inline constexpr std::size_t type_symbol_count = 14;
+inline constexpr std::size_t type_other = 12, type_same = 13;
 using TypePrices = std::array<std::array<Millibits, type_symbol_count>, type_context_count>;
 
 // All prices. A value, so that a test can build a small code, or plant a fault in this one.
@@ -95,8 +97,10 @@ class NameCode {
   void price(const Name& name, LabelPrices& prices, Codeword* said = nullptr, std::size_t from = 0) const;
 
   static std::uint16_t type_symbol(Type type) noexcept;  // 0..11, or 12 for the others
-  static TypeContext type_context(std::uint16_t asked, bool arpa) noexcept;  // `asked`: bit 1 << type_symbol; 0: none
-  Millibits type_price(Type type, TypeContext context, Codeword* said = nullptr) const noexcept;
+  // `asked`: bit 1 << type_symbol for each type asked for the name, 0: none; `zone_asked`: another name of the zone was.
+  static TypeContext type_context(std::uint16_t asked, bool arpa, bool zone_asked) noexcept;
+  // `last`: the type last asked in the zone, where the context is `fresh_again`.
+  Millibits type_price(Type type, TypeContext context, Type last, Codeword* said = nullptr) const noexcept;
 
   // How many symbols a table has in a context, and what each costs; for tests and for the coder.
   std::vector<Millibits> row(CodedSymbol::Table table, std::uint32_t context) const;

@@ -64,8 +64,32 @@ SessionMeter::Sight SessionMeter::look(const Ask& ask) const {
     sight.recent_slot = static_cast<std::uint32_t>(found - recent_.begin());
   }
   sight.spelled = !sight.known && !(sight.name_id && (!sight.has_parent || name_entries_[*sight.name_id].unlisted));
-  sight.types = NameCode::type_context(asked, sight.arpa);
+  if (sight.spelled) find_sibling(sight, labels);
+  const bool zone_asked = sight.zone_id && zone_entries_[*sight.zone_id].unlisted_names > 0;
+  if (zone_asked) sight.last_type = zone_entries_[*sight.zone_id].last_type;
+  sight.types = NameCode::type_context(asked, sight.arpa, zone_asked);
   return sight;
+}
+
+// Sixteen comparisons of a suffix, most of which fail on the length.
+void SessionMeter::find_sibling(Sight& sight, std::size_t labels) const {
+  std::size_t longest = sight.zone.size() - 1;  // in octets
+  for (std::uint32_t slot = 0; slot < recent_names; ++slot) {
+    if (recent_[slot] == nobody) continue;
+    const std::string_view other = names_.at(recent_[slot]);
+    const std::size_t first = static_cast<std::uint8_t>(other[0]) + 1u;
+    if (first == 1 || other.size() - first <= longest || other.size() - first > sight.name.size()) continue;
+    const std::string_view shared = other.substr(first);
+    if (!sight.name.ends_with(shared)) continue;
+    // Equal octets may still begin inside a label: walk.
+    std::size_t at = 0, skipped = 0;
+    while (at + shared.size() < sight.name.size()) at += static_cast<std::uint8_t>(sight.name[at]) + 1u, ++skipped;
+    if (at + shared.size() != sight.name.size()) continue;
+    longest = shared.size();
+    sight.sibling = recent_[slot];
+    sight.sibling_slot = slot;
+    sight.sibling_labels = labels - skipped;
+  }
 }
 
 // A parent that appears because a zone below it does has counted what its own name's zone has told already.
@@ -115,6 +139,8 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
   };
   if (sight.spelled) offer(Component::fresh, labels.below(base));
   if (sight.spelled && zone_here) offer(Component::old_zone, log2_up(known_here.zones) + labels.below(sight.zone_labels));
+  if (sight.spelled && sight.sibling != nobody && (view != View::parent || name_entries_[sight.sibling].unlisted))
+    offer(Component::sibling, log2_up(recent_names) + labels.below(sight.sibling_labels));
   if (name_here) offer(Component::repeat, log2_up(known_here.names));
   if (name_here && sight.recent) offer(Component::recent, log2_up(recent_names));
   if (sight.known && view != View::parent) offer(Component::known, log2_up(static_cast<std::uint32_t>(known_->size())));
@@ -130,13 +156,17 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
         index(known_here.zones, *sight.zone_id);
         code_->price(ask.query->name, unused, said, sight.zone_labels);
         break;
+      case Component::sibling:
+        index(recent_names, sight.sibling_slot);
+        code_->price(ask.query->name, unused, said, sight.sibling_labels);
+        break;
       case Component::repeat: index(known_here.names, *sight.name_id); break;
       case Component::recent: index(recent_names, sight.recent_slot); break;
       case Component::known: index(static_cast<std::uint32_t>(known_->size()), *known_->find(ask.query->name)); break;
       default: break;
     }
   }
-  best.price += code_->type_price(ask.query->type, sight.types, said);
+  best.price += code_->type_price(ask.query->type, sight.types, sight.last_type, said);
   return best;
 }
 
@@ -200,7 +230,7 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
     return admission;
   };
   if (may_refuse) {
-    if (charge.part == Component::fresh || charge.part == Component::old_zone) {
+    if (sight.spelled) {
       if (charge.session > budgets_.single_name_bits * one_bit) return refuse(LedgerKind::name, 0, budgets_.single_name_bits);
       if (!sight.name_id && names_.size() >= max_names) return refuse(LedgerKind::session, 0, 0);
     }
@@ -246,6 +276,7 @@ void SessionMeter::note(const Sight& sight, const Ask& ask) {
   }
   NameEntry& entry = name_entries_[id];
   entry.asked |= static_cast<std::uint16_t>(1u << NameCode::type_symbol(ask.query->type));
+  if (!sight.known) zone.last_type = ask.query->type;
   if (!sight.known && !entry.unlisted) {
     entry.unlisted = true;
     const bool zone_is_new_to_parent = zone.unlisted_names++ == 0;
@@ -288,7 +319,7 @@ Charge SessionMeter::price_refresh(const Sight& sight, const Ask& ask, std::uint
     if (count > 1) return 2 * one_bit;  // Elias' gamma code of n has 2 floor(log2 n) + 1 bits
     const ComponentPrices& selector = view == View::zone ? code_->tables().zone : code_->tables().session;
     return selector[static_cast<std::size_t>(Component::refresh)] + log2_up(seen(sight, view).names) +
-           code_->type_price(ask.query->type, sight.types) + one_bit;
+           code_->type_price(ask.query->type, sight.types, sight.last_type) + one_bit;
   };
   charge.session = priced(View::session);
   charge.zone = priced(View::zone);
@@ -345,6 +376,12 @@ void SessionMeter::set_policy(const Budgets& budgets, std::shared_ptr<const Know
     zone_entries_[id].all.set_budget(std::max(budget, budgets.known_zone));
   }
   for (ParentEntry& entry : parent_entries_) entry.ledger.set_budget(budgets.parent);
+}
+
+std::optional<Type> SessionMeter::last_type(const Name& zone) const {
+  const auto id = zones_.find(NameTable::octets(zone));
+  if (!id || zone_entries_[*id].unlisted_names == 0) return std::nullopt;
+  return zone_entries_[*id].last_type;
 }
 
 std::vector<SessionMeter::ZoneUse> SessionMeter::zones() const {

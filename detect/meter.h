@@ -7,9 +7,10 @@
 // together, and the session with the whole name; a sandbox's and a user's ledger can be hung above. If one of them
 // cannot bear its charge, the query is refused and none is charged.
 //
-// A query is said in the cheapest of five ways: as a *known* name, as one of the *recent* names, as a *repetition* of any name
-// of the session, as a name in an *old zone*, or *fresh*, letter by letter. Each pays for the selector, then for the type. A forward costs
-// at least `least_forward`, whatever its name: its moment may say something too.
+// A query is said in the cheapest of six ways: as a *known* name, as one of the *recent* names, as a *repetition* of any
+// name of the session, as a *sibling* of a recent name (its last labels, then letters), as a name in an *old zone*, or
+// *fresh*, letter by letter. Each pays for the selector, then for the type. A forward costs at least `least_forward`,
+// whatever its name: its moment may say something too.
 //
 // Read next: code.h (the grammar), model.h (letters), ledger.h (budgets), meter_known.h, meter_snapshot.cpp (restart).
 //
@@ -124,6 +125,8 @@ class SessionMeter {
   const NameTable& zone_table() const noexcept { return zones_; }
   const std::array<NameTable::Id, recent_names>& recent() const noexcept { return recent_; }
   const KnownNames& known() const noexcept { return *known_; }
+  // The type last asked for an unlisted name of the zone; nothing if there was none.
+  std::optional<Type> last_type(const Name& zone) const;
   std::uint16_t asked(NameTable::Id name) const { return name_entries_[name].asked; }
 
  private:
@@ -134,6 +137,7 @@ class SessionMeter {
   struct ZoneEntry {
     Ledger unlisted, all;      // names nobody listed; all names
     std::uint32_t names = 0, unlisted_names = 0;
+    Type last_type = 0;        // of the last unlisted name, if there was one
   };
   struct ParentEntry {
     Ledger ledger;
@@ -150,7 +154,12 @@ class SessionMeter {
     std::optional<NameTable::Id> name_id, zone_id, parent_id;
     bool recent = false;
     std::uint32_t recent_slot = 0;
+    // The recent name that shares the most labels: all of its own but the first. Nobody: none shares as much as the zone.
+    NameTable::Id sibling = nobody;
+    std::uint32_t sibling_slot = 0;
+    std::size_t sibling_labels = 0;
     TypeContext types = TypeContext::fresh;
+    Type last_type = 0;
   };
   struct Said {
     Millibits price;
@@ -158,6 +167,7 @@ class SessionMeter {
   };
 
   Sight look(const Ask& ask) const;
+  void find_sibling(Sight& sight, std::size_t labels) const;
   Said price_view(const Sight& sight, const Ask& ask, const LabelPrices& labels, View view, Codeword* said) const;
   Charge price_all(const Sight& sight, const Ask& ask) const;
   Charge price_refresh(const Sight& sight, const Ask& ask, std::uint32_t count) const;

@@ -96,6 +96,7 @@ std::string SessionMeter::snapshot() const {
     out.ledger(entry.all);
     out.number(entry.names);
     out.number(entry.unlisted_names);
+    out.number(entry.last_type);
   }
   out.number(static_cast<std::uint32_t>(parents_.size()));
   for (NameTable::Id id = 0; id < parents_.size(); ++id) {
@@ -149,6 +150,7 @@ Result<void> SessionMeter::restore(std::string_view octets) {
     in.ledger(entry.all);
     entry.names = in.number<std::uint32_t>();
     entry.unlisted_names = in.number<std::uint32_t>();
+    entry.last_type = in.number<Type>();
     next.zone_entries_.push_back(entry);
   }
   const auto parents = in.number<std::uint32_t>();

@@ -65,7 +65,8 @@ std::optional<std::size_t> address_class(const Address& address) noexcept;
 struct Meanings {
   std::array<Address, 5> list;
   std::size_t count = 0;
-  std::span<const Address> all() const noexcept { return {list.data(), count}; }
+  std::span<const Address> all() const& noexcept { return {list.data(), count}; }
+  std::span<const Address> all() && = delete;  // it would not outlive the expression
 };
 Meanings meanings(const Address& address) noexcept;
 

@@ -36,8 +36,11 @@ void CommitGate::open() {
 }
 
 Checkpointer::Checkpointer(Connection connection, CommitGate& gate, std::int64_t wal_limit_octets)
-    : connection_(std::move(connection)), gate_(gate), wal_limit_(wal_limit_octets),
-      passive_every_(std::min(passive_every_octets, wal_limit_octets)), thread_([this] { run(); }) {}
+    : connection_(std::move(connection)),
+      gate_(gate),
+      wal_limit_(wal_limit_octets),
+      passive_every_(std::min(passive_every_octets, wal_limit_octets)),
+      thread_([this] { run(); }) {}
 
 Checkpointer::~Checkpointer() {
   {
@@ -69,8 +72,8 @@ void Checkpointer::committed(std::int64_t wal_octets) {
   stalled(since);
 }
 
-// Asleep while the log is empty. Otherwise wakes when the log has grown by `passive_every_octets`, or when nothing was
-// committed for `idle_after`.
+// Asleep while the log is empty. Otherwise wakes when the log has grown by `passive_every_octets`, or when
+// nothing was committed for `idle_after`.
 void Checkpointer::run() {
   bool empty = true;  // the log was cut and nothing was committed since
   std::uint64_t seen_commits = 0;
@@ -131,7 +134,8 @@ bool Checkpointer::paused_checkpoint(int mode) {
 // From the writer's thread or this one; a maximum lost between them is not worth a loop.
 void Checkpointer::stalled(std::chrono::steady_clock::time_point since) {
   const auto took = std::chrono::steady_clock::now() - since;
-  const auto us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+  const auto us =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
   if (us > stall_us_max_.load(std::memory_order_relaxed)) stall_us_max_.store(us, std::memory_order_relaxed);
 }
 

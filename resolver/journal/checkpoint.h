@@ -1,10 +1,10 @@
 // Checkpoints: folding the write-ahead log back into the file, off the commit path.
 //
-// The story: a PASSIVE checkpoint on its own connection and thread copies pages and syncs while the writer goes on. The
-// log can only start over when the writer pauses, so RESTART (above the limit) and TRUNCATE (at idle) run right after a
-// PASSIVE one, with the commit gate closed: little is left to copy then, and the pause is measured. A writer that fills the
-// log faster than the disk takes it waits at twice the limit. A reader that holds an old snapshot makes both return at once,
-// undone; the log grows until the reader ends.
+// The story: a PASSIVE checkpoint on its own connection and thread copies pages and syncs while the writer
+// goes on. The log can only start over when the writer pauses, so RESTART (above the limit) and TRUNCATE (at
+// idle) run right after a PASSIVE one, with the commit gate closed: little is left to copy then, and the
+// pause is measured. A writer that fills the log faster than the disk takes it waits at twice the limit. A
+// reader that holds an old snapshot makes both return at once, undone; the log grows until the reader ends.
 #pragma once
 
 #include <atomic>
@@ -36,18 +36,22 @@ class CommitGate {
 
 class Checkpointer {
  public:
-  static constexpr std::int64_t passive_every_octets = 4 << 20;  // of log; a thousand pages, SQLite's own default
-  static constexpr std::chrono::milliseconds idle_after{500};    // without a commit: the log is folded back and cut
+  // Of log, between two PASSIVE ones: a thousand pages, SQLite's own default.
+  static constexpr std::int64_t passive_every_octets = 4 << 20;
+  // Without a commit for so long, the log is folded back and cut.
+  static constexpr std::chrono::milliseconds idle_after{500};
 
   // `gate` must outlive this. `connection` is its own. Starts the thread.
   Checkpointer(Connection connection, CommitGate& gate, std::int64_t wal_limit_octets);
   ~Checkpointer();  // stops the thread; does not checkpoint
 
-  // The writer tells after each commit how long the log is now. Cheap: wakes the thread only when there is a reason. Above
-  // twice the limit it returns when the checkpoint under way is over.
+  // The writer tells after each commit how long the log is now. Cheap: wakes the thread only when there is a
+  // reason. Above twice the limit it returns when the checkpoint under way is over.
   void committed(std::int64_t wal_octets);
 
-  std::uint64_t wal_octets() const { return static_cast<std::uint64_t>(wal_octets_.load(std::memory_order_relaxed)); }
+  std::uint64_t wal_octets() const {
+    return static_cast<std::uint64_t>(wal_octets_.load(std::memory_order_relaxed));
+  }
   std::uint64_t stall_us_max() const { return stall_us_max_.load(std::memory_order_relaxed); }
   std::uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
 

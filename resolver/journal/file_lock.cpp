@@ -21,8 +21,8 @@ Result<FileLock> FileLock::take(const std::string& journal_path) {
     if (errno == EWOULDBLOCK)
       return failure("cannot open journal \"" + journal_path + "\": another Postern has it (\"" + path +
                      "\" is locked); give this one its own file, or hand its sandbox to the running one");
-    return failure("cannot open journal \"" + journal_path + "\": cannot lock \"" + path + "\": " +
-                   std::strerror(errno));
+    return failure("cannot open journal \"" + journal_path + "\": cannot lock \"" + path +
+                   "\": " + std::strerror(errno));
   }
   return lock;
 }

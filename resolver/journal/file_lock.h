@@ -7,9 +7,10 @@
 
 namespace postern {
 
-// Holds an flock on "PATH.lock". The kernel releases it when the process dies, however it dies, so a stale lock cannot
-// exist. Not on the journal itself: closing any descriptor of that file would drop SQLite's own POSIX locks. The lock
-// file stays; it is empty, and deleting it would let two writers lock two different files.
+// Holds an flock on "PATH.lock". The kernel releases it when the process dies, however it dies, so a stale
+// lock cannot exist. Not on the journal itself: closing any descriptor of that file would drop SQLite's own
+// POSIX locks. The lock file stays; it is empty, and deleting it would let two writers lock two different
+// files.
 class FileLock {
  public:
   // Errors: held by another Postern; the folder is missing or not writable. Each names the journal's path.

@@ -24,8 +24,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// Rows (and as many outcomes) in one transaction, unless a single batch has more: a few milliseconds of work, so that the
-// first of many batches is not kept waiting by the last.
+// Rows (and as many outcomes) in one transaction, unless a single batch has more: a few milliseconds of work,
+// so that the first of many batches is not kept waiting by the last.
 constexpr std::size_t max_rows_per_transaction = 2048;
 // An outcome waits this long for rows to ride with; nobody waits for it.
 constexpr auto outcome_delay = 50ms;
@@ -35,7 +35,8 @@ constexpr std::size_t outcome_burst = 1024;
 constexpr auto retry_after = 250ms;
 // attach and detach give up waiting for a stalled disk after this.
 constexpr auto control_patience = 10s;
-constexpr std::int64_t wal_header_octets = 32, wal_frame_header_octets = 24;  // sqlite.org/fileformat2.html#walformat
+constexpr std::int64_t wal_header_octets = 32,
+                       wal_frame_header_octets = 24;  // sqlite.org/fileformat2.html#walformat
 
 // Threads started while this lives are interrupted by no signal: those are the main thread's.
 class SignalsHeld {
@@ -109,8 +110,8 @@ class FileJournal final : public Journal {
   mutable std::mutex mutex_;
   std::condition_variable wake_, answered_;
   Inbox inbox_;
-  Clock::time_point first_outcome_;         // when the oldest outcome in inbox_ came
-  bool asleep_ = false, timed_ = false;     // the thread sleeps; with a timer
+  Clock::time_point first_outcome_;      // when the oldest outcome in inbox_ came
+  bool asleep_ = false, timed_ = false;  // the thread sleeps; with a timer
   bool stopping_ = false;
   std::uint64_t ends_asked_ = 0, ends_written_ = 0;
   std::string last_error_;
@@ -149,7 +150,8 @@ Result<void> FileJournal::start() {
       },
       &wal_frames_);
   const SignalsHeld held;
-  checkpointer_ = std::make_unique<Checkpointer>(std::move(*for_checkpoints), gate_, options_.wal_limit_octets);
+  checkpointer_ =
+      std::make_unique<Checkpointer>(std::move(*for_checkpoints), gate_, options_.wal_limit_octets);
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -166,8 +168,8 @@ FileJournal::~FileJournal() {
   file_.end(next_id_.load() - 1);
 }
 
-// Called with mutex_ held, after what the thread shall find is in place. On submit's own way the signal is sent without the
-// mutex, or the woken thread would run into it.
+// Called with mutex_ held, after what the thread shall find is in place. On submit's own way the signal is
+// sent without the mutex, or the woken thread would run into it.
 void FileJournal::wake() {
   if (std::exchange(asleep_, false)) wake_.notify_one();
 }
@@ -218,7 +220,8 @@ Result<SandboxId> FileJournal::attach(const Sandbox& sandbox, std::int64_t time_
   if (answered_.wait_for(lock, control_patience, [&] { return attachment->result.has_value(); }))
     return *attachment->result;
   attachment->abandoned = true;
-  return failure("cannot attach sandbox \"" + sandbox.name + "\": journal \"" + options_.path + "\" is stalled");
+  return failure("cannot attach sandbox \"" + sandbox.name + "\": journal \"" + options_.path +
+                 "\" is stalled");
 }
 
 void FileJournal::detach(SandboxId sandbox, std::int64_t time_us) {
@@ -260,8 +263,9 @@ void FileJournal::run() {
     write_hand();
   }
   if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty()) return;
-  spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}", options_.path,
-                hand_.outcomes.size(), hand_.alerts.size(), hand_.ends.size(), writer_->error());
+  spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}",
+                options_.path, hand_.outcomes.size(), hand_.alerts.size(), hand_.ends.size(),
+                writer_->error());
 }
 
 // When there is something to do: now (the distant past), at a timer, or never. Called with mutex_ held.
@@ -274,7 +278,8 @@ Clock::time_point FileJournal::due() const {
   return Clock::time_point::max();
 }
 
-// Sleeps until something is due, then moves the inbox into the hand. False: stopping, and all that can be done is done.
+// Sleeps until something is due, then moves the inbox into the hand. False: stopping, and all that can be
+// done is done.
 bool FileJournal::take() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -323,7 +328,8 @@ void FileJournal::make_attachments() {
   answered_.notify_all();
 }
 
-// All batches are settled on return, one way or the other. Outcomes, alerts and ends may stay in the hand, if writing failed.
+// All batches are settled on return, one way or the other. Outcomes, alerts and ends may stay in the hand, if
+// writing failed.
 void FileJournal::write_hand() {
   std::size_t from = 0;
   do {
@@ -335,7 +341,8 @@ void FileJournal::write_hand() {
   answered_.notify_all();
 }
 
-// One transaction: batches from number `from` on, up to the limit, and the rest of the hand. Returns how many it settled.
+// One transaction: batches from number `from` on, up to the limit, and the rest of the hand. Returns how many
+// it settled.
 std::size_t FileJournal::write_group(std::size_t from) {
   std::size_t count = 0, rows = 0;
   while (from + count < hand_.batches.size()) {
@@ -353,7 +360,8 @@ std::size_t FileJournal::write_group(std::size_t from) {
     for (std::size_t i = from; i < from + count; ++i) settle(i, 1, write(i, 1, false) == SQLITE_OK);
     return count;
   }
-  // The file cannot be written. Whoever submitted before now is told so; whoever submits from now on causes a new try.
+  // The file cannot be written. Whoever submitted before now is told so; whoever submits from now on causes a
+  // new try.
   const std::size_t left = hand_.batches.size() - from;
   settle(from, left, false);
   return left;
@@ -387,7 +395,8 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     pending_outcomes_ -= outcomes;
     committed_outcomes_ += outcomes;
     committed_alerts_ += hand_.alerts.size();
-    hand_.outcomes.erase(hand_.outcomes.begin(), hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
+    hand_.outcomes.erase(hand_.outcomes.begin(),
+                         hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
     hand_.alerts.clear();
     if (!hand_.ends.empty()) {
       const std::lock_guard lock(mutex_);
@@ -395,7 +404,8 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
       hand_.ends.clear();
     }
   }
-  checkpointer_->committed(wal_header_octets + wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
+  checkpointer_->committed(wal_header_octets +
+                           wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
   return SQLITE_OK;
 }
 

@@ -1,16 +1,18 @@
-// The journal: what was asked, by whom, and what became of it, in one SQLite file. The front door of journal/.
+// The journal: what was asked, by whom, and what became of it, in one SQLite file. The front door of
+// journal/.
 //
-// The story: a shard gathers the `asked` records of the queries it has just read and submits them as one batch. The
-// journal's own thread takes whatever batches have gathered, writes them in one transaction, commits, and tells each
-// shard, which only then answers or forwards. `outcome`s and alerts are appended without being waited for. When a
-// commit fails, the batch is told so, and the shard fails closed; the next batch tries again, so recovery needs nobody.
+// The story: a shard gathers the `asked` records of the queries it has just read and submits them as one
+// batch. The journal's own thread takes whatever batches have gathered, writes them in one transaction,
+// commits, and tells each shard, which only then answers or forwards. `outcome`s and alerts are appended
+// without being waited for. When a commit fails, the batch is told so, and the shard fails closed; the next
+// batch tries again, so recovery needs nobody.
 //
-// Only this folder knows SQLite. Thread: `submit`, `append` and `alert` from any thread; `done` callbacks run on the
-// journal thread and must only hand over: they may submit, but not attach or detach. Memory: at most
+// Only this folder knows SQLite. Thread: `submit`, `append` and `alert` from any thread; `done` callbacks run
+// on the journal thread and must only hand over: they may submit, but not attach or detach. Memory: at most
 // `Options::max_pending_rows` rows and as many outcomes wait; more are refused.
 //
-// Read next: migrations.cpp (the tables and views), record.h (one transaction), journal.cpp (the thread), checkpoint.h,
-// rule_book.h; reader.h is the analyst's side. docs/SCHEMA.md explains the file.
+// Read next: migrations.cpp (the tables and views), record.h (one transaction), journal.cpp (the thread),
+// checkpoint.h, rule_book.h; reader.h is the analyst's side. docs/SCHEMA.md explains the file.
 #pragma once
 
 #include <atomic>
@@ -38,12 +40,12 @@ struct Asked {
   std::uint8_t registered_labels = 0;  // how many labels of `name` make its registered domain
   Action action = Action::block_name;
   Reason reason = Reason::policy_default;
-  std::int64_t rule = 0;          // id of an interned rule text (Journal::intern_rule), 0: none
-  std::int16_t rcode = -1;        // known already for blocked, local and cached answers; -1: unknown
-  std::int16_t ede = -1;          // extended DNS error code sent, -1: none
+  std::int64_t rule = 0;    // id of an interned rule text (Journal::intern_rule), 0: none
+  std::int16_t rcode = -1;  // known already for blocked, local and cached answers; -1: unknown
+  std::int16_t ede = -1;    // extended DNS error code sent, -1: none
   bool cached = false;
   bool tcp = false;
-  float score = 0;                // 0..1
+  float score = 0;  // 0..1
   float charge_bits = 0;
 };
 
@@ -51,25 +53,25 @@ struct Asked {
 struct Outcome {
   RowId asked = 0;
   std::int64_t time_us = 0;
-  Action action = Action::allow;  // allow: the verdict of `asked` stands; else this action, reason and rule replace it
+  Action action = Action::allow;  // allow: the verdict of `asked` stands; else these three replace it
   Reason reason = Reason::policy_default;
   std::int64_t rule = 0;
   std::int16_t rcode = -1;
   std::int16_t ede = -1;
   std::int64_t upstream_us = -1;  // how long the upstream took
   std::uint16_t answers = 0;      // records in the reply's answer section
-  std::string data;               // the answer's addresses and targets in presentation form, space separated; cut at 4 KiB
+  std::string data;  // its addresses and targets in presentation form, space separated; cut at 4 KiB
 };
 
 struct AlertRow {
   std::int64_t time_us = 0;
   SandboxId sandbox = 0;
-  std::string kind;       // "tunnel", "suspect", "first_query"
+  std::string kind;  // "tunnel", "suspect", "first_query"
   std::string zone;
   double score = 0;
-  std::string action;     // what was done: "alert", "block-zone", "quarantine"
-  std::string evidence;   // JSON object: contributions, counts, the last names
-  RowId asked = 0;        // the query that tipped it
+  std::string action;    // what was done: "alert", "block-zone", "quarantine"
+  std::string evidence;  // JSON object: contributions, counts, the last names
+  RowId asked = 0;       // the query that tipped it
 };
 
 class Journal {
@@ -77,43 +79,45 @@ class Journal {
   struct Options {
     std::string path;
     std::size_t max_pending_rows = 65536;
-    bool sync_full = false;              // synchronous=FULL: survives power loss, one fsync a commit
+    bool sync_full = false;                    // synchronous=FULL: survives power loss, one fsync a commit
     std::int64_t wal_limit_octets = 64 << 20;  // above it the writer is paused until the log starts over
-    std::string boot_id;                 // the kernel's; empty: read from /proc, where there is one
-    std::int64_t max_pages = 0;          // the file's limit in pages of 4 KiB, 0: none; beyond it the disk counts as full
+    std::string boot_id;                       // the kernel's; empty: read from /proc, where there is one
+    std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
   };
   struct Stats {
     std::uint64_t committed_rows = 0, commits = 0, failed_commits = 0, refused_rows = 0, lost_outcomes = 0;
     std::uint64_t committed_outcomes = 0, committed_alerts = 0;
     std::uint64_t pending_rows = 0, pending_outcomes = 0;
-    std::int64_t oldest_pending_us = 0;        // how long the oldest batch has waited by now; a stalled disk shows here
-    std::uint64_t checkpoint_stall_us_max = 0; // the longest pause of the writer for a checkpoint
+    std::int64_t oldest_pending_us = 0;  // how long the oldest batch waits by now: a stalled disk shows here
+    std::uint64_t checkpoint_stall_us_max = 0;  // the longest pause of the writer for a checkpoint
     std::uint64_t checkpoint_failures = 0;
-    std::uint64_t wal_octets = 0;              // length of the write-ahead log in use
-    bool writable = true;                      // false from a failed commit until the next one that succeeds
-    std::string last_error;                    // of the last failed commit, also after recovery
+    std::uint64_t wal_octets = 0;  // length of the write-ahead log in use
+    bool writable = true;          // false from a failed commit until the next one that succeeds
+    std::string last_error;        // of the last failed commit, also after recovery
   };
 
-  // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. Errors: not SQLite, a newer
-  // schema, locked by another Postern, not writable; each names the path.
+  // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. Errors: not
+  // SQLite, a newer schema, locked by another Postern, not writable; each names the path.
   static Result<std::unique_ptr<Journal>> open(const Options& options);
   virtual ~Journal() = default;  // drains what was submitted, checkpoints, closes
 
-  // Synchronous (control plane only): waits for the commit, but never longer than 10 s. The sandbox's row, and its end. An
-  // empty session is written as "user/code_sha256". An end that cannot be written now is written later.
+  // Synchronous (control plane only): waits for the commit, but never longer than 10 s. The sandbox's row,
+  // and its end. An empty session is written as "user/code_sha256". An end that cannot be written now is
+  // written later.
   virtual Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t time_us) = 0;
   virtual void detach(SandboxId sandbox, std::int64_t time_us) = 0;
-  // The id of a rule text; the same text gives the same id, "" gives 0. Does not wait for the disk: the text is committed
-  // together with the first rows submitted afterwards. Texts are cut at 1 KiB.
+  // The id of a rule text; the same text gives the same id, "" gives 0. Does not wait for the disk: the text
+  // is committed together with the first rows submitted afterwards. Texts are cut at 1 KiB.
   virtual std::int64_t intern_rule(std::string_view text) = 0;
   // The first of a fresh range of `count` row ids. Monotone, and never drawn again, not even after a restart.
   virtual RowId reserve(std::size_t count) noexcept = 0;
 
-  // The rows of one batch; `done(true)` after they are committed, `done(false)` if they are not. The rows must stay alive and
-  // unchanged until then. Returns false, and does not call, when too much is pending.
+  // The rows of one batch; `done(true)` after they are committed, `done(false)` if they are not. The rows
+  // must stay alive and unchanged until then. Returns false, and does not call, when too much is pending.
   virtual bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) = 0;
-  virtual void append(Outcome outcome) = 0;  // within 50 ms or with the next rows; dropped and counted when too much waits
-  virtual void alert(AlertRow alert) = 0;    // never dropped
+  // Written with the next rows or within 50 ms; dropped and counted when too much waits.
+  virtual void append(Outcome outcome) = 0;
+  virtual void alert(AlertRow alert) = 0;  // written at once, never dropped
   virtual Stats stats() const = 0;
 };
 

@@ -17,7 +17,8 @@ namespace {
 
 // How long another program's lock on the file is waited for, before the transaction counts as failed.
 constexpr int busy_ms = 250;
-// Ids left out after a writer that was killed: it may have drawn so many that it could not commit, but told somebody.
+// Ids left out after a writer that was killed: it may have drawn so many that it could not commit, but told
+// somebody.
 constexpr std::int64_t ids_skipped_after_kill = 1 << 16;
 
 // Without /proc, as after chroot, and without being told, it stays empty.
@@ -80,7 +81,8 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   if (auto checked = check_journal_path(options.path); !checked) return tl::unexpected(checked.error());
   auto lock = FileLock::take(options.path);
   if (!lock) return tl::unexpected(lock.error());
-  if (auto checked = check_without_touching(options.path, newest); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_without_touching(options.path, newest); !checked)
+    return tl::unexpected(checked.error());
   if (auto created = create_file(options.path); !created) return tl::unexpected(created.error());
   JournalFile file(options, std::move(*lock));
   auto connection = file.connect();
@@ -90,7 +92,8 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   if (auto done = use_wal(file.connection_); !done) return tl::unexpected(done.error());
   if (auto done = migrate(file.connection_, migrations()); !done) return tl::unexpected(done.error());
   if (options.sync_full)
-    if (auto done = file.connection_.run("PRAGMA synchronous = FULL"); !done) return tl::unexpected(done.error());
+    if (auto done = file.connection_.run("PRAGMA synchronous = FULL"); !done)
+      return tl::unexpected(done.error());
   if (auto done = file.begin(); !done) return tl::unexpected(done.error());
   if (options.max_pages > 0) {
     const std::string limit = "PRAGMA max_page_count = " + std::to_string(options.max_pages);
@@ -105,9 +108,11 @@ Result<Connection> JournalFile::connect() const {
   int persist = 1;  // -wal and -shm stay: they could not be created again
   sqlite3_file_control(connection->raw(), nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);
   const std::string wal_limit = "PRAGMA journal_size_limit = " + std::to_string(options_.wal_limit_octets);
-  // Foreign keys are declared and not enforced: see migrations.cpp. The cache: the rightmost pages are all a writer needs.
-  for (const char* pragma : {"PRAGMA temp_store = MEMORY", "PRAGMA foreign_keys = OFF", "PRAGMA wal_autocheckpoint = 0",
-                             "PRAGMA synchronous = NORMAL", "PRAGMA cache_size = -4096", wal_limit.c_str()})
+  // Foreign keys are declared and not enforced: see migrations.cpp. The cache: the rightmost pages are all a
+  // writer needs.
+  for (const char* pragma :
+       {"PRAGMA temp_store = MEMORY", "PRAGMA foreign_keys = OFF", "PRAGMA wal_autocheckpoint = 0",
+        "PRAGMA synchronous = NORMAL", "PRAGMA cache_size = -4096", wal_limit.c_str()})
     if (auto done = connection->run(pragma); !done) return tl::unexpected(done.error());
   return connection;
 }
@@ -148,11 +153,12 @@ Result<void> JournalFile::begin() {
 }
 
 void JournalFile::end(RowId last_id_drawn) {
-  const std::string sql = "BEGIN IMMEDIATE; UPDATE boot SET ended_us = " + std::to_string(clock_us(CLOCK_REALTIME)) +
-                          " WHERE id = " + std::to_string(boot_) +
-                          "; INSERT INTO meta (key, value) VALUES ('last_id_drawn', '" + std::to_string(last_id_drawn) +
-                          "') ON CONFLICT (key) DO UPDATE SET value = excluded.value; COMMIT";
-  // When the disk is full even now, the next writer sees a boot without an end and skips ids: nothing is reused.
+  const std::string sql =
+      "BEGIN IMMEDIATE; UPDATE boot SET ended_us = " + std::to_string(clock_us(CLOCK_REALTIME)) +
+      " WHERE id = " + std::to_string(boot_) + "; INSERT INTO meta (key, value) VALUES ('last_id_drawn', '" +
+      std::to_string(last_id_drawn) + "') ON CONFLICT (key) DO UPDATE SET value = excluded.value; COMMIT";
+  // When the disk is full even now, the next writer sees a boot without an end and skips ids: nothing is
+  // reused.
   if (connection_.exec(sql.c_str()) != SQLITE_OK) connection_.exec("ROLLBACK");
   sqlite3_wal_checkpoint_v2(connection_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
 }

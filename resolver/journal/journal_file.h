@@ -11,9 +11,9 @@ namespace postern {
 
 std::int64_t clock_us(int clock);  // of clock_gettime, in microseconds
 
-// Holds the writer's lock from `open` on. No file beside the four that may exist beforehand (the journal, -wal, -shm,
-// .lock) is ever needed, nor /proc nor /dev: the process may live in a chroot whose folder it cannot write to.
-// Thread: one at a time.
+// Holds the writer's lock from `open` on. No file beside the four that may exist beforehand (the journal,
+// -wal, -shm, .lock) is ever needed, nor /proc nor /dev: the process may live in a chroot whose folder it
+// cannot write to. Thread: one at a time.
 class JournalFile {
  public:
   static constexpr std::int64_t page_octets = 4096;
@@ -24,8 +24,8 @@ class JournalFile {
   Result<Connection> connect() const;
   Connection& connection() { return connection_; }
 
-  std::int64_t boot() const { return boot_; }         // this writer's row in `boot`
-  RowId first_id() const { return first_id_; }        // above every id that the file has seen or may have promised
+  std::int64_t boot() const { return boot_; }   // this writer's row in `boot`
+  RowId first_id() const { return first_id_; }  // above every id that the file has seen or may have promised
   // A clean end: notes the last id drawn and folds the log into the file.
   void end(RowId last_id_drawn);
 

@@ -6,17 +6,17 @@
 namespace postern {
 namespace {
 
-// Version 1. Times are integer microseconds; 0 stands for "not yet" and -1 for "unknown" or "none", so that every
-// column is NOT NULL; the views turn both into NULL or a word.
+// Version 1. Times are integer microseconds; 0 stands for "not yet" and -1 for "unknown" or "none", so that
+// every column is NOT NULL; the views turn both into NULL or a word.
 //
-// Foreign keys are declared for people and tools; the writer leaves them off, since enforcing them costs a search per
-// row for what it guarantees anyway (docs/decisions/0002-journal-v1.md). `alert.asked` is none, because alerts outlive
-// queries.
+// Foreign keys are declared for people and tools; the writer leaves them off, since enforcing them costs a
+// search per row for what it guarantees anyway (docs/decisions/0002-journal-v1.md). `alert.asked` is none,
+// because alerts outlive queries.
 constexpr const char* first_schema = R"sql(
 CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
--- One row each time a writer opened this file. first_asked is the first id it could draw, so that the boot of a query is
--- found by its id and costs no column there.
+-- One row each time a writer opened this file. first_asked is the first id it could draw, so that the boot of
+-- a query is found by its id and costs no column there.
 CREATE TABLE boot (
   id INTEGER PRIMARY KEY,
   boot_id TEXT NOT NULL,               -- the kernel's; '' when it could not be read
@@ -96,17 +96,18 @@ CREATE TABLE alert (
 -- IANA "Domain Name System (DNS) Parameters": Resource Record TYPEs, and RCODEs.
 CREATE TABLE rr_type (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT INTO rr_type (id, name) VALUES
-  (1,'A'),(2,'NS'),(3,'MD'),(4,'MF'),(5,'CNAME'),(6,'SOA'),(7,'MB'),(8,'MG'),(9,'MR'),(10,'NULL'),(11,'WKS'),
-  (12,'PTR'),(13,'HINFO'),(14,'MINFO'),(15,'MX'),(16,'TXT'),(17,'RP'),(18,'AFSDB'),(19,'X25'),(20,'ISDN'),
-  (21,'RT'),(22,'NSAP'),(23,'NSAP-PTR'),(24,'SIG'),(25,'KEY'),(26,'PX'),(27,'GPOS'),(28,'AAAA'),(29,'LOC'),
-  (30,'NXT'),(31,'EID'),(32,'NIMLOC'),(33,'SRV'),(34,'ATMA'),(35,'NAPTR'),(36,'KX'),(37,'CERT'),(38,'A6'),
-  (39,'DNAME'),(40,'SINK'),(41,'OPT'),(42,'APL'),(43,'DS'),(44,'SSHFP'),(45,'IPSECKEY'),(46,'RRSIG'),(47,'NSEC'),
-  (48,'DNSKEY'),(49,'DHCID'),(50,'NSEC3'),(51,'NSEC3PARAM'),(52,'TLSA'),(53,'SMIMEA'),(55,'HIP'),(56,'NINFO'),
-  (57,'RKEY'),(58,'TALINK'),(59,'CDS'),(60,'CDNSKEY'),(61,'OPENPGPKEY'),(62,'CSYNC'),(63,'ZONEMD'),(64,'SVCB'),
-  (65,'HTTPS'),(66,'DSYNC'),(99,'SPF'),(100,'UINFO'),(101,'UID'),(102,'GID'),(103,'UNSPEC'),(104,'NID'),
-  (105,'L32'),(106,'L64'),(107,'LP'),(108,'EUI48'),(109,'EUI64'),(128,'NXNAME'),(249,'TKEY'),(250,'TSIG'),
-  (251,'IXFR'),(252,'AXFR'),(253,'MAILB'),(254,'MAILA'),(255,'ANY'),(256,'URI'),(257,'CAA'),(258,'AVC'),
-  (259,'DOA'),(260,'AMTRELAY'),(261,'RESINFO'),(262,'WALLET'),(263,'CLA'),(264,'IPN'),(32768,'TA'),(32769,'DLV');
+  (1,'A'),(2,'NS'),(3,'MD'),(4,'MF'),(5,'CNAME'),(6,'SOA'),(7,'MB'),(8,'MG'),(9,'MR'),(10,'NULL'),
+  (11,'WKS'),(12,'PTR'),(13,'HINFO'),(14,'MINFO'),(15,'MX'),(16,'TXT'),(17,'RP'),(18,'AFSDB'),(19,'X25'),
+  (20,'ISDN'),(21,'RT'),(22,'NSAP'),(23,'NSAP-PTR'),(24,'SIG'),(25,'KEY'),(26,'PX'),(27,'GPOS'),(28,'AAAA'),
+  (29,'LOC'),(30,'NXT'),(31,'EID'),(32,'NIMLOC'),(33,'SRV'),(34,'ATMA'),(35,'NAPTR'),(36,'KX'),(37,'CERT'),
+  (38,'A6'),(39,'DNAME'),(40,'SINK'),(41,'OPT'),(42,'APL'),(43,'DS'),(44,'SSHFP'),(45,'IPSECKEY'),
+  (46,'RRSIG'),(47,'NSEC'),(48,'DNSKEY'),(49,'DHCID'),(50,'NSEC3'),(51,'NSEC3PARAM'),(52,'TLSA'),
+  (53,'SMIMEA'),(55,'HIP'),(56,'NINFO'),(57,'RKEY'),(58,'TALINK'),(59,'CDS'),(60,'CDNSKEY'),
+  (61,'OPENPGPKEY'),(62,'CSYNC'),(63,'ZONEMD'),(64,'SVCB'),(65,'HTTPS'),(66,'DSYNC'),(99,'SPF'),
+  (100,'UINFO'),(101,'UID'),(102,'GID'),(103,'UNSPEC'),(104,'NID'),(105,'L32'),(106,'L64'),(107,'LP'),
+  (108,'EUI48'),(109,'EUI64'),(128,'NXNAME'),(249,'TKEY'),(250,'TSIG'),(251,'IXFR'),(252,'AXFR'),
+  (253,'MAILB'),(254,'MAILA'),(255,'ANY'),(256,'URI'),(257,'CAA'),(258,'AVC'),(259,'DOA'),(260,'AMTRELAY'),
+  (261,'RESINFO'),(262,'WALLET'),(263,'CLA'),(264,'IPN'),(32768,'TA'),(32769,'DLV');
 CREATE TABLE rcode (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 INSERT INTO rcode (id, name) VALUES
   (-1,'unknown'),(0,'NOERROR'),(1,'FORMERR'),(2,'SERVFAIL'),(3,'NXDOMAIN'),(4,'NOTIMP'),(5,'REFUSED'),
@@ -116,7 +117,8 @@ INSERT INTO rcode (id, name) VALUES
 CREATE VIEW queries AS
 SELECT
   a.id AS id,
-  strftime('%Y-%m-%dT%H:%M:%S', a.time_us / 1000000, 'unixepoch') || printf('.%06dZ', a.time_us % 1000000) AS time,
+  strftime('%Y-%m-%dT%H:%M:%S', a.time_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', a.time_us % 1000000) AS time,
   a.time_us AS time_us,
   s.name AS sandbox,
   s.session AS session,
@@ -152,7 +154,8 @@ LEFT JOIN rcode AS rc ON rc.id = coalesce(o.rcode, a.rcode);
 CREATE VIEW alerts AS
 SELECT
   l.id AS id,
-  strftime('%Y-%m-%dT%H:%M:%S', l.time_us / 1000000, 'unixepoch') || printf('.%06dZ', l.time_us % 1000000) AS time,
+  strftime('%Y-%m-%dT%H:%M:%S', l.time_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', l.time_us % 1000000) AS time,
   l.time_us AS time_us,
   s.name AS sandbox,
   s.session AS session,
@@ -182,10 +185,11 @@ SELECT
   CASE WHEN s.detached_us > 0 THEN 'detached'
        WHEN b.ended_us = 0 AND b.id = (SELECT max(id) FROM boot) THEN 'attached'
        ELSE 'lost' END AS state,
-  strftime('%Y-%m-%dT%H:%M:%S', s.attached_us / 1000000, 'unixepoch') || printf('.%06dZ', s.attached_us % 1000000)
-    AS attached,
+  strftime('%Y-%m-%dT%H:%M:%S', s.attached_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', s.attached_us % 1000000) AS attached,
   CASE WHEN s.detached_us > 0 THEN
-    strftime('%Y-%m-%dT%H:%M:%S', s.detached_us / 1000000, 'unixepoch') || printf('.%06dZ', s.detached_us % 1000000)
+    strftime('%Y-%m-%dT%H:%M:%S', s.detached_us / 1000000, 'unixepoch')
+      || printf('.%06dZ', s.detached_us % 1000000)
   END AS detached,
   s.attached_us AS attached_us,
   nullif(s.detached_us, 0) AS detached_us
@@ -200,6 +204,8 @@ constexpr std::array<Migration, 1> all{{
 
 }  // namespace
 
-std::span<const Migration> migrations() { return all; }
+std::span<const Migration> migrations() {
+  return all;
+}
 
 }  // namespace postern

@@ -16,8 +16,8 @@ class NameText {
   // `registered_labels`: how many labels of the name make its registered domain; 0: none is known.
   void set(const Name& name, std::size_t registered_labels) noexcept;
   std::string_view text() const noexcept { return {buffer_.data(), size_}; }
-  // Counted from 1, for SQL's substr(name, registered_at); one past the end when there is none. The text is ASCII, so
-  // SQLite's characters are octets.
+  // Counted from 1, for SQL's substr(name, registered_at); one past the end when there is none. The text is
+  // ASCII, so SQLite's characters are octets.
   std::int64_t registered_at() const noexcept { return registered_at_; }
 
  private:

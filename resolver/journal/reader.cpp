@@ -11,14 +11,15 @@
 namespace postern {
 namespace {
 
-constexpr int reader_busy_ms = 2000;              // how long a log that is just being recovered is waited for
-constexpr int instructions_between_looks = 10000; // of SQLite's virtual machine, between two looks at the clock
-constexpr std::size_t shown_sql = 200;            // octets of a statement quoted in an error
+constexpr int reader_busy_ms = 2000;  // how long a log that is just being recovered is waited for
+constexpr int instructions_between_looks =
+    10000;                              // of SQLite's virtual machine, between two looks at the clock
+constexpr std::size_t shown_sql = 200;  // octets of a statement quoted in an error
 
 using Clock = std::chrono::steady_clock;
 
-// Pragmas that describe the schema, with the table or index they are asked about; all others change something or tell
-// about the machine. Those with a value to set are harmless only without it.
+// Pragmas that describe the schema, with the table or index they are asked about; all others change something
+// or tell about the machine. Those with a value to set are harmless only without it.
 bool harmless_pragma(std::string_view name, const char* argument) {
   for (const std::string_view known : {"table_info", "table_xinfo", "table_list", "index_list", "index_info",
                                        "index_xinfo", "foreign_key_list"})
@@ -31,13 +32,16 @@ int permit(void*, int action, const char* first, const char* second, const char*
     case SQLITE_SELECT:
     case SQLITE_READ:
     case SQLITE_FUNCTION:
-    case SQLITE_RECURSIVE: return SQLITE_OK;
-    case SQLITE_PRAGMA: return harmless_pragma(first, second) ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_RECURSIVE:
+      return SQLITE_OK;
+    case SQLITE_PRAGMA:
+      return harmless_pragma(first, second) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_UPDATE:
-      // Declaring a table-valued function (json_each) asks for this and does nothing; a statement that means it is no
-      // read-only one, and refused for that.
+      // Declaring a table-valued function (json_each) asks for this and does nothing; a statement that means
+      // it is no read-only one, and refused for that.
       return std::string_view(first) == "sqlite_master" ? SQLITE_OK : SQLITE_DENY;
-    default: return SQLITE_DENY;
+    default:
+      return SQLITE_DENY;
   }
 }
 
@@ -60,7 +64,8 @@ Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t
   // The file's size decides what an analyst can sort, not a temporary folder that may not exist.
   for (const char* pragma : {"PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY"})
     if (auto done = connection->run(pragma); !done) return tl::unexpected(done.error());
-  if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size())); !checked)
+  if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
+      !checked)
     return tl::unexpected(checked.error());
   sqlite3_set_authorizer(raw, permit, nullptr);
   Clock::time_point deadline = Clock::now() + time_limit;
@@ -68,18 +73,22 @@ Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t
       raw, instructions_between_looks,
       [](void* until) { return Clock::now() >= *static_cast<Clock::time_point*>(until) ? 1 : 0; }, &deadline);
 
-  const auto refuse = [&](const std::string& why) { return failure("cannot run " + quoted(sql) + ": " + why); };
+  const auto refuse = [&](const std::string& why) {
+    return failure("cannot run " + quoted(sql) + ": " + why);
+  };
   sqlite3_stmt* prepared = nullptr;
   const char* rest = nullptr;
   const int code = sqlite3_prepare_v2(raw, sql.data(), static_cast<int>(sql.size()), &prepared, &rest);
   Statement statement(prepared);
   if ((code & 0xff) == SQLITE_AUTH) return refuse("a journal can only be read here");
   if (code != SQLITE_OK) return refuse(connection->error());
-  if (prepared != nullptr && sqlite3_stmt_readonly(prepared) == 0)  // VACUUM asks the authorizer only when it runs
+  if (prepared != nullptr &&
+      sqlite3_stmt_readonly(prepared) == 0)  // VACUUM asks the authorizer only when it runs
     return refuse("a journal can only be read here");
   if (prepared == nullptr) return refuse("there is no statement");
   const std::string_view after(rest, static_cast<std::size_t>(sql.data() + sql.size() - rest));
-  if (after.find_first_not_of(" \t\r\n;") != std::string_view::npos) return refuse("give one statement at a time");
+  if (after.find_first_not_of(" \t\r\n;") != std::string_view::npos)
+    return refuse("give one statement at a time");
 
   Table table;
   const int columns = sqlite3_column_count(prepared);

@@ -21,8 +21,9 @@ class RowSource {
   virtual const char* declaration() const = 0;
 };
 
-// The C half: an eponymous-only virtual table (https://www.sqlite.org/vtab.html#eponymous_only_virtual_tables) over a
-// RowSource given as client data; it exists on the writer's connection alone and leaves nothing in the file.
+// The C half: an eponymous-only virtual table
+// (https://www.sqlite.org/vtab.html#eponymous_only_virtual_tables) over a RowSource given as client data; it
+// exists on the writer's connection alone and leaves nothing in the file.
 struct SourceTable : sqlite3_vtab {
   RowSource* source;
 };
@@ -42,7 +43,9 @@ int source_disconnect(sqlite3_vtab* table) {
   delete static_cast<SourceTable*>(table);
   return SQLITE_OK;
 }
-int source_best_index(sqlite3_vtab*, sqlite3_index_info*) { return SQLITE_OK; }
+int source_best_index(sqlite3_vtab*, sqlite3_index_info*) {
+  return SQLITE_OK;
+}
 int source_open(sqlite3_vtab* table, sqlite3_vtab_cursor** out) {
   auto* cursor = new (std::nothrow) SourceCursor{};
   if (cursor == nullptr) return SQLITE_NOMEM;
@@ -62,7 +65,9 @@ int source_next(sqlite3_vtab_cursor* cursor) {
   static_cast<SourceCursor*>(cursor)->source->next();
   return SQLITE_OK;
 }
-int source_eof(sqlite3_vtab_cursor* cursor) { return static_cast<SourceCursor*>(cursor)->source->at_end() ? 1 : 0; }
+int source_eof(sqlite3_vtab_cursor* cursor) {
+  return static_cast<SourceCursor*>(cursor)->source->at_end() ? 1 : 0;
+}
 int source_column(sqlite3_vtab_cursor* cursor, sqlite3_context* out, int index) {
   static_cast<SourceCursor*>(cursor)->source->column(out, index);
   return SQLITE_OK;
@@ -89,7 +94,7 @@ constexpr sqlite3_module source_module = [] {
 
 std::int64_t thousandths(float value) {
   constexpr float largest = 1e9F;  // far beyond any charge, and exact
-  if (!(value > 0)) return 0;       // also not-a-number
+  if (!(value > 0)) return 0;      // also not-a-number
   return std::llround(static_cast<double>(value < largest ? value : largest) * 1000.0);
 }
 
@@ -107,27 +112,44 @@ class AskedSource final : public RowSource {
     settle();
   }
   const char* declaration() const override {
-    return "CREATE TABLE pending_asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason,"
+    return "CREATE TABLE pending_asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, "
+           "action, reason,"
            " rule, rcode, ede, flags, score_milli, charge_millibits)";
   }
   void column(sqlite3_context* out, int index) const override {
     const Asked& row = *batches[batch_].rows[row_];
     switch (index) {
-      case 0: return sqlite3_result_int64(out, row.id);
-      case 1: return sqlite3_result_int64(out, row.time_us);
-      case 2: return sqlite3_result_int64(out, row.monotonic_us);
-      case 3: return sqlite3_result_int64(out, row.sandbox);
-      case 4: return sqlite3_result_text(out, text_.text().data(), static_cast<int>(text_.text().size()), SQLITE_STATIC);
-      case 5: return sqlite3_result_int64(out, text_.registered_at());
-      case 6: return sqlite3_result_int64(out, row.type);
-      case 7: return sqlite3_result_int64(out, static_cast<int>(row.action));
-      case 8: return sqlite3_result_int64(out, static_cast<int>(row.reason));
-      case 9: return sqlite3_result_int64(out, row.rule);
-      case 10: return sqlite3_result_int64(out, row.rcode);
-      case 11: return sqlite3_result_int64(out, row.ede);
-      case 12: return sqlite3_result_int64(out, (row.cached ? 1 : 0) | (row.tcp ? 2 : 0));
-      case 13: return sqlite3_result_int64(out, thousandths(row.score));
-      default: return sqlite3_result_int64(out, thousandths(row.charge_bits));
+      case 0:
+        return sqlite3_result_int64(out, row.id);
+      case 1:
+        return sqlite3_result_int64(out, row.time_us);
+      case 2:
+        return sqlite3_result_int64(out, row.monotonic_us);
+      case 3:
+        return sqlite3_result_int64(out, row.sandbox);
+      case 4:
+        return sqlite3_result_text(out, text_.text().data(), static_cast<int>(text_.text().size()),
+                                   SQLITE_STATIC);
+      case 5:
+        return sqlite3_result_int64(out, text_.registered_at());
+      case 6:
+        return sqlite3_result_int64(out, row.type);
+      case 7:
+        return sqlite3_result_int64(out, static_cast<int>(row.action));
+      case 8:
+        return sqlite3_result_int64(out, static_cast<int>(row.reason));
+      case 9:
+        return sqlite3_result_int64(out, row.rule);
+      case 10:
+        return sqlite3_result_int64(out, row.rcode);
+      case 11:
+        return sqlite3_result_int64(out, row.ede);
+      case 12:
+        return sqlite3_result_int64(out, (row.cached ? 1 : 0) | (row.tcp ? 2 : 0));
+      case 13:
+        return sqlite3_result_int64(out, thousandths(row.score));
+      default:
+        return sqlite3_result_int64(out, thousandths(row.charge_bits));
     }
   }
 
@@ -154,20 +176,30 @@ class OutcomeSource final : public RowSource {
   bool at_end() const override { return row_ == outcomes.size(); }
   void next() override { ++row_; }
   const char* declaration() const override {
-    return "CREATE TABLE pending_outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data)";
+    return "CREATE TABLE pending_outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, "
+           "answers, data)";
   }
   void column(sqlite3_context* out, int index) const override {
     const Outcome& row = outcomes[row_];
     switch (index) {
-      case 0: return sqlite3_result_int64(out, row.asked);
-      case 1: return sqlite3_result_int64(out, row.time_us);
-      case 2: return sqlite3_result_int64(out, static_cast<int>(row.action));
-      case 3: return sqlite3_result_int64(out, static_cast<int>(row.reason));
-      case 4: return sqlite3_result_int64(out, row.rule);
-      case 5: return sqlite3_result_int64(out, row.rcode);
-      case 6: return sqlite3_result_int64(out, row.ede);
-      case 7: return sqlite3_result_int64(out, row.upstream_us);
-      case 8: return sqlite3_result_int64(out, row.answers);
+      case 0:
+        return sqlite3_result_int64(out, row.asked);
+      case 1:
+        return sqlite3_result_int64(out, row.time_us);
+      case 2:
+        return sqlite3_result_int64(out, static_cast<int>(row.action));
+      case 3:
+        return sqlite3_result_int64(out, static_cast<int>(row.reason));
+      case 4:
+        return sqlite3_result_int64(out, row.rule);
+      case 5:
+        return sqlite3_result_int64(out, row.rcode);
+      case 6:
+        return sqlite3_result_int64(out, row.ede);
+      case 7:
+        return sqlite3_result_int64(out, row.upstream_us);
+      case 8:
+        return sqlite3_result_int64(out, row.answers);
       default: {
         const std::size_t size = std::min(row.data.size(), RecordWriter::max_data_octets);
         return sqlite3_result_text(out, row.data.data(), static_cast<int>(size), SQLITE_STATIC);
@@ -181,23 +213,29 @@ class OutcomeSource final : public RowSource {
 
 // OR ROLLBACK: the whole transaction goes anyway, and SQLite then keeps no journal per statement.
 constexpr std::string_view insert_asked =
-    "INSERT OR ROLLBACK INTO asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason, rule,"
+    "INSERT OR ROLLBACK INTO asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, action, "
+    "reason, rule,"
     " rcode, ede, flags, score_milli, charge_millibits)"
     " SELECT id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason, rule,"
     " rcode, ede, flags, score_milli, charge_millibits FROM pending_asked";
 constexpr std::string_view insert_outcome =
-    "INSERT OR IGNORE INTO outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data)"
-    " SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data FROM pending_outcome";
+    "INSERT OR IGNORE INTO outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, "
+    "data)"
+    " SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data FROM "
+    "pending_outcome";
 constexpr std::string_view insert_alert =
     "INSERT INTO alert (time_us, sandbox, kind, zone, score, action, evidence, asked)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 constexpr std::string_view insert_rule = "INSERT INTO rule (id, text) VALUES (?1, ?2)";
 constexpr std::string_view insert_sandbox =
-    "INSERT INTO sandbox (boot, name, session, user, code_sha256, labels, policy, record_protected, attached_us,"
+    "INSERT INTO sandbox (boot, name, session, user, code_sha256, labels, policy, record_protected, "
+    "attached_us,"
     " detached_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)";
-constexpr std::string_view end_sandbox = "UPDATE sandbox SET detached_us = ?2 WHERE id = ?1 AND detached_us = 0";
+constexpr std::string_view end_sandbox =
+    "UPDATE sandbox SET detached_us = ?2 WHERE id = ?1 AND detached_us = 0";
 constexpr std::string_view write_probe =
-    "INSERT INTO meta (key, value) VALUES ('probe', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    "INSERT INTO meta (key, value) VALUES ('probe', ?1) ON CONFLICT (key) DO UPDATE SET value = "
+    "excluded.value";
 
 void append_json_string(std::string& out, std::string_view text) {
   constexpr std::string_view hex = "0123456789abcdef";
@@ -252,8 +290,8 @@ Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connectio
   if (!offer("pending_asked", state.asked_source) || !offer("pending_outcome", state.outcome_source))
     return tl::unexpected(connection.failed("cannot prepare to write"));
   const std::pair<Statement*, std::string_view> statements[] = {
-      {&state.begin, "BEGIN IMMEDIATE"}, {&state.commit, "COMMIT"},         {&state.rollback, "ROLLBACK"},
-      {&state.asked, insert_asked},      {&state.outcome, insert_outcome},  {&state.alert, insert_alert},
+      {&state.begin, "BEGIN IMMEDIATE"}, {&state.commit, "COMMIT"},        {&state.rollback, "ROLLBACK"},
+      {&state.asked, insert_asked},      {&state.outcome, insert_outcome}, {&state.alert, insert_alert},
       {&state.rule, insert_rule},        {&state.sandbox, insert_sandbox}, {&state.end, end_sandbox},
       {&state.probe, write_probe},
   };
@@ -327,7 +365,8 @@ int RecordWriter::probe() {
 }
 
 Result<SandboxId> RecordWriter::attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us) {
-  const std::string session = sandbox.session.empty() ? sandbox.user + "/" + sandbox.code_sha256 : sandbox.session;
+  const std::string session =
+      sandbox.session.empty() ? sandbox.user + "/" + sandbox.code_sha256 : sandbox.session;
   const std::string labels = labels_json(sandbox.labels);
   const std::string policy = sandbox.policy.empty() ? "default" : sandbox.policy;
   int code = state_->begin.run();

@@ -1,8 +1,9 @@
 // One transaction of records: the statements that write what the journal's thread has gathered.
 //
-// Rows reach SQLite through two table-valued functions over the memory they lie in: one INSERT ... SELECT runs per
-// transaction and kind, instead of one bind-step-reset per row (a quarter less CPU: docs/decisions/0002-journal-v1.md).
-// Thread: the journal's. Memory: nothing is kept; SQLite reads rows where they are.
+// Rows reach SQLite through two table-valued functions over the memory they lie in: one INSERT ... SELECT
+// runs per transaction and kind, instead of one bind-step-reset per row (a quarter less CPU:
+// docs/decisions/0002-journal-v1.md). Thread: the journal's. Memory: nothing is kept; SQLite reads rows where
+// they are.
 #pragma once
 
 #include <functional>
@@ -54,10 +55,11 @@ class RecordWriter {
   static Result<std::unique_ptr<RecordWriter>> create(Connection& connection);
   ~RecordWriter();
 
-  // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the file, and
-  // `error()` says why. An outcome for an id that has one is left out: the first one stands.
+  // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the
+  // file, and `error()` says why. An outcome for an id that has one is left out: the first one stands.
   int write(const Work& work);
-  // Writes something that nobody reads, and takes it back: can this file be written, and is there room for some rows?
+  // Writes something that nobody reads, and takes it back: can this file be written, and is there room for
+  // some rows?
   int probe();
   // A sandbox's row, in a transaction of its own.
   Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us);

@@ -27,16 +27,19 @@ std::int64_t RuleBook::intern(std::string_view text) {
   if (text.empty()) return 0;
   const std::lock_guard lock(mutex_);
   if (const auto found = known_.find(text); found != known_.end()) return found->second;
-  // While nothing can be written, what is unwritten stays on top of the limit, or every miss would clear in vain.
+  // While nothing can be written, what is unwritten stays on top of the limit, or every miss would clear in
+  // vain.
   if (known_.size() >= max_known + unwritten_.size()) {
     known_.clear();
-    for (const NewRule& rule : unwritten_) known_.emplace(rule.text, rule.id);  // the file does not know these yet
+    for (const NewRule& rule : unwritten_)
+      known_.emplace(rule.text, rule.id);  // the file does not know these yet
     complete_ = false;
   }
   std::int64_t id = 0;
   if (!complete_) {
     by_text_.bind(1, text);
-    if (by_text_.step() == SQLITE_ROW) id = by_text_.integer(0);  // cannot be read: a second number for one text is fine
+    if (by_text_.step() == SQLITE_ROW)
+      id = by_text_.integer(0);  // cannot be read: a second number for one text is fine
     by_text_.reset();
   }
   if (id == 0) {

@@ -12,21 +12,21 @@
 
 namespace postern {
 
-// A new text gets its number at once, from memory; its row is written by the next transaction, before the rows that use it.
-// So interning never waits for the disk and never fails.
+// A new text gets its number at once, from memory; its row is written by the next transaction, before the
+// rows that use it. So interning never waits for the disk and never fails.
 //
 // Thread: any. Memory: at most `max_known` texts; what was forgotten is looked up in the file again.
 class RuleBook {
  public:
-  static constexpr std::size_t max_known = 16384;        // a list of a million names may let as many entries speak
-  static constexpr std::size_t max_text_octets = 1024;   // of one text; what is longer is cut
+  static constexpr std::size_t max_known = 16384;  // a list of a million names may let as many entries speak
+  static constexpr std::size_t max_text_octets = 1024;  // of one text; what is longer is cut
 
   // `reader`: an own connection to the file, for looking up.
   static Result<std::unique_ptr<RuleBook>> open(Connection reader);
 
   std::int64_t intern(std::string_view text);
-  // For the journal's thread: what is not in the file yet, oldest first; and that the first `count` of them now are.
-  // Between the two calls nobody removes any.
+  // For the journal's thread: what is not in the file yet, oldest first; and that the first `count` of them
+  // now are. Between the two calls nobody removes any.
   bool has_unwritten() const { return unwritten_count_.load(std::memory_order_acquire) != 0; }
   std::vector<NewRule> unwritten();
   void written(std::size_t count);

@@ -26,7 +26,8 @@ static_assert(static_cast<int>(Reason::rule) == 0 && static_cast<int>(Reason::li
               static_cast<int>(Reason::quarantine) == 12 && static_cast<int>(Reason::query_class) == 13);
 
 constexpr int last_action = static_cast<int>(Action::refuse);
-// Reasons are looked for a little beyond the last one pinned above, so that one added later is spelled in the file, too.
+// Reasons are looked for a little beyond the last one pinned above, so that one added later is spelled in the
+// file, too.
 constexpr int reasons_looked_at = 64;
 
 constexpr std::string_view sqlite_magic{"SQLite format 3\0", 16};  // https://www.sqlite.org/fileformat2.html
@@ -53,7 +54,9 @@ Error newer(const std::string& path, std::int64_t version, std::int64_t newest) 
 }  // namespace
 
 Result<void> check_journal_path(const std::string& path) {
-  const auto bad = [&](const std::string& why) { return failure("cannot open journal \"" + path + "\": " + why); };
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot open journal \"" + path + "\": " + why);
+  };
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
     if (!S_ISREG(status.st_mode)) return bad("it is not a regular file");
@@ -69,7 +72,9 @@ Result<void> check_journal_path(const std::string& path) {
 }
 
 Result<void> check_journal_magic(const std::string& path) {
-  const auto bad = [&](const std::string& why) { return failure("cannot open journal \"" + path + "\": " + why); };
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot open journal \"" + path + "\": " + why);
+  };
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) {
     if (errno == ENOENT) return {};
@@ -91,8 +96,9 @@ Result<void> check_journal_identity(Connection& connection, std::int64_t newest_
   const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
   if (!tables) return tl::unexpected(tables.error());
   if (*application != journal_application_id && (*application != 0 || *version != 0 || *tables != 0))
-    return failure("cannot open journal \"" + connection.path() + "\": it is an SQLite file of another program" +
-                   " (application id " + std::to_string(*application) + "); it was left as it is");
+    return failure("cannot open journal \"" + connection.path() +
+                   "\": it is an SQLite file of another program" + " (application id " +
+                   std::to_string(*application) + "); it was left as it is");
   if (*version > newest_version) return tl::unexpected(newer(connection.path(), *version, newest_version));
   return {};
 }
@@ -110,7 +116,8 @@ Result<void> migrate(Connection& connection, std::span<const Migration> list) {
   for (std::int64_t from = *version; from < newest; ++from) {
     const Migration& migration = list[static_cast<std::size_t>(from)];
     if (connection.exec(migration.sql) != SQLITE_OK)
-      return give_up(connection.failed("cannot migrate from version " + std::to_string(from) + " (" + migration.why + ")"));
+      return give_up(connection.failed("cannot migrate from version " + std::to_string(from) + " (" +
+                                       migration.why + ")"));
   }
   const std::string marks = "PRAGMA user_version = " + std::to_string(newest) +
                             "; PRAGMA application_id = " + std::to_string(journal_application_id);
@@ -126,17 +133,21 @@ Result<void> seed_vocabulary(Connection& connection) {
     if (!insert) return tl::unexpected(insert.error());
     insert->bind(1, std::int64_t{id});
     insert->bind(2, name);
-    if (insert->run() != SQLITE_OK) return tl::unexpected(connection.failed("cannot write the vocabulary of"));
+    if (insert->run() != SQLITE_OK)
+      return tl::unexpected(connection.failed("cannot write the vocabulary of"));
     return {};
   };
   for (int id = 0; id <= last_action; ++id)
-    if (auto done = seed("INSERT OR IGNORE INTO action (id, name) VALUES (?1, ?2)", id, action_text(Action(id))); !done)
+    if (auto done =
+            seed("INSERT OR IGNORE INTO action (id, name) VALUES (?1, ?2)", id, action_text(Action(id)));
+        !done)
       return done;
   const std::string_view unknown = reason_text(Reason(255));
   for (int id = 0; id < reasons_looked_at; ++id) {
     const std::string_view name = reason_text(Reason(id));
     if (name == unknown && Reason(id) != Reason::policy_default) continue;
-    if (auto done = seed("INSERT OR IGNORE INTO reason (id, name) VALUES (?1, ?2)", id, name); !done) return done;
+    if (auto done = seed("INSERT OR IGNORE INTO reason (id, name) VALUES (?1, ?2)", id, name); !done)
+      return done;
   }
   return {};
 }

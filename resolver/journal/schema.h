@@ -1,7 +1,8 @@
 // The journal's schema: its migrations, and what may be opened as a journal at all.
 //
-// docs/SCHEMA.md tells the tables and views to analysts. Migrations are an append-only list: entry N brings a file of
-// version N to version N + 1; an entry that was released never changes. Read next: migrations.cpp, the SQL itself.
+// docs/SCHEMA.md tells the tables and views to analysts. Migrations are an append-only list: entry N brings a
+// file of version N to version N + 1; an entry that was released never changes. Read next: migrations.cpp,
+// the SQL itself.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +22,15 @@ std::span<const Migration> migrations();
 
 // What a journal's path must be: a regular file, or nothing yet in a folder that exists. Opens nothing.
 Result<void> check_journal_path(const std::string& path);
-// Do its first octets say SQLite? An empty file passes. Opens the file itself, and closing it drops this process's POSIX
-// locks on it: only for whoever holds the writer's lock and has no connection yet.
+// Do its first octets say SQLite? An empty file passes. Opens the file itself, and closing it drops this
+// process's POSIX locks on it: only for whoever holds the writer's lock and has no connection yet.
 Result<void> check_journal_magic(const std::string& path);
-// Is it a journal (or an empty file), and of a version up to `newest_version`? Reads the schema, which finds gross
-// corruption too.
+// Is it a journal (or an empty file), and of a version up to `newest_version`? Reads the schema, which finds
+// gross corruption too.
 Result<void> check_journal_identity(Connection& connection, std::int64_t newest_version);
 
-// Brings the file to version `list.size()`, all or nothing, and refuses one that is newer. An empty file is version 0.
+// Brings the file to version `list.size()`, all or nothing, and refuses one that is newer. An empty file is
+// version 0.
 Result<void> migrate(Connection& connection, std::span<const Migration> list);
 
 // Writes the spellings of Action and Reason that this build knows and the file does not.

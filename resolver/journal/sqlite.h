@@ -1,7 +1,7 @@
 // SQLite, thinly: connections and statements that close themselves, and errors that quote what was tried.
 //
-// Internal to this folder, which is the only owner of sqlite3.h. Thread: a Connection and its Statements belong to one
-// thread at a time (SQLite is opened without its own mutex).
+// Internal to this folder, which is the only owner of sqlite3.h. Thread: a Connection and its Statements
+// belong to one thread at a time (SQLite is opened without its own mutex).
 #pragma once
 
 #include <sqlite3.h>
@@ -21,14 +21,14 @@ class Statement {
   Statement() = default;
   explicit Statement(sqlite3_stmt* raw) : raw_(raw) {}
 
-  // Columns and parameters: parameters count from 1, columns from 0, as in SQLite. Text is not copied: it must live
-  // until the next reset.
+  // Columns and parameters: parameters count from 1, columns from 0, as in SQLite. Text is not copied: it
+  // must live until the next reset.
   void bind(int at, std::int64_t value) { sqlite3_bind_int64(raw_.get(), at, value); }
   void bind(int at, double value) { sqlite3_bind_double(raw_.get(), at, value); }
   void bind(int at, std::string_view value) {
     // An empty view may have no address at all, and SQLite would read that as NULL.
-    sqlite3_bind_text(raw_.get(), at, value.data() != nullptr ? value.data() : "", static_cast<int>(value.size()),
-                      SQLITE_STATIC);
+    sqlite3_bind_text(raw_.get(), at, value.data() != nullptr ? value.data() : "",
+                      static_cast<int>(value.size()), SQLITE_STATIC);
   }
   int step() { return sqlite3_step(raw_.get()); }  // SQLITE_ROW, SQLITE_DONE or an error
   void reset() { sqlite3_reset(raw_.get()); }
@@ -41,7 +41,8 @@ class Statement {
   std::int64_t integer(int column) { return sqlite3_column_int64(raw_.get(), column); }
   std::string text(int column) {
     const auto* octets = reinterpret_cast<const char*>(sqlite3_column_text(raw_.get(), column));
-    return octets ? std::string(octets, static_cast<std::size_t>(sqlite3_column_bytes(raw_.get(), column))) : "";
+    return octets ? std::string(octets, static_cast<std::size_t>(sqlite3_column_bytes(raw_.get(), column)))
+                  : "";
   }
   sqlite3_stmt* raw() { return raw_.get(); }
 

@@ -1,5 +1,6 @@
 # The record after a sudden death: whatever a client or an upstream got has its row.
 import collections
+import os
 import random
 import select
 import socket
@@ -10,7 +11,7 @@ import dns_message
 from cases import case, equal, holds
 from dns_client import ask_udp
 from postern_process import Daemon
-from private_host import Namespace, in_namespace
+from private_host import Namespace, in_namespace, sh, temp_folder, wait_until
 from recording_upstream import RecordingUpstream
 
 ROUNDS = 8          # kills per case; the full 200 belong to the bench
@@ -119,11 +120,8 @@ def _():
 
 @case("a journal that cannot be written fails closed, forwards nothing, and recovers by itself", seconds=120)
 def _():
-    import os
-    from private_host import sh, wait_until
     upstream = RecordingUpstream()
-    daemon, inside = None, Namespace("inside")
-    from private_host import temp_folder
+    inside = Namespace("inside")
     state = os.path.join(temp_folder(), "daemon", "state")
     os.makedirs(state)
     sh("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state)

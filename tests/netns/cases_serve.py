@@ -1,12 +1,13 @@
 # One daemon, many sandboxes: whose row is whose, what may be attached, what becomes of a namespace, what reload does.
 import json
+import os
 import subprocess
 import threading
 
 from cases import case, equal, holds
 from dns_client import ask_tcp, ask_udp
-from little_internet import WWW4, LittleInternet
-from postern_process import BINARY, Daemon
+from little_internet import LittleInternet
+from postern_process import Daemon, binary
 from private_host import Namespace, wait_until, write
 from recording_upstream import RecordingUpstream
 
@@ -78,7 +79,6 @@ def _():
 
 
 def _netns(pid):
-    import os
     return os.stat(f"/proc/{pid}/ns/net").st_ino
 
 
@@ -140,7 +140,7 @@ def _():
     ask_udp("www.example.net", netns=inside.path)
     equal([(r["session"], r["name"]) for r in daemon.rows()],
           [("before", "www.example.com"), ("after", "www.example.net")])
-    second = subprocess.run([BINARY, "serve", "--config", daemon.config], capture_output=True, text=True,
+    second = subprocess.run([binary(), "serve", "--config", daemon.config], capture_output=True, text=True,
                             timeout=20)
     holds(second.returncode != 0 and second.stderr.strip(), "two daemons on one journal")
     equal(ask_udp("www.example.net", netns=inside.path).rcode_name, "NOERROR",
@@ -151,7 +151,7 @@ def _():
 def _():
     daemon = Daemon(policy="default: allow\n")
     daemon.stop()
-    check = lambda: subprocess.run([BINARY, "serve", "--config", daemon.config, "--check-config"],
+    check = lambda: subprocess.run([binary(), "serve", "--config", daemon.config, "--check-config"],
                                    capture_output=True,
                                    text=True, timeout=20)
     equal(check().returncode, 0, check())
@@ -239,7 +239,7 @@ def _():
     daemon, inside = Daemon(upstream=(upstream.text,)), Namespace("asked")
     daemon.attach(inside)
     ask_udp("www.example.com", netns=inside.path)
-    sql = lambda *arguments: subprocess.run([BINARY, "sql", "--db", daemon.db, *arguments],
+    sql = lambda *arguments: subprocess.run([binary(), "sql", "--db", daemon.db, *arguments],
                                             capture_output=True, text=True, timeout=20)
     statement = "SELECT sandbox, name, action FROM queries ORDER BY id"
     table = sql(statement)

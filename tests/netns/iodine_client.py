@@ -3,7 +3,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 
 from little_internet import TUNNEL_INSIDE, TUNNEL_PASSWORD, TUNNEL_ZONE
 from private_host import Skip, temp_folder, wait_until

@@ -8,7 +8,7 @@
 import os
 import subprocess
 
-import dns_message
+from dns_client import ask_udp
 from private_host import Skip, sh, temp_folder, wait_until, write
 
 UPSTREAM = "192.0.2.1"
@@ -194,8 +194,6 @@ remote-control:
             raise Skip(f"{argv[0]} is not installed") from None
 
     def _ready(self, name, server, question, rtype):
-        from dns_client import ask_udp
-
         def answers():
             if name in self.daemons and self.daemons[name].poll() is not None:
                 raise RuntimeError(f"{name} ended at its start: {self.log(name)}")

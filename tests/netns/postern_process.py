@@ -7,7 +7,9 @@ import subprocess
 
 from private_host import temp_folder, wait_until, write
 
-BINARY = os.environ.get("POSTERN_BINARY", "build/release/postern")
+def binary():
+    """The program under test; run.py and demo.py say which."""
+    return os.environ["POSTERN_BINARY"]
 
 
 def journal_rows(path, sql, *arguments):
@@ -49,7 +51,7 @@ def new_db():
 
 
 def run_argv(*command, options=(), upstream="192.0.2.1", db=None, quiet=True):
-    argv = [BINARY, "run", *options, "--db", db]
+    argv = [binary(), "run", *options, "--db", db]
     if upstream:
         for server in [upstream] if isinstance(upstream, str) else upstream:
             argv += ["--upstream", server]
@@ -91,7 +93,7 @@ class Daemon:
 
     def start(self):
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen([BINARY, "serve", "--config", self.config],
+            self.process = subprocess.Popen([binary(), "serve", "--config", self.config],
                                             stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
 
@@ -103,7 +105,7 @@ class Daemon:
         wait_until(ready, "postern serve answers `ls`", seconds=15)
 
     def command(self, verb, *arguments, check=True):
-        done = subprocess.run([BINARY, verb, "--control", self.control, *arguments], text=True,
+        done = subprocess.run([binary(), verb, "--control", self.control, *arguments], text=True,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=30)
         if check and done.returncode != 0:

@@ -3,11 +3,14 @@
 # The whole test re-executes itself inside. Nothing has to be cleaned up: when process 1 of the new process namespace
 # ends, or is killed, the kernel kills the rest and drops interfaces, mounts and namespaces. So tests run in parallel.
 import atexit
+import ctypes
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 _MARK = "POSTERN_PRIVATE_HOST"
 SKIPPED = 77  # CTest's SKIP_RETURN_CODE
@@ -131,8 +134,6 @@ class Namespace:
 
 def in_namespace(path, make):
     """Calls `make` on a thread of its own inside the network namespace at `path`; this process stays where it is."""
-    import ctypes
-    import threading
     libc = ctypes.CDLL(None, use_errno=True)
     result = []
 
@@ -156,7 +157,6 @@ def in_namespace(path, make):
 
 def wait_until(condition, what, seconds=10.0):
     """Asks until `condition` gives something true, and returns it; fails, naming `what`, after `seconds`."""
-    import time
     end = time.monotonic() + seconds
     while True:
         value = condition()

@@ -1,7 +1,7 @@
 # An upstream server that keeps every packet it got, and answers as the test tells it to.
-import os
 import socket
 import struct
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -120,7 +120,6 @@ class RecordingUpstream:
 
 def main():
     """As a program (ADDRESS PORT LOGFILE): an ordinary upstream that outlives whoever is killed beside it."""
-    import sys
     address, port, log = sys.argv[1:4]
     RecordingUpstream(address, int(port), log=log)
     print("ready", flush=True)

@@ -116,7 +116,8 @@ class QueryReader {
     bool ended = false, broken = false;
     Query query;
   };
-  Result next(const SessionMeter& history) {
+  // `zone_of`: the registrable domain, by the rules that the sender uses.
+  Result next(const SessionMeter& history, Name (*zone_of)(const Name&)) {
     Result result;
     const auto component = symbol(Table::component, 0);
     switch (static_cast<Component>(component)) {
@@ -124,7 +125,13 @@ class QueryReader {
       case Component::fresh: result.query.name = name({}); break;
       case Component::old_zone: {
         const auto zone = history.zone_table().at(static_cast<NameTable::Id>(index(history.zone_table().size())));
-        result.query.name = name(labels_of(zone));
+        result.query.name = name(labels_of(of_wire(zone)));
+        break;
+      }
+      case Component::sibling: {
+        const auto id = history.recent()[index(SessionMeter::recent_names)];
+        if (id >= history.name_table().size()) broken_ = true;
+        else result.query.name = name(labels_of(of_wire(history.name_table().at(id)).parent()));
         break;
       }
       case Component::repeat:
@@ -143,10 +150,12 @@ class QueryReader {
     }
     const auto id = history.name_table().find(NameTable::octets(result.query.name));
     const bool arpa = result.query.name.suffix(1) == *Name::parse("arpa");
-    const auto context = NameCode::type_context(id ? history.asked(*id) : std::uint16_t{0}, arpa);
+    const auto last = history.last_type(arpa ? *Name::parse("arpa") : zone_of(result.query.name));
+    const auto context = NameCode::type_context(id ? history.asked(*id) : std::uint16_t{0}, arpa, last.has_value());
     constexpr Type types[] = {1, 28, 65, 12, 16, 33, 15, 5, 2, 6, 64, 257};
     const auto type = symbol(Table::type, static_cast<std::uint32_t>(context));
-    result.query.type = type < 12 ? types[type] : static_cast<Type>(symbol(Table::type_value, 0));
+    if (type == 13) result.query.type = last.value_or(0);
+    else result.query.type = type < 12 ? types[type] : static_cast<Type>(symbol(Table::type_value, 0));
     result.broken = broken_;
     return result;
   }
@@ -163,9 +172,9 @@ class QueryReader {
   static Name of_wire(std::string_view wire) {
     return *Name::from_wire({reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()});
   }
-  static std::vector<std::string> labels_of(std::string_view wire) {  // from the right
+  static std::vector<std::string> labels_of(const Name& name) {  // from the right
     std::vector<std::string> labels;
-    for (Name rest = of_wire(wire); !rest.is_root(); rest = rest.parent()) labels.insert(labels.begin(), std::string(rest.first_label()));
+    for (Name rest = name; !rest.is_root(); rest = rest.parent()) labels.insert(labels.begin(), std::string(rest.first_label()));
     return labels;
   }
 

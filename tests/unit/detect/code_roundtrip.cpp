@@ -49,14 +49,14 @@ Outcome round_trip(const std::vector<Query>& queries, SessionMeter sender, Sessi
 
   coder::QueryReader reader(encoder.octets(), code);
   for (const Query& query : queries) {
-    const auto read = reader.next(receiver);
+    const auto read = reader.next(receiver, registered_domain);
     if (read.broken || read.ended || !(read.query.name == query.name) || read.query.type != query.type) {
       outcome.decoded = false;
       return outcome;
     }
     receiver.admit(sample::ask_of(read.query));
   }
-  outcome.decoded = reader.next(receiver).ended;
+  outcome.decoded = reader.next(receiver, registered_domain).ended;
   return outcome;
 }
 

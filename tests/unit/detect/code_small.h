@@ -17,7 +17,7 @@ inline std::vector<Model::Row> rows() {
   const auto row = [](std::string context, int a, int b, int stop, int escape) {
     return Model::Row{std::move(context), {Model::level_char(a), Model::level_char(b), Model::level_char(stop), Model::level_char(escape)}};
   };
-  return {row("", 16, 16, 10, 36), row("a", 24, 24, 4, 40), row("b", 28, 24, 4, 40), row(".", 9, 9, 80, 32), row("..", 8, 9, 80, 36)};
+  return {row("", 28, 28, 3, 40), row("a", 32, 32, 2, 44), row("b", 32, 32, 2, 44), row(".", 9, 9, 80, 32), row("..", 8, 9, 80, 36)};
 }
 
 inline CodeTables tables(std::vector<Model::Row> model_rows = rows()) {
@@ -27,9 +27,9 @@ inline CodeTables tables(std::vector<Model::Row> model_rows = rows()) {
   tables.plain = {{"a", "a", false}, {"ab", "ab", true}, {"abc", "abc", true}};
   for (std::size_t d = 0; d < CodeTables::depths; ++d)
     for (std::size_t b = 0; b < CodeTables::buckets; ++b)
-      tables.shape.push_back(d == 0 ? CodeTables::Shape{200, 3000} : d == 1 ? CodeTables::Shape{600, 1600}
-                             : d == 2 ? CodeTables::Shape{2500, 300} : CodeTables::Shape{4000, 100});
-  tables.classes.assign(CodeTables::kinds, {300, 5500, 5500, 5000, 6000});
+      tables.shape.push_back(d == 0 ? CodeTables::Shape{130, 3600} : d == 1 ? CodeTables::Shape{500, 1900}
+                             : d == 2 ? CodeTables::Shape{4000, 120} : CodeTables::Shape{4000, 100});
+  tables.classes.assign(CodeTables::kinds, {150, 7000, 6500, 5000, 7000});
   const CodeTables real = CodeTables::builtin();
   tables.session = real.session;
   tables.zone = real.zone;

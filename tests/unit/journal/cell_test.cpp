@@ -50,14 +50,16 @@ TEST_CASE("the journal lives in a chroot that holds nothing but its four files a
     REQUIRE(::chmod(path.c_str(), 0640) == 0);
   }
   REQUIRE(::chmod(folder.path().c_str(), 0555) == 0);
-  for (const char* text : {"first.example.com", "second.example.com"}) {  // a second boot finds what the first left
+  for (const char* text :
+       {"first.example.com", "second.example.com"}) {  // a second boot finds what the first left
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) write_inside(folder.path(), text);
     CHECK(exit_status(child) == 0);
   }
   std::set<std::string> left;
-  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) left.insert(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    left.insert(entry.path().filename());
   CHECK(left == std::set<std::string>{"journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"});
   CHECK(Sql(folder.file(), SQLITE_OPEN_READONLY).rows("SELECT name, data FROM queries ORDER BY id") ==
         std::vector<std::string>{"first.example.com|192.0.2.1", "second.example.com|192.0.2.1"});

@@ -23,17 +23,28 @@ std::vector<std::string> sql_blocks(const std::string& markdown) {
 // An alert, a refusal, an answer, twice the same code: something for each question.
 void write_story(Journal& journal) {
   for (const char* box : {"build-1", "build-2"}) {
-    const Sandbox sandbox{.name = box, .session = std::string("session of ") + box, .user = "ann", .code_sha256 = "c0de", .labels = {}, .policy = {}};
+    const Sandbox sandbox{.name = box,
+                          .session = std::string("session of ") + box,
+                          .user = "ann",
+                          .code_sha256 = "c0de",
+                          .labels = {},
+                          .policy = {}};
     const auto id = journal.attach(sandbox, 1'700'000'000'000'000);
     REQUIRE(id.has_value());
-    Asked good = asked(journal.reserve(1), "files.example.net", *id), bad = asked(journal.reserve(1), "aGk.evil.example", *id);
+    Asked good = asked(journal.reserve(1), "files.example.net", *id),
+          bad = asked(journal.reserve(1), "aGk.evil.example", *id);
     bad.action = Action::block_name;
     bad.reason = Reason::tunnel;
     bad.charge_bits = 64;
     REQUIRE(submit_and_wait(journal, {&good, &bad}) == true);
     journal.append(Outcome{.asked = good.id, .data = "192.0.2.65 192.0.2.66"});
-    journal.alert(AlertRow{.time_us = bad.time_us + 10, .sandbox = *id, .kind = "tunnel", .zone = "evil.example",
-                           .action = "block-zone", .evidence = "{}", .asked = bad.id});
+    journal.alert(AlertRow{.time_us = bad.time_us + 10,
+                           .sandbox = *id,
+                           .kind = "tunnel",
+                           .zone = "evil.example",
+                           .action = "block-zone",
+                           .evidence = "{}",
+                           .asked = bad.id});
   }
   REQUIRE(submit_and_wait(journal, {}) == true);
 }

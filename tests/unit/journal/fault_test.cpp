@@ -1,4 +1,5 @@
-// Faults: a full disk, a lock held too long, too much waiting. Rows fail, nothing hangs, and recovery needs nobody.
+// Faults: a full disk, a lock held too long, too much waiting. Rows fail, nothing hangs, and recovery needs
+// nobody.
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -21,7 +22,8 @@ std::size_t fill(Journal& journal) {
       std::deque<Asked> rows;
       std::vector<const Asked*> pointers;
       RowId id = journal.reserve(size);
-      while (rows.size() < size) rows.push_back(asked(id++, "some.long.name.for.filling.the.disk.example.com"));
+      while (rows.size() < size)
+        rows.push_back(asked(id++, "some.long.name.for.filling.the.disk.example.com"));
       for (const Asked& row : rows) pointers.push_back(&row);
       const auto done = submit_and_wait(journal, pointers);
       REQUIRE(done.has_value());
@@ -31,8 +33,8 @@ std::size_t fill(Journal& journal) {
   return committed;
 }
 
-// Runs `body` where `folder` is a tmpfs of that size: in a thread with a mount namespace of its own, which the journal's
-// threads then share.
+// Runs `body` where `folder` is a tmpfs of that size: in a thread with a mount namespace of its own, which
+// the journal's threads then share.
 void on_tmpfs(const Folder& folder, const char* size, const std::function<void()>& body) {
   std::async(std::launch::async, [&] {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
@@ -133,7 +135,8 @@ TEST_CASE("rows beyond the limit are refused without a call, and exactly the lim
   Sql blocker(folder.file());
   blocker.rows("BEGIN IMMEDIATE");  // nothing leaves the queue
   std::promise<bool> result;
-  CHECK(journal->submit({&rows[0], &rows[1], &rows[2]}, [&](bool committed) { result.set_value(committed); }));
+  CHECK(
+      journal->submit({&rows[0], &rows[1], &rows[2]}, [&](bool committed) { result.set_value(committed); }));
   CHECK(!journal->submit({&rows[3]}, [](bool) { FAIL("called"); }));
   CHECK(journal->stats().refused_rows == 5);
   for (int i = 0; i < 5; ++i) journal->append(Outcome{.asked = i, .data = {}});
@@ -147,15 +150,25 @@ TEST_CASE("a sandbox's end that cannot be written now is written later") {
   const Folder folder;
   auto options = at(folder.file());
   const auto journal = must_open(options);
-  const auto id = journal->attach(Sandbox{.name = "box", .session = {}, .user = {}, .code_sha256 = {}, .labels = {}, .policy = {}}, 1);
+  const auto id = journal->attach(
+      Sandbox{.name = "box", .session = {}, .user = {}, .code_sha256 = {}, .labels = {}, .policy = {}}, 1);
   REQUIRE(id.has_value());
   {
     Sql blocker(folder.file());
     blocker.rows("BEGIN IMMEDIATE");
     journal->detach(*id, 2'000'000);
-    CHECK(!journal->attach(Sandbox{.name = "late", .session = {}, .user = {}, .code_sha256 = {}, .labels = {}, .policy = {}}, 1).has_value());
+    CHECK(!journal
+               ->attach(Sandbox{.name = "late",
+                                .session = {},
+                                .user = {},
+                                .code_sha256 = {},
+                                .labels = {},
+                                .policy = {}},
+                        1)
+               .has_value());
     blocker.rows("ROLLBACK");
   }
   REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return stats.writable; }));
-  CHECK(Sql(folder.file()).rows("SELECT sandbox, state FROM sandboxes ORDER BY id") == std::vector<std::string>{"box|detached"});
+  CHECK(Sql(folder.file()).rows("SELECT sandbox, state FROM sandboxes ORDER BY id") ==
+        std::vector<std::string>{"box|detached"});
 }

@@ -15,7 +15,8 @@ using namespace postern::test;
 
 namespace {
 
-// The child: submits batches without end, several in flight, and writes each id to the pipe once it is committed.
+// The child: submits batches without end, several in flight, and writes each id to the pipe once it is
+// committed.
 [[noreturn]] void submit_for_ever(const std::string& path, int pipe, unsigned seed) {
   auto journal = Journal::open(at(path));
   if (!journal) ::_exit(2);
@@ -96,7 +97,9 @@ TEST_CASE("kill -9 at any moment loses no row that was said to be committed") {
     std::size_t missing = 0;
     for (const RowId each : promised) missing += present.count(each) == 0;
     CHECK(missing == 0);
-    CHECK(sql.rows("SELECT id FROM queries WHERE rcode NOT IN ('unknown') OR name <> 'n' || id || '.example.com' LIMIT 3").empty());
+    CHECK(sql.rows("SELECT id FROM queries WHERE rcode NOT IN ('unknown') OR name <> 'n' || id || "
+                   "'.example.com' LIMIT 3")
+              .empty());
     CHECK(sql.one("PRAGMA integrity_check") == "ok");
     CHECK(sql.one("SELECT count(*) FROM outcome WHERE asked NOT IN (SELECT id FROM asked)") == "0");
   }

@@ -10,7 +10,9 @@ using namespace postern::test;
 
 namespace {
 
-bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }
+bool says(const std::string& message, const std::string& part) {
+  return message.find(part) != std::string::npos;
+}
 
 // A journal with one query in it, closed.
 void make_journal(const std::string& path) {
@@ -41,10 +43,13 @@ TEST_CASE("a new journal has mode 0640 whatever the umask says, in WAL mode, wit
     CHECK(sql.one("PRAGMA journal_mode") == "wal");
     CHECK(sql.one("PRAGMA application_id") == "1349481332");
     CHECK(sql.one("PRAGMA integrity_check") == "ok");
-    CHECK(sql.rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict"
-                   " AND name NOT LIKE 'sqlite_%' ORDER BY name").empty());
+    CHECK(
+        sql.rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict"
+                 " AND name NOT LIKE 'sqlite_%' ORDER BY name")
+            .empty());
     CHECK(sql.rows("SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c"
-                   " WHERE m.type = 'table' AND NOT c.\"notnull\" AND NOT c.pk ORDER BY 1, 2").empty());
+                   " WHERE m.type = 'table' AND NOT c.\"notnull\" AND NOT c.pk ORDER BY 1, 2")
+              .empty());
   }
 }
 
@@ -68,7 +73,8 @@ TEST_CASE("a newer version is refused and left as it is; the version of today is
   const std::string before = contents(folder.file());
   const std::string error = error_of_open(at(folder.file()));
   CHECK(says(error, "\"" + folder.file() + "\""));
-  CHECK(says(error, "version " + newer + ", written by a newer Postern; this one knows up to version " + known));
+  CHECK(says(error,
+             "version " + newer + ", written by a newer Postern; this one knows up to version " + known));
   CHECK(contents(folder.file()) == before);
   Sql(folder.file()).rows("PRAGMA user_version = " + known);
   CHECK(error_of_open(at(folder.file())).empty());
@@ -103,7 +109,8 @@ TEST_CASE("what is not a journal is refused and left as it is") {
   }
   SUBCASE("a folder that is missing") {
     const std::string below = folder.path() + "/no/journal.db";
-    CHECK(says(error_of_open(at(below)), "its folder \"" + folder.path() + "/no\" cannot be used: No such file"));
+    CHECK(says(error_of_open(at(below)),
+               "its folder \"" + folder.path() + "/no\" cannot be used: No such file"));
   }
   SUBCASE("a folder that is a file") {
     std::ofstream(folder.path() + "/f") << "x";
@@ -138,14 +145,17 @@ TEST_CASE("corruption that shows only later fails the rows, never the process") 
   const auto journal = must_open(folder.file());
   const Asked first = asked(1);
   REQUIRE(write_one(*journal, first) == true);
-  const auto log_is_cut = [&](const Journal::Stats&) { return std::filesystem::file_size(folder.file() + "-wal") == 0; };
+  const auto log_is_cut = [&](const Journal::Stats&) {
+    return std::filesystem::file_size(folder.file() + "-wal") == 0;
+  };
   REQUIRE(eventually(*journal, log_is_cut));  // everything is in the file now
   {
     std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(4096);
     file << std::string(std::filesystem::file_size(folder.file()) - 4096, '\x5a');
   }
-  Sql(folder.file()).rows("PRAGMA user_version = 1");  // a change of page 1: the writer forgets what it had read
+  Sql(folder.file())
+      .rows("PRAGMA user_version = 1");  // a change of page 1: the writer forgets what it had read
   const Asked second = asked(2);
   CHECK(write_one(*journal, second) == false);
   CHECK(!journal->stats().writable);
@@ -164,8 +174,9 @@ TEST_CASE("migrations bring an old file up, keep its rows, and happen wholly or 
   auto connection = Connection::open(folder.file(), SQLITE_OPEN_READWRITE);
   REQUIRE(connection.has_value());
   REQUIRE(connection->run("PRAGMA user_version = 1").has_value());
-  const Migration good[] = {migrations()[0],
-                            {"a second", "CREATE TABLE extra (id INTEGER PRIMARY KEY) STRICT; INSERT INTO extra VALUES (7)"}};
+  const Migration good[] = {
+      migrations()[0],
+      {"a second", "CREATE TABLE extra (id INTEGER PRIMARY KEY) STRICT; INSERT INTO extra VALUES (7)"}};
   const Migration bad[] = {good[0], good[1], {"a broken third", "DROP TABLE asked; SELECT nonsense"}};
   const auto failed = migrate(*connection, bad);
   REQUIRE(!failed.has_value());
@@ -179,7 +190,7 @@ TEST_CASE("migrations bring an old file up, keep its rows, and happen wholly or 
   CHECK(*connection->integer("PRAGMA user_version") == 2);
   CHECK(*connection->integer("SELECT id FROM extra") == 7);
   CHECK(*connection->integer("SELECT count(*) FROM asked") == 1);
-  REQUIRE(migrate(*connection, good).has_value());  // nothing left to do
+  REQUIRE(migrate(*connection, good).has_value());                     // nothing left to do
   CHECK(!migrate(*connection, std::span(good).first(1)).has_value());  // the older program
 
   auto fresh = Connection::open(folder.file("new.db"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);

@@ -28,7 +28,8 @@ TEST_CASE("a statement comes back as text, cut off at the limit, while a writer 
   const auto all = run_sql(folder.file(), "SELECT id, name, ede FROM queries ORDER BY id;\n", 3);
   REQUIRE_MESSAGE(all.has_value(), all.error().message);
   CHECK(all->columns == std::vector<std::string>{"id", "name", "ede"});
-  CHECK(all->rows == std::vector<std::vector<std::string>>{{"1", "a.example.com", ""}, {"2", "b.example.com", ""}, {"3", "c.example.com", ""}});
+  CHECK(all->rows == std::vector<std::vector<std::string>>{
+                         {"1", "a.example.com", ""}, {"2", "b.example.com", ""}, {"3", "c.example.com", ""}});
   CHECK(!all->cut_off);
   const auto some = run_sql(folder.file(), "SELECT id FROM queries ORDER BY id", 2);
   CHECK(some->rows.size() == 2);
@@ -38,9 +39,11 @@ TEST_CASE("a statement comes back as text, cut off at the limit, while a writer 
 TEST_CASE("a statement that does more than read the journal is refused") {
   const Folder folder;
   const auto journal = must_open(folder.file());
-  for (const std::string sql : {"DELETE FROM asked", "UPDATE rule SET text = ''", "UPDATE sqlite_master SET sql = ''", "DROP VIEW queries", "CREATE TABLE t (x)",
-                          "CREATE TEMP TABLE t (x)", "ATTACH '/etc/passwd' AS p", "VACUUM", "PRAGMA query_only = OFF",
-                          "VACUUM INTO 'x'", "PRAGMA journal_mode = DELETE", "PRAGMA wal_checkpoint(TRUNCATE)", "BEGIN IMMEDIATE"}) {
+  for (const std::string sql :
+       {"DELETE FROM asked", "UPDATE rule SET text = ''", "UPDATE sqlite_master SET sql = ''",
+        "DROP VIEW queries", "CREATE TABLE t (x)", "CREATE TEMP TABLE t (x)", "ATTACH '/etc/passwd' AS p",
+        "VACUUM", "PRAGMA query_only = OFF", "VACUUM INTO 'x'", "PRAGMA journal_mode = DELETE",
+        "PRAGMA wal_checkpoint(TRUNCATE)", "BEGIN IMMEDIATE"}) {
     INFO(sql);
     CHECK(!error_of(folder.file(), sql).empty());
   }
@@ -62,15 +65,17 @@ TEST_CASE("a statement that does more than read the journal is refused") {
 TEST_CASE("a statement without end is stopped") {
   const Folder folder;
   const auto journal = must_open(folder.file());
-  const auto table = run_sql(folder.file(), "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", 1,
-                             std::chrono::milliseconds(50));
+  const auto table = run_sql(
+      folder.file(), "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+      1, std::chrono::milliseconds(50));
   REQUIRE(!table.has_value());
   CHECK(table.error().message.find("longer than 50 ms") != std::string::npos);
 }
 
 TEST_CASE("what is not there, or not a journal, is said") {
   const Folder folder;
-  CHECK(error_of(folder.file(), "SELECT 1").find("\"" + folder.file() + "\": No such file") != std::string::npos);
+  CHECK(error_of(folder.file(), "SELECT 1").find("\"" + folder.file() + "\": No such file") !=
+        std::string::npos);
   CHECK(!std::filesystem::exists(folder.file()));
   std::ofstream(folder.file()) << std::string(5000, 'x');
   CHECK(error_of(folder.file(), "SELECT 1").find("not a database") != std::string::npos);
@@ -86,7 +91,8 @@ TEST_CASE("a user who may read the files but not write them can read, with and w
   auto journal = must_open(folder.file());
   const Asked row = asked(journal->reserve(1));
   REQUIRE(write_one(*journal, row) == true);
-  for (const char* suffix : {"", "-wal", "-shm"}) REQUIRE(::chmod((folder.file() + suffix).c_str(), 0644) == 0);
+  for (const char* suffix : {"", "-wal", "-shm"})
+    REQUIRE(::chmod((folder.file() + suffix).c_str(), 0644) == 0);
   const auto as_nobody = [&] {
     const pid_t child = ::fork();
     REQUIRE(child >= 0);

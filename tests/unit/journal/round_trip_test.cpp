@@ -12,7 +12,8 @@ TEST_CASE("a query and its outcome read as analysts expect") {
   auto options = at(folder.file());
   options.boot_id = "b00t";
   const auto journal = must_open(options);
-  Sandbox sandbox{.name = "box", .session = "s1", .user = "ann", .code_sha256 = "abc", .labels = {}, .policy = "strict"};
+  Sandbox sandbox{
+      .name = "box", .session = "s1", .user = "ann", .code_sha256 = "abc", .labels = {}, .policy = "strict"};
   const auto id = journal->attach(sandbox, 1'600'000'000'000'001);
   REQUIRE(id.has_value());
   Asked row = asked(journal->reserve(1), "a.b.Example.COM", *id);
@@ -26,12 +27,16 @@ TEST_CASE("a query and its outcome read as analysts expect") {
   REQUIRE(write_one(*journal, row) == true);
   Sql sql(folder.file());
   const std::string columns =
-      "SELECT time, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, rule,"
-      " rcode, ede, cached, upstream_us, score, charge_bits, answers, data, policy, transport, monotonic_us, boot_id"
+      "SELECT time, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, "
+      "reason, rule,"
+      " rcode, ede, cached, upstream_us, score, charge_bits, answers, data, policy, transport, monotonic_us, "
+      "boot_id"
       " FROM queries";
-  CHECK(sql.one(columns) ==
-        "2023-11-14T22:13:20.000042Z|1700000000000042|box|s1|ann|abc|a.b.example.com|example.com|AAAA|allowed|rule|"
-        "policy.yaml:12:7 allow **.example.com|unknown|NULL|0|NULL|0.25|71.125|NULL||strict|tcp|5000001|b00t");
+  CHECK(
+      sql.one(columns) ==
+      "2023-11-14T22:13:20.000042Z|1700000000000042|box|s1|ann|abc|a.b.example.com|example.com|AAAA|allowed|"
+      "rule|"
+      "policy.yaml:12:7 allow **.example.com|unknown|NULL|0|NULL|0.25|71.125|NULL||strict|tcp|5000001|b00t");
 
   Outcome outcome;
   outcome.asked = row.id;
@@ -67,7 +72,8 @@ TEST_CASE("an answer that inspection refused overrides the verdict; one that pas
   REQUIRE(submit_and_wait(*journal, {}) == true);
   Sql sql(folder.file());
   CHECK(sql.rows("SELECT action, reason, rule, rcode, ede FROM queries ORDER BY id") ==
-        std::vector<std::string>{"allowed|list|list|NXDOMAIN|NULL", "blocked|answer_address|10.0.0.0/8|NOERROR|15"});
+        std::vector<std::string>{"allowed|list|list|NXDOMAIN|NULL",
+                                 "blocked|answer_address|10.0.0.0/8|NOERROR|15"});
 }
 
 TEST_CASE("a second outcome for one query is left out, and so is nothing else") {
@@ -100,7 +106,8 @@ TEST_CASE("scores and charges that are no numbers, negative or huge are tamed") 
   const Folder folder;
   const auto journal = must_open(folder.file());
   std::deque<Asked> rows;
-  for (const float value : {-1.0F, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 0.0004F, 0.0006F}) {
+  for (const float value : {-1.0F, std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity(), 0.0004F, 0.0006F}) {
     rows.push_back(asked(journal->reserve(1)));
     rows.back().charge_bits = value;
   }
@@ -138,7 +145,8 @@ TEST_CASE("done(true) means that another connection sees the rows, in the order 
   CHECK(std::is_sorted(order.begin(), order.end()));
   CHECK(order.size() == batches);
   CHECK(sql.one("SELECT count(*), count(DISTINCT name) FROM queries") == "1400|200");
-  CHECK(sql.rows("SELECT id FROM queries WHERE name <> 'n' || ((id - 1) / 7) || '.example.com' ORDER BY id").empty());
+  CHECK(sql.rows("SELECT id FROM queries WHERE name <> 'n' || ((id - 1) / 7) || '.example.com' ORDER BY id")
+            .empty());
   CHECK(journal->stats().committed_rows == batches * rows_each);
   CHECK(journal->stats().pending_rows == 0);
 }
@@ -146,7 +154,8 @@ TEST_CASE("done(true) means that another connection sees the rows, in the order 
 TEST_CASE("an outcome is written without rows to ride with, and an alert at once") {
   const Folder folder;
   const auto journal = must_open(folder.file());
-  Sandbox sandbox{.name = "box", .session = "", .user = "ann", .code_sha256 = "abc", .labels = {}, .policy = ""};
+  Sandbox sandbox{
+      .name = "box", .session = "", .user = "ann", .code_sha256 = "abc", .labels = {}, .policy = ""};
   const auto id = journal->attach(sandbox, 1);
   const Asked row = asked(journal->reserve(1), "x.evil.example", *id);
   REQUIRE(write_one(*journal, row) == true);
@@ -163,16 +172,25 @@ TEST_CASE("an outcome is written without rows to ride with, and an alert at once
   alert.asked = row.id;
   journal->alert(alert);
   REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return stats.committed_alerts == 1; }));
-  CHECK(Sql(folder.file()).one("SELECT time, sandbox, session, kind, zone, score, action, evidence, query_name FROM alerts") ==
-        R"(2023-11-14T22:13:20.500000Z|box|ann/abc|tunnel|evil.example|0.97|block-zone|{"entropy":0.5}|x.evil.example)");
+  CHECK(
+      Sql(folder.file())
+          .one(
+              "SELECT time, sandbox, session, kind, zone, score, action, evidence, query_name FROM alerts") ==
+      "2023-11-14T22:13:20.500000Z|box|ann/abc|tunnel|evil.example|0.97|block-zone|"
+        R"({"entropy":0.5}|x.evil.example)");
 }
 
 TEST_CASE("sandboxes keep their row after they end, and labels are JSON whatever they hold") {
   const Folder folder;
   {
     const auto journal = must_open(folder.file());
-    Sandbox sandbox{.name = "box", .session = "s", .user = "u", .code_sha256 = "c",
-                    .labels = {{"a \"b", "x"}, {"c", "x\\\"y"}, {"k", "line\nbreak"}}, .policy = "", .record_protected = false};
+    Sandbox sandbox{.name = "box",
+                    .session = "s",
+                    .user = "u",
+                    .code_sha256 = "c",
+                    .labels = {{"a \"b", "x"}, {"c", "x\\\"y"}, {"k", "line\nbreak"}},
+                    .policy = "",
+                    .record_protected = false};
     const auto first = journal->attach(sandbox, 1'700'000'000'000'000);
     const auto second = journal->attach(sandbox, 1'700'000'001'000'000);
     REQUIRE(first.has_value());
@@ -180,14 +198,17 @@ TEST_CASE("sandboxes keep their row after they end, and labels are JSON whatever
     CHECK(*first != *second);
     journal->detach(*first, 1'700'000'002'000'000);
     Sql sql(folder.file());
-    CHECK(sql.rows("SELECT sandbox, policy, record_protected, state, attached, detached FROM sandboxes ORDER BY id") ==
+    CHECK(sql.rows("SELECT sandbox, policy, record_protected, state, attached, detached FROM sandboxes ORDER "
+                   "BY id") ==
           std::vector<std::string>{
               "box|default|0|detached|2023-11-14T22:13:20.000000Z|2023-11-14T22:13:22.000000Z",
               "box|default|0|attached|2023-11-14T22:13:21.000000Z|NULL"});
-    CHECK(sql.one("SELECT json_valid(labels), labels->>'c', labels->>'k' FROM sandboxes WHERE id = 1") == "1|x\\\"y|line\nbreak");
+    CHECK(sql.one("SELECT json_valid(labels), labels->>'c', labels->>'k' FROM sandboxes WHERE id = 1") ==
+          "1|x\\\"y|line\nbreak");
   }
   const auto again = must_open(folder.file());
-  CHECK(Sql(folder.file()).rows("SELECT state FROM sandboxes ORDER BY id") == std::vector<std::string>{"detached", "lost"});
+  CHECK(Sql(folder.file()).rows("SELECT state FROM sandboxes ORDER BY id") ==
+        std::vector<std::string>{"detached", "lost"});
 }
 
 TEST_CASE("a closed journal holds everything that was handed to it") {
@@ -236,7 +257,8 @@ TEST_CASE("more rule texts than are kept in memory still have one number each") 
     if (i % 1000 == 0) REQUIRE(submit_and_wait(*journal, {}) == true);
   }
   REQUIRE(submit_and_wait(*journal, {}) == true);
-  for (int i = 0; i < texts; i += 997) CHECK(journal->intern_rule("rule " + std::to_string(i)) == ids[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < texts; i += 997)
+    CHECK(journal->intern_rule("rule " + std::to_string(i)) == ids[static_cast<std::size_t>(i)]);
   REQUIRE(submit_and_wait(*journal, {}) == true);
   CHECK(Sql(folder.file()).one("SELECT count(*), count(DISTINCT text) FROM rule") == "40001|40001");
 }
@@ -273,5 +295,6 @@ TEST_CASE("a batch that uses an id twice fails alone; its neighbours and the out
   CHECK(results[2].get_future().get());
   CHECK(journal->stats().writable);
   REQUIRE(submit_and_wait(*journal, {}) == true);
-  CHECK(Sql(folder.file()).rows("SELECT id, data FROM queries ORDER BY id") == std::vector<std::string>{"1|", "2|x"});
+  CHECK(Sql(folder.file()).rows("SELECT id, data FROM queries ORDER BY id") ==
+        std::vector<std::string>{"1|", "2|x"});
 }

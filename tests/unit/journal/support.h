@@ -73,7 +73,9 @@ inline std::unique_ptr<Journal> must_open(const Journal::Options& options) {
   if (!journal) FAIL(journal.error().message);
   return std::move(*journal);
 }
-inline std::unique_ptr<Journal> must_open(const std::string& path) { return must_open(at(path)); }
+inline std::unique_ptr<Journal> must_open(const std::string& path) {
+  return must_open(at(path));
+}
 
 inline std::string error_of_open(const Journal::Options& options) {
   const auto journal = Journal::open(options);
@@ -95,7 +97,9 @@ inline std::optional<bool> submit_and_wait(Journal& journal, std::vector<const A
   changed.wait(lock, [&] { return result.has_value(); });
   return result;
 }
-inline std::optional<bool> write_one(Journal& journal, const Asked& row) { return submit_and_wait(journal, {&row}); }
+inline std::optional<bool> write_one(Journal& journal, const Asked& row) {
+  return submit_and_wait(journal, {&row});
+}
 
 // Waits until a claim about the statistics holds; false after a time that only a broken journal needs.
 template <class Claim>
@@ -158,7 +162,8 @@ inline std::string contents(const std::string& path) {
 inline void skipped(const std::string& why) {
   MESSAGE("SKIPPED: " << why);
   const char* must = std::getenv("POSTERN_MUST_WORK");
-  CHECK_MESSAGE((must == nullptr || std::string(must) != "1"), "SKIPPED although POSTERN_MUST_WORK=1: " << why);
+  CHECK_MESSAGE((must == nullptr || std::string(must) != "1"),
+                "SKIPPED although POSTERN_MUST_WORK=1: " << why);
 }
 
 }  // namespace postern::test

@@ -24,7 +24,8 @@ TEST_CASE("three shards, a control thread and a reader at once lose and mix noth
         std::vector<const Asked*> batch;
         for (Asked& row : *rows) {
           row = asked(id++, "s" + std::to_string(shard) + ".example.com", shard + 1);
-          row.rule = journal->intern_rule("rule of shard " + std::to_string(shard) + " batch " + std::to_string(b % 10));
+          row.rule = journal->intern_rule("rule of shard " + std::to_string(shard) + " batch " +
+                                          std::to_string(b % 10));
           batch.push_back(&row);
         }
         const bool taken = journal->submit(std::move(batch), [&, rows](bool committed) {
@@ -41,9 +42,20 @@ TEST_CASE("three shards, a control thread and a reader at once lose and mix noth
     });
   threads.emplace_back([&] {
     for (int i = 0; i < 20; ++i) {
-      const auto id = journal->attach(Sandbox{.name = "box" + std::to_string(i), .session = {}, .user = {}, .code_sha256 = {}, .labels = {}, .policy = {}}, i + 1);
+      const auto id = journal->attach(Sandbox{.name = "box" + std::to_string(i),
+                                              .session = {},
+                                              .user = {},
+                                              .code_sha256 = {},
+                                              .labels = {},
+                                              .policy = {}},
+                                      i + 1);
       if (!id) ++failed;
-      journal->alert(AlertRow{.time_us = i, .sandbox = id.value_or(0), .kind = "suspect", .zone = "z", .action = "alert", .evidence = "{}"});
+      journal->alert(AlertRow{.time_us = i,
+                              .sandbox = id.value_or(0),
+                              .kind = "suspect",
+                              .zone = "z",
+                              .action = "alert",
+                              .evidence = "{}"});
       if (id) journal->detach(*id, i + 2);
       (void)journal->stats();
     }
@@ -58,7 +70,8 @@ TEST_CASE("three shards, a control thread and a reader at once lose and mix noth
   CHECK(failed == 0);
   REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return stats.pending_outcomes == 0; }));
   Sql sql(folder.file());
-  CHECK(sql.rows("SELECT name, count(*), count(DISTINCT rule), sum(rule LIKE '%shard ' || substr(name, 2, 1) || ' %'), sum(data = '192.0.2.1')"
+  CHECK(sql.rows("SELECT name, count(*), count(DISTINCT rule), sum(rule LIKE '%shard ' || substr(name, 2, 1) "
+                 "|| ' %'), sum(data = '192.0.2.1')"
                  " FROM queries GROUP BY name ORDER BY name") ==
         std::vector<std::string>{"s0.example.com|4800|10|4800|4800", "s1.example.com|4800|10|4800|4800",
                                  "s2.example.com|4800|10|4800|4800"});

@@ -15,7 +15,8 @@ Address address(std::string_view text) {
 
 // The text of the class that refuses an address, unwrapped; "" if none does.
 std::string refused(std::string_view text) {
-  for (const Address& meaning : meanings(address(text)).all())
+  const Meanings all = meanings(address(text));
+  for (const Address& meaning : all.all())
     if (const auto found = address_class(meaning)) return std::string(address_classes()[*found].what);
   return "";
 }
@@ -90,7 +91,7 @@ TEST_CASE("each IPv6 class begins and ends where its RFC says") {
 TEST_CASE("cloud metadata addresses are called by their name, and only they") {
   for (const char* text : {"169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16",
                            "192.0.0.192", "fd00:ec2::254", "fd20:ce::254", "fe80::a9fe:a9fe"}) {
-    CAPTURE(text);
+    CAPTURE(std::string(text));
     CHECK(is_refused_as(text, "cloud metadata"));
   }
   CHECK(is_refused_as("169.254.169.255", "link-local"));
@@ -167,7 +168,7 @@ TEST_CASE("ranges are read strictly") {
       {"fe80::1%eth0", "it is not an IPv4 or IPv6 address"},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.text);
+    CAPTURE(std::string(row.text));
     const auto range = AddressRange::parse(row.text);
     REQUIRE_FALSE(range.has_value());
     CHECK(range.error().message == "cannot read address range \"" + std::string(row.text) + "\": " + row.why);

@@ -177,7 +177,7 @@ TEST_CASE("SVCB RDATA is read by RFC 9460 to the letter") {
       {"mandatory missing at the end", binding(1, ".", {{0, {0, 9}}, {4, public_v4}})},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.why);
+    CAPTURE(std::string(row.why));
     CHECK_FALSE(good(row.rdata));
     CHECK(inspect(*PolicySet::builtin()->find(""), {record(type::HTTPS, row.rdata)}) ==
           "answer_address 0: answer holds a malformed record");

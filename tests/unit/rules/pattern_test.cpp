@@ -45,8 +45,8 @@ TEST_CASE("the three forms differ at the apex and below it") {
       {"*.example.com", "x\\007example.com", false},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.pattern);
-    CAPTURE(row.name);
+    CAPTURE(std::string(row.pattern));
+    CAPTURE(std::string(row.name));
     CHECK(pattern(row.pattern).matches(name(row.name)) == row.matches);
   }
 }
@@ -74,7 +74,7 @@ TEST_CASE("a pattern prints as something that reads back as itself") {
 TEST_CASE("wildcards over a public suffix are errors unless asked for") {
   for (const char* text :
        {"*", "**", "*.", "*.com", "**.com", "*.co.uk", "**.github.io", "*.unknown-tld", "*.ck"}) {
-    CAPTURE(text);
+    CAPTURE(std::string(text));
     CHECK_FALSE(Pattern::parse(text).has_value());
   }
   CHECK(error_of("*.co.uk") ==
@@ -87,7 +87,7 @@ TEST_CASE("wildcards over a public suffix are errors unless asked for") {
   SUBCASE("the neighbours are fine: one label more, an exact suffix, a special-use zone") {
     for (const char* text : {"*.example.com", "**.bbc.co.uk", "**.user.github.io", "com", "co.uk", "*.www.ck",
                              "**.internal", "*.local", "**.home.arpa", "**.10.in-addr.arpa", "*.corp"}) {
-      CAPTURE(text);
+      CAPTURE(std::string(text));
       CHECK_MESSAGE(Pattern::parse(text).has_value(), error_of(text));
     }
   }
@@ -119,7 +119,7 @@ TEST_CASE("a text that is no pattern is quoted and explained") {
        "only letters, digits, hyphen, underscore and dots stand for themselves; escape others as \\DDD"},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.text);
+    CAPTURE(std::string(row.text));
     const std::string message = error_of(row.text);
     CHECK_MESSAGE(message.find("cannot read pattern \"") == 0, message);
     CHECK_MESSAGE(message.ends_with(std::string("\": ") + row.why), message);

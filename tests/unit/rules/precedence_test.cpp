@@ -68,10 +68,10 @@ TEST_CASE("the most specific inline rule wins, and a tie blocks") {
        "allow rule"},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.why);
-    CAPTURE(row.yaml);
-    CAPTURE(row.name);
-    CHECK(decide(*policy(row.yaml), row.name) == row.told);
+    CAPTURE(std::string(row.why));
+    CAPTURE(std::string(row.yaml));
+    CAPTURE(std::string(row.name));
+    CHECK(decide(*policy(row.yaml), row.name) == std::string(row.told));
   }
 }
 
@@ -99,9 +99,9 @@ TEST_CASE("a refused name is NXDOMAIN, but NODATA where a rule allows something 
       {"{default: allow}", ".", "allow default"},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.yaml);
-    CAPTURE(row.name);
-    CHECK(decide(*policy(row.yaml), row.name) == row.told);
+    CAPTURE(std::string(row.yaml));
+    CAPTURE(std::string(row.name));
+    CHECK(decide(*policy(row.yaml), row.name) == std::string(row.told));
   }
 }
 

@@ -31,10 +31,10 @@ TEST_CASE("registered domains by the private and the ICANN rules") {
       {"no-such-tld", "no-such-tld", "no-such-tld"},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.name);
+    CAPTURE(std::string(row.name));
     const Name full = name(row.name);
-    CHECK(full.suffix(PublicSuffixes::registered_labels(full)).text() == row.registered);
-    CHECK(full.suffix(PublicSuffixes::icann_registered_labels(full)).text() == row.icann);
+    CHECK(full.suffix(PublicSuffixes::registered_labels(full)).text() == std::string(row.registered));
+    CHECK(full.suffix(PublicSuffixes::icann_registered_labels(full)).text() == std::string(row.icann));
   }
   CHECK(PublicSuffixes::registered_labels(Name{}) == 0);
 }
@@ -43,7 +43,7 @@ TEST_CASE("the ICANN rules never need more labels than the private ones") {
   for (const char* text :
        {"a.b.c.s3.amazonaws.com", "x.y.blogspot.com", "a.b.compute.amazonaws.com", "a.b.c.d.kawasaki.jp",
         "a.city.kawasaki.jp", "x.y.z.in-addr.arpa", "a\\.b.github.io", "\\000.co.uk"}) {
-    CAPTURE(text);
+    CAPTURE(std::string(text));
     const Name full = name(text);
     const std::size_t mine = PublicSuffixes::registered_labels(full),
                       parent = PublicSuffixes::icann_registered_labels(full);

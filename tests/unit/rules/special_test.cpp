@@ -85,8 +85,8 @@ TEST_CASE("special names are answered here") {
       {"metadata.example.com", type::A, "allow default"},
   };
   for (const auto& row : rows) {
-    CAPTURE(row.name);
-    CHECK(decide(*plain, row.name, row.type) == row.told);
+    CAPTURE(std::string(row.name));
+    CHECK(decide(*plain, row.name, row.type) == std::string(row.told));
   }
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("negative local answers carry an SOA whose owner is an ancestor, TTL a
   const auto plain = PolicySet::builtin()->find("");
   for (const char* text :
        {"a.b.test", "test", "4.3.2.10.in-addr.arpa", "x.mask.icloud.com", "_dns.resolver.arpa", "db"}) {
-    CAPTURE(text);
+    CAPTURE(std::string(text));
     const Verdict verdict = plain->decide({name(text), type::TXT});
     REQUIRE(verdict.local != nullptr);
     REQUIRE(verdict.local->authority.size() == 1);

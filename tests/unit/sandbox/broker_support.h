@@ -38,7 +38,8 @@ inline bool possible(bool condition, const char* why) {
   if (condition) return true;
   std::printf("SKIPPED: %s\n", why);
   const char* must = std::getenv("POSTERN_MUST_WORK");
-  if (must != nullptr && std::string(must) == "1") FAIL_CHECK("POSTERN_MUST_WORK=1, but: " << why);
+  if (must != nullptr && std::string(must) == "1")
+    FAIL_CHECK("POSTERN_MUST_WORK=1, but: " << std::string(why));
   return false;
 }
 

@@ -60,6 +60,12 @@ std::string in_cell(By by, const Folder& folder, const std::function<std::string
 std::vector<By> ways() {
   std::vector<By> result;
   if (possible(is_root(), "the cell as root needs root")) result.push_back(By::root);
+#if defined(__SANITIZE_THREAD__)
+  // Its background thread is there before main, and a user namespace needs a process with one thread. Not a
+  // failure even where everything must work: the other builds test it.
+  std::printf("SKIPPED: no user namespace can be made under ThreadSanitizer\n");
+  return result;
+#endif
   const bool userns = in_child([] {
                         if (is_root() && (setresgid(somebody, somebody, somebody) != 0 ||
                                           setresuid(somebody, somebody, somebody) != 0))

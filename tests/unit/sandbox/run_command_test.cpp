@@ -41,6 +41,7 @@ Supervisor supervise(const std::string& script, const std::function<int(Sandboxe
     spec.argv = {"/bin/bash", "-c", script};
     spec.quiet = true;
     auto sandbox = SandboxedCommand::prepare(spec);
+    if (!sandbox) dprintf(2, "%s\n", sandbox.error().message.c_str());  // shows where the output was expected
     close(ends[1]);
     const Fd null(open("/dev/null", O_RDWR));
     dup2(null.get(), 1);  // from here on the sandbox alone holds the pipe

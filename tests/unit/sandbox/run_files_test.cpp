@@ -21,8 +21,8 @@ const std::string ours(sandbox_resolv_conf);
 
 // A private /etc with little in it and /run as a tmpfs; then `arrange` makes the case, and the command's view is returned.
 std::string seen_with(const std::function<void()>& arrange, const std::string& script = "cat /etc/resolv.conf 2>&1", const Given& given = {}) {
+  const Folder folder;
   return in_private_mounts([&] {
-    const Folder folder;
     folder.file("etc/passwd", read_text("/etc/passwd"));
     folder.file("etc/hosts", "127.0.0.1 localhost\n192.0.2.7 from-hosts\n");
     folder.file("etc/ld.so.cache", read_text("/etc/ld.so.cache"));
@@ -32,7 +32,6 @@ std::string seen_with(const std::function<void()>& arrange, const std::string& s
     if (mount("tmpfs", "/run", "tmpfs", 0, "mode=0755") != 0) return std::string("cannot mount /run");
     arrange();
     const Ran ran = shell(script, given);
-    umount2("/etc", MNT_DETACH);
     return ran.error + ran.err + ran.out;
   });
 }
