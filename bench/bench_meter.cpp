@@ -29,7 +29,8 @@ struct Prepared {
 
 Prepared prepared(const std::string& text) {
   const Query query{*Name::parse(text), type::A};
-  return {query, PublicSuffixes::registered_labels(query.name), PublicSuffixes::icann_registered_labels(query.name)};
+  return {query, PublicSuffixes::registered_labels(query.name),
+          PublicSuffixes::icann_registered_labels(query.name)};
 }
 
 int run(int argc, char** argv) {
@@ -37,7 +38,8 @@ int run(int argc, char** argv) {
   std::vector<Prepared> names;
   double octets = 0;
   for (std::string line; std::getline(std::cin, line);)
-    if (const auto name = Name::parse(line)) names.push_back(prepared(line)), octets += static_cast<double>(line.size());
+    if (const auto name = Name::parse(line))
+      names.push_back(prepared(line)), octets += static_cast<double>(line.size());
   if (names.empty()) {
     std::mt19937_64 dice(1);
     for (int i = 0; i < 20000; ++i) {
@@ -48,21 +50,24 @@ int run(int argc, char** argv) {
     }
   }
   Budgets budgets;
-  budgets.zone = budgets.known_zone = budgets.parent = budgets.arpa = budgets.session = budgets.answers = Budgets::unlimited;
+  budgets.zone = budgets.known_zone = budgets.parent = budgets.arpa = budgets.session = budgets.answers =
+      Budgets::unlimited;
   budgets.single_name_bits = 4000;
   const auto code = NameCode::builtin();
   const auto known = KnownNames::builtin();
   const auto print = [&](const char* what, const std::vector<double>& ns) {
     auto sorted = ns;
     std::sort(sorted.begin(), sorted.end());
-    std::printf("%-28s %6.0f ns median of %d rounds, %6.0f best, %6.0f worst\n", what, sorted[sorted.size() / 2], rounds, sorted.front(), sorted.back());
+    std::printf("%-28s %6.0f ns median of %d rounds, %6.0f best, %6.0f worst\n", what,
+                sorted[sorted.size() / 2], rounds, sorted.front(), sorted.back());
   };
   const auto time = [&](auto&& work) {
     const double from = now_ns();
     work();
     return (now_ns() - from) / static_cast<double>(names.size());
   };
-  std::printf("%zu names, %.1f octets on average\n", names.size(), octets / static_cast<double>(names.size()));
+  std::printf("%zu names, %.1f octets on average\n", names.size(),
+              octets / static_cast<double>(names.size()));
   std::vector<double> letters, first, again, refused;
   std::uint64_t sink = 0;
   for (int round = 0; round < rounds; ++round) {
@@ -84,7 +89,8 @@ int run(int argc, char** argv) {
     again.push_back(time(admit_all));
     SessionMeter spent(Budgets{}, code, known);
     const auto refuse_all = [&] {
-      for (const auto& one : names) sink += spent.admit({&one.query, one.registered, one.icann}).charge.session;
+      for (const auto& one : names)
+        sink += spent.admit({&one.query, one.registered, one.icann}).charge.session;
     };
     refuse_all();
     refused.push_back(time(refuse_all));
@@ -100,4 +106,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace postern
 
-int main(int argc, char** argv) { return postern::run(argc, argv); }
+int main(int argc, char** argv) {
+  return postern::run(argc, argv);
+}

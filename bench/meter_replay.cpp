@@ -1,11 +1,13 @@
 // Replays recorded names through the leak meter alone and prints the figures of docs/DETECTION.md.
 //
-//   meter_replay [--zone N] [--parent N] [--session N] [--arpa N] [--single BITS] [--ttl S] [--period S] [--refresh] [--coding C] [--tunnel ZONE]
+//   meter_replay [--zone N] [--parent N] [--session N] [--arpa N] [--single BITS] [--ttl S] [--period S]
+//   [--refresh] [--coding C] [--tunnel ZONE]
 //                [--zones 64] [--list] < ts-client-qname-qtype.tsv
 //
-// Budgets in octets; "off" is unlimited. Each client is a session with its own cache. --period gives the queries a clock of
-// their own, one every S seconds. --refresh plays Postern's timer. --coding hex|base32|base64|iodine counts the octets that a
-// decoder gets out of the names forwarded, left of --tunnel ZONE. --zones N spreads the names over N zones. --list prints one line per pair.
+// Budgets in octets; "off" is unlimited. Each client is a session with its own cache. --period gives the
+// queries a clock of their own, one every S seconds. --refresh plays Postern's timer. --coding
+// hex|base32|base64|iodine counts the octets that a decoder gets out of the names forwarded, left of --tunnel
+// ZONE. --zones N spreads the names over N zones. --list prints one line per pair.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -50,7 +52,8 @@ struct Client {
   std::size_t refused_names = 0, refused_session = 0, refused_parent = 0;
 };
 
-// What one octet of an encoder's output still carries after the name has been folded to lower case (docs/DETECTION.md).
+// What one octet of an encoder's output still carries after the name has been folded to lower case
+// (docs/DETECTION.md).
 double bits_of(const std::string& coding, std::string_view text) {
   const auto octets = static_cast<double>(text.size());
   if (coding == "hex") return 4 * octets;
@@ -67,24 +70,40 @@ double bits_of(const std::string& coding, std::string_view text) {
 
 int run(int argc, char** argv) {
   Options options;
-  const auto octets = [](const char* text) { return std::strcmp(text, "off") == 0 ? Budgets::unlimited : std::stoull(text); };
+  const auto octets = [](const char* text) {
+    return std::strcmp(text, "off") == 0 ? Budgets::unlimited : std::stoull(text);
+  };
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : "";
     ++i;
-    if (flag == "--zone") options.budgets.zone = octets(value), options.budgets.known_zone = std::max(options.budgets.known_zone, options.budgets.zone);
-    else if (flag == "--parent") options.budgets.parent = octets(value);
-    else if (flag == "--session") options.budgets.session = octets(value);
-    else if (flag == "--arpa") options.budgets.arpa = octets(value);
-    else if (flag == "--single") options.budgets.single_name_bits = static_cast<std::uint32_t>(std::stoul(value));
-    else if (flag == "--ttl") options.ttl = std::stod(value);
-    else if (flag == "--period") options.period = std::stod(value);
-    else if (flag == "--coding") options.coding = value;
-    else if (flag == "--tunnel") options.tunnel = Name::parse(value).value_or(Name{});
-    else if (flag == "--zones") options.zones = std::stoul(value);
-    else if (flag == "--refresh") options.refresh = true, --i;
-    else if (flag == "--list") options.list = true, --i;
-    else return std::fprintf(stderr, "unknown flag \"%s\"\n", flag.c_str()), 2;
+    if (flag == "--zone")
+      options.budgets.zone = octets(value),
+      options.budgets.known_zone = std::max(options.budgets.known_zone, options.budgets.zone);
+    else if (flag == "--parent")
+      options.budgets.parent = octets(value);
+    else if (flag == "--session")
+      options.budgets.session = octets(value);
+    else if (flag == "--arpa")
+      options.budgets.arpa = octets(value);
+    else if (flag == "--single")
+      options.budgets.single_name_bits = static_cast<std::uint32_t>(std::stoul(value));
+    else if (flag == "--ttl")
+      options.ttl = std::stod(value);
+    else if (flag == "--period")
+      options.period = std::stod(value);
+    else if (flag == "--coding")
+      options.coding = value;
+    else if (flag == "--tunnel")
+      options.tunnel = Name::parse(value).value_or(Name{});
+    else if (flag == "--zones")
+      options.zones = std::stoul(value);
+    else if (flag == "--refresh")
+      options.refresh = true, --i;
+    else if (flag == "--list")
+      options.list = true, --i;
+    else
+      return std::fprintf(stderr, "unknown flag \"%s\"\n", flag.c_str()), 2;
   }
   const auto code = NameCode::builtin();
   const auto known = KnownNames::builtin();
@@ -96,7 +115,8 @@ int run(int argc, char** argv) {
     if (line.empty() || line[0] == '#') continue;
     std::istringstream in(line);
     std::string ts, who, text, type_name;
-    if (!std::getline(in, ts, '\t') || !std::getline(in, who, '\t') || !std::getline(in, text, '\t')) continue;
+    if (!std::getline(in, ts, '\t') || !std::getline(in, who, '\t') || !std::getline(in, text, '\t'))
+      continue;
     std::getline(in, type_name, '\t');
     ++lines;
     while (text.size() > 1 && text.back() == '.') text.pop_back();
@@ -108,7 +128,8 @@ int run(int argc, char** argv) {
     }
     if (options.zones > 0) {
       const Name zone = registered_domain(*name);
-      std::string left = text.size() > zone.text().size() ? text.substr(0, text.size() - zone.text().size()) : "";
+      std::string left =
+          text.size() > zone.text().size() ? text.substr(0, text.size() - zone.text().size()) : "";
       name = Name::parse(left + "zone" + std::to_string(lines % options.zones) + "-" + zone.text());
       if (!name) {
         ++unreadable;
@@ -118,15 +139,19 @@ int run(int argc, char** argv) {
     const double now = options.period > 0 ? static_cast<double>(lines) * options.period : std::stod(ts);
     const Query query{*name, type_from_text(type_name).value_or(type::A)};
     auto found = clients.find(who);
-    if (found == clients.end()) found = clients.emplace(who, Client{SessionMeter(options.budgets, code, known), {}, {}, {}, 0, 0, 0}).first;
+    if (found == clients.end())
+      found =
+          clients.emplace(who, Client{SessionMeter(options.budgets, code, known), {}, {}, {}, 0, 0, 0}).first;
     Client& client = found->second;
-    const Ask ask{&query, PublicSuffixes::registered_labels(query.name), PublicSuffixes::icann_registered_labels(query.name)};
+    const Ask ask{&query, PublicSuffixes::registered_labels(query.name),
+                  PublicSuffixes::icann_registered_labels(query.name)};
     const Name zone_name = query.name.suffix(ask.registered_labels);
     const bool arpa = query.name.suffix(1) == *Name::parse("arpa");
     Pair& pair = client.pairs[arpa ? "arpa" : zone_name.text()];
     ++pair.queries;
 
-    const std::string key = std::string(NameTable::octets(query.name)) + static_cast<char>(query.type >> 8) + static_cast<char>(query.type & 0xff);
+    const std::string key = std::string(NameTable::octets(query.name)) + static_cast<char>(query.type >> 8) +
+                            static_cast<char>(query.type & 0xff);
     const auto cached = client.cache.find(key);
     if (cached != client.cache.end()) {
       Cached& entry = cached->second;
@@ -150,10 +175,14 @@ int run(int argc, char** argv) {
       ++pair.forwarded;
       pair.charged += admission.charge.zone / 1000.0 + (first_of_zone ? 8 : 0);
       client.cache[key] = {now + options.ttl, false};
-      if (!options.coding.empty() && client.decoded.insert(std::string(NameTable::octets(query.name))).second) {
+      if (!options.coding.empty() &&
+          client.decoded.insert(std::string(NameTable::octets(query.name))).second) {
         std::string payload;
-        const std::size_t keep = query.name.below(options.tunnel) ? std::max(options.tunnel.labels(), ask.registered_labels) : ask.registered_labels;
-        for (Name rest = query.name; rest.labels() > keep; rest = rest.parent()) payload += rest.first_label();
+        const std::size_t keep = query.name.below(options.tunnel)
+                                     ? std::max(options.tunnel.labels(), ask.registered_labels)
+                                     : ask.registered_labels;
+        for (Name rest = query.name; rest.labels() > keep; rest = rest.parent())
+          payload += rest.first_label();
         pair.decoded += bits_of(options.coding, payload);
       }
     } else if (admission.refused_by == LedgerKind::name) {
@@ -174,8 +203,11 @@ int run(int argc, char** argv) {
   for (auto& [who, client] : clients) {
     for (auto& [zone, pair] : client.pairs) {
       if (options.list)
-        std::printf("%s\t%s\tqueries %zu\tforwarded %zu\trefreshed %zu\tcharged %.0f bits\tdecoded %.0f bits\tcut at %zu\n", who.c_str(), zone.c_str(),
-                    pair.queries, pair.forwarded, pair.refreshes, pair.charged, pair.decoded, pair.cut_at);
+        std::printf(
+            "%s\t%s\tqueries %zu\tforwarded %zu\trefreshed %zu\tcharged %.0f bits\tdecoded %.0f bits\tcut at "
+            "%zu\n",
+            who.c_str(), zone.c_str(), pair.queries, pair.forwarded, pair.refreshes, pair.charged,
+            pair.decoded, pair.cut_at);
       charged += pair.charged;
       decoded += pair.decoded;
       if (zone == "arpa") {
@@ -192,15 +224,22 @@ int run(int argc, char** argv) {
     sessions.push_back(static_cast<double>(client.meter.session().used()) / 8000);
     session_most = std::max(session_most, sessions.back());
   }
-  std::printf("queries %zu unreadable %zu clients %zu forwarded %zu\n", lines, unreadable, clients.size(), forwarded);
-  std::printf("pairs %zu cut %zu; arpa pairs %zu cut %zu; sessions exhausted %zu; single names refused %zu (%zu distinct)\n", pairs, cut,
-              arpa_pairs, arpa_cut, session_cut, over_single, over_names.size());
-  std::printf("zones' charges %.0f octets, largest %.1f octets; largest session %.0f octets; decoded %.0f octets; charge/decoded %.2f\n", charged / 8,
-              most / 8, session_most, decoded / 8, decoded > 0 ? charged / decoded : 0);
+  std::printf("queries %zu unreadable %zu clients %zu forwarded %zu\n", lines, unreadable, clients.size(),
+              forwarded);
+  std::printf(
+      "pairs %zu cut %zu; arpa pairs %zu cut %zu; sessions exhausted %zu; single names refused %zu (%zu "
+      "distinct)\n",
+      pairs, cut, arpa_pairs, arpa_cut, session_cut, over_single, over_names.size());
+  std::printf(
+      "zones' charges %.0f octets, largest %.1f octets; largest session %.0f octets; decoded %.0f octets; "
+      "charge/decoded %.2f\n",
+      charged / 8, most / 8, session_most, decoded / 8, decoded > 0 ? charged / decoded : 0);
   if (options.budgets.zone == Budgets::unlimited) {
     std::printf("curve:");
     for (const int budget : {16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024})
-      std::printf(" %d:%ld", budget, std::count_if(forward_charges.begin(), forward_charges.end(), [&](double bits) { return bits > budget * 8; }));
+      std::printf(" %d:%ld", budget,
+                  std::count_if(forward_charges.begin(), forward_charges.end(),
+                                [&](double bits) { return bits > budget * 8; }));
     std::printf("\n");
   }
   for (const std::string& name : over_names)
@@ -211,4 +250,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace postern
 
-int main(int argc, char** argv) { return postern::run(argc, argv); }
+int main(int argc, char** argv) {
+  return postern::run(argc, argv);
+}

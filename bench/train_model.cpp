@@ -1,10 +1,12 @@
-// The trainer: from a plain list of names (one a line, on stdin) to the character model and the shape tables in detect/.
+// The trainer: from a plain list of names (one a line, on stdin) to the character model and the shape tables
+// in detect/.
 //
-//   train_model [--contexts N] [--order K] [--write FOLDER]     trains, reports on held-out zones, writes *.inc
-//   train_model --sizes                                         bits per character for many orders and sizes
+//   train_model [--contexts N] [--order K] [--write FOLDER]     trains, reports on held-out zones, writes
+//   *.inc train_model --sizes                                         bits per character for many orders and
+//   sizes
 //
-// Names are split by registered domain, so that no zone is in two parts: 7 in 10 are counted, 2 in 10 choose contexts and
-// smoothing, 1 in 10 is only measured on. The last part never reaches a table.
+// Names are split by registered domain, so that no zone is in two parts: 7 in 10 are counted, 2 in 10 choose
+// contexts and smoothing, 1 in 10 is only measured on. The last part never reaches a table.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -77,10 +79,14 @@ std::vector<Example> read_names() {
     ++in_zone[zone];
     zones.push_back(zone);
     const std::uint32_t tenth = fnv(zone) % 10;
-    examples.push_back({model_text(*name), *name, 1, tenth < 7 ? Part::counted : tenth < 9 ? Part::choosing : Part::held_out});
+    examples.push_back({model_text(*name), *name, 1,
+                        tenth < 7   ? Part::counted
+                        : tenth < 9 ? Part::choosing
+                                    : Part::held_out});
   }
   // A zone with 500 names must not teach its own spelling 500 times.
-  for (std::size_t i = 0; i < examples.size(); ++i) examples[i].weight = 1 / std::sqrt(static_cast<double>(in_zone[zones[i]]));
+  for (std::size_t i = 0; i < examples.size(); ++i)
+    examples[i].weight = 1 / std::sqrt(static_cast<double>(in_zone[zones[i]]));
   return examples;
 }
 
@@ -101,13 +107,15 @@ class Trainer {
 
   using Row = std::array<double, max_symbols>;
 
-  // Smoothed distribution of a context, given its suffix's (Witten-Bell, with a floor so that nothing is impossible).
+  // Smoothed distribution of a context, given its suffix's (Witten-Bell, with a floor so that nothing is
+  // impossible).
   static Row smooth(const Counts& counts, const Row& backoff) {
     double total = 0, distinct = 0;
     for (const float n : counts) total += n, distinct += n > 0 ? 1 : 0;
     const double lambda = 0.35 * distinct + 0.35;
     Row row;
-    for (std::size_t s = 0; s < max_symbols; ++s) row[s] = (counts[s] + lambda * backoff[s]) / (total + lambda);
+    for (std::size_t s = 0; s < max_symbols; ++s)
+      row[s] = (counts[s] + lambda * backoff[s]) / (total + lambda);
     return row;
   }
   static Row root_backoff() {
@@ -134,8 +142,8 @@ class Trainer {
     return bits;
   }
 
-  // The best `limit` contexts, such that with a context its suffix and its prefix are there (else no automaton state could
-  // ever reach it).
+  // The best `limit` contexts, such that with a context its suffix and its prefix are there (else no
+  // automaton state could ever reach it).
   std::vector<std::string> choose(std::size_t limit) {
     std::vector<std::string> chosen{""};
     std::set<std::string> have{""};
@@ -176,15 +184,18 @@ class Trainer {
     std::vector<std::string> contexts;
     for (const auto& [context, counts] : train_)
       if (context.size() <= order) contexts.push_back(context);
-    std::sort(contexts.begin(), contexts.end(), [](const auto& a, const auto& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; });
+    std::sort(contexts.begin(), contexts.end(), [](const auto& a, const auto& b) {
+      return a.size() != b.size() ? a.size() < b.size() : a < b;
+    });
     return contexts;
   }
 
-  // Counts what each state of the finished automaton meets (a state stands for fewer places than its context) and
-  // writes the rows.
+  // Counts what each state of the finished automaton meets (a state stands for fewer places than its context)
+  // and writes the rows.
   std::vector<Model::Row> rows(const std::vector<std::string>& contexts) {
     std::vector<Model::Row> rows;
-    for (const std::string& context : contexts) rows.push_back({context, std::string(max_symbols, Model::level_char(0))});
+    for (const std::string& context : contexts)
+      rows.push_back({context, std::string(max_symbols, Model::level_char(0))});
     const auto automaton = Model::build(Model::builtin_alphabet(), rows);
     if (!automaton) std::fprintf(stderr, "%s\n", automaton.error().message.c_str()), std::exit(1);
     std::vector<Counts> met(contexts.size());
@@ -200,10 +211,12 @@ class Trainer {
     std::unordered_map<std::string, Row> done;
     std::vector<std::size_t> by_length(contexts.size());
     for (std::size_t i = 0; i < by_length.size(); ++i) by_length[i] = i;
-    std::stable_sort(by_length.begin(), by_length.end(), [&](auto a, auto b) { return contexts[a].size() < contexts[b].size(); });
+    std::stable_sort(by_length.begin(), by_length.end(),
+                     [&](auto a, auto b) { return contexts[a].size() < contexts[b].size(); });
     for (const std::size_t i : by_length) {
       const std::string& context = contexts[i];
-      // A state's own count misses what its longer contexts took; the backoff is the suffix's full distribution.
+      // A state's own count misses what its longer contexts took; the backoff is the suffix's full
+      // distribution.
       const Row backoff = context.empty() ? root_backoff() : full(context.substr(1));
       done[context] = smooth(met[i], backoff);
       rows[i].prices = quantise(done[context]);
@@ -216,7 +229,8 @@ class Trainer {
     const auto mass = [](int l) { return std::exp2(-l * (Model::step / 1000.0)); };
     double sum = 0;
     for (std::size_t s = 0; s < max_symbols; ++s) {
-      level[s] = std::clamp(static_cast<int>(std::lround(-std::log2(row[s]) * 1000 / Model::step)), 1, Model::max_level);
+      level[s] = std::clamp(static_cast<int>(std::lround(-std::log2(row[s]) * 1000 / Model::step)), 1,
+                            Model::max_level);
       sum += mass(level[s]);
     }
     constexpr double full = 1 - 1e-9;
@@ -295,7 +309,8 @@ Score measure(const Model& model, const std::vector<Example>& examples, Part par
 }
 
 int level_of(double probability) {
-  return std::clamp(static_cast<int>(std::ceil(-std::log2(probability) * 1000 / Model::step - 1e-9)), 0, Model::max_level);
+  return std::clamp(static_cast<int>(std::ceil(-std::log2(probability) * 1000 / Model::step - 1e-9)), 0,
+                    Model::max_level);
 }
 
 struct ShapeTables {
@@ -313,7 +328,8 @@ ShapeTables train_shape(std::shared_ptr<const Model> model, const std::vector<Ex
   for (const Example& example : examples) {
     if (example.part == Part::held_out) continue;
     std::vector<std::string> labels;
-    for (Name rest = example.name; !rest.is_root(); rest = rest.parent()) labels.emplace_back(rest.first_label());
+    for (Name rest = example.name; !rest.is_root(); rest = rest.parent())
+      labels.emplace_back(rest.first_label());
     std::uint32_t bucket = 0;
     for (std::size_t k = 0; k <= labels.size(); ++k) {
       const std::size_t d = std::min(k, CodeTables::depths - 1);
@@ -329,17 +345,19 @@ ShapeTables train_shape(std::shared_ptr<const Model> model, const std::vector<Ex
       const double prior = std::clamp((depth[d][1] + 0.5) / (depth[d][0] + depth[d][1] + 1), 0.001, 0.9);
       const auto& [more, end] = cell[d * CodeTables::buckets + b];
       constexpr double lambda = 4;
-      // Attackers choose shapes too: neither side ever costs more than 6 bits, so that a tunnel is charged what it
-      // carries and not much more.
+      // Attackers choose shapes too: neither side ever costs more than 6 bits, so that a tunnel is charged
+      // what it carries and not much more.
       const double p = std::clamp((end + lambda * prior) / (more + end + lambda), 1.0 / 64, 63.0 / 64);
       // The pair of prices that costs least on average; each gets what the other's rounding has left.
       int more_level = 1, end_level = 1;
       double least = 1e9;
       for (int m = 1; m <= 48; ++m) {
         const int e = level_of(1 - std::exp2(-m * (Model::step / 1000.0)));
-        if (const double cost = (1 - p) * m + p * e; e <= 48 && cost < least) least = cost, more_level = m, end_level = e;
+        if (const double cost = (1 - p) * m + p * e; e <= 48 && cost < least)
+          least = cost, more_level = m, end_level = e;
       }
-      out.shape.push_back({static_cast<Millibits>(more_level) * Model::step, static_cast<Millibits>(end_level) * Model::step});
+      out.shape.push_back({static_cast<Millibits>(more_level) * Model::step,
+                           static_cast<Millibits>(end_level) * Model::step});
     }
   tables.shape = out.shape;
   const std::size_t classes = tables.plain.size() + 2;
@@ -352,29 +370,33 @@ ShapeTables train_shape(std::shared_ptr<const Model> model, const std::vector<Ex
       LabelPrices prices;
       code.price(example.name, prices, &said);
       for (const CodedSymbol& symbol : said)
-        if (symbol.table == CodedSymbol::Table::label_class) count[symbol.context][symbol.symbol] += example.weight;
+        if (symbol.table == CodedSymbol::Table::label_class)
+          count[symbol.context][symbol.symbol] += example.weight;
     }
     for (std::size_t k = 0; k < CodeTables::kinds; ++k) {
-      // What no benign list teaches: tunnels go on as they began. A label of long digits is followed by another with
-      // even odds, and no class ever costs more than about 6 bits.
+      // What no benign list teaches: tunnels go on as they began. A label of long digits is followed by
+      // another with even odds, and no class ever costs more than about 6 bits.
       double total = 0;
       for (const double n : count[k]) total += n;
       std::vector<double> p(classes);
       const bool in_digits = k == 3 || k == 5 || k == 7;
       double sum = 0;
       for (std::size_t c = 0; c < classes; ++c) {
-        const double prior = !in_digits ? (c == 0 ? 0.8 : 0.2 / static_cast<double>(classes - 1))
-                             : c == 0   ? 0.3
+        const double prior = !in_digits         ? (c == 0 ? 0.8 : 0.2 / static_cast<double>(classes - 1))
+                             : c == 0           ? 0.3
                              : c == classes - 1 ? 0.4
                                                 : 0.3 / static_cast<double>(classes - 2);
         const double strength = in_digits ? 0.5 * total + 10 : 20;
         p[c] = (count[k][c] + strength * prior) / (total + strength);
-        if (k == 0 && c == classes - 1) p[c] = 1e-6;  // nothing to repeat yet
-        else p[c] = std::max(p[c], 1.0 / 64);
+        if (k == 0 && c == classes - 1)
+          p[c] = 1e-6;  // nothing to repeat yet
+        else
+          p[c] = std::max(p[c], 1.0 / 64);
         sum += p[c];
       }
       std::vector<double> share(max_symbols, 0);
-      for (std::size_t c = 0; c < classes; ++c) tables.classes[k][c] = static_cast<Millibits>(level_of(p[c] / sum)) * Model::step;
+      for (std::size_t c = 0; c < classes; ++c)
+        tables.classes[k][c] = static_cast<Millibits>(level_of(p[c] / sum)) * Model::step;
     }
   }
   out.classes = tables.classes;
@@ -383,10 +405,12 @@ ShapeTables train_shape(std::shared_ptr<const Model> model, const std::vector<Ex
 
 void write_tables(const std::string& folder, const std::vector<Model::Row>& rows, const ShapeTables& shape) {
   std::ofstream model(folder + "/model_table.inc");
-  model << "// Written by bench/train_model.cpp; do not edit. {context, prices in eighths of a bit}, see detect/model.h.\n";
+  model << "// Written by bench/train_model.cpp; do not edit. {context, prices in eighths of a bit}, see "
+           "detect/model.h.\n";
   for (const Model::Row& row : rows) model << "{\"" << row.context << "\",\"" << row.prices << "\"},\n";
   std::ofstream code(folder + "/code_table.inc");
-  code << "// Written by bench/train_model.cpp; do not edit. Prices in eighths of a bit, see detect/code.h.\n";
+  code
+      << "// Written by bench/train_model.cpp; do not edit. Prices in eighths of a bit, see detect/code.h.\n";
   code << "// {more, end} by the number of labels read, one character per bucket of the last label's hash.\n";
   code << "constexpr ShapeRow shape_table[] = {\n";
   const auto level = [](Millibits price) { return Model::level_char(static_cast<int>(price / Model::step)); };
@@ -399,8 +423,10 @@ void write_tables(const std::string& folder, const std::vector<Model::Row>& rows
     }
     return text;
   };
-  for (std::size_t d = 0; d < CodeTables::depths; ++d) code << "    {\"" << line(d, false) << "\",\n     \"" << line(d, true) << "\"},\n";
-  code << "};\n// {gram, plain..., again} by the kind of the last label.\nconstexpr const char* class_table[] = {\n";
+  for (std::size_t d = 0; d < CodeTables::depths; ++d)
+    code << "    {\"" << line(d, false) << "\",\n     \"" << line(d, true) << "\"},\n";
+  code << "};\n// {gram, plain..., again} by the kind of the last label.\nconstexpr const char* "
+          "class_table[] = {\n";
   for (const auto& row : shape.classes) {
     code << "    \"";
     for (const Millibits price : row) code << level(price);
@@ -427,9 +453,13 @@ void report(const Model& model, const ShapeTables& shape, const std::vector<Exam
       octets += static_cast<double>(example.text.size());
       ++names;
     }
-    std::printf("%-9s %6.0f names  letters alone %.4f bits/char  whole code %.4f bits/char, %.2f bits/name, %.2f below the zone\n",
-                part == Part::counted ? "counted" : part == Part::choosing ? "choosing" : "held out", names, score.per_symbol(),
-                bits / octets, bits / names, below / names);
+    std::printf(
+        "%-9s %6.0f names  letters alone %.4f bits/char  whole code %.4f bits/char, %.2f bits/name, %.2f "
+        "below the zone\n",
+        part == Part::counted    ? "counted"
+        : part == Part::choosing ? "choosing"
+                                 : "held out",
+        names, score.per_symbol(), bits / octets, bits / names, below / names);
   }
 }
 
@@ -439,15 +469,22 @@ int run(int argc, char** argv) {
   bool sizes = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
-    if (flag == "--sizes") sizes = true;
-    else if (i + 1 < argc && flag == "--contexts") contexts = std::stoul(argv[++i]);
-    else if (i + 1 < argc && flag == "--order") order = std::stoul(argv[++i]);
-    else if (i + 1 < argc && flag == "--write") folder = argv[++i];
-    else return std::fprintf(stderr, "unknown flag \"%s\"\n", argv[i]), 2;
+    if (flag == "--sizes")
+      sizes = true;
+    else if (i + 1 < argc && flag == "--contexts")
+      contexts = std::stoul(argv[++i]);
+    else if (i + 1 < argc && flag == "--order")
+      order = std::stoul(argv[++i]);
+    else if (i + 1 < argc && flag == "--write")
+      folder = argv[++i];
+    else
+      return std::fprintf(stderr, "unknown flag \"%s\"\n", argv[i]), 2;
   }
   const auto examples = read_names();
   Trainer trainer(examples, order);
-  const auto build = [&](const std::vector<Model::Row>& rows) { return *Model::build(Model::builtin_alphabet(), rows); };
+  const auto build = [&](const std::vector<Model::Row>& rows) {
+    return *Model::build(Model::builtin_alphabet(), rows);
+  };
   if (sizes) {
     std::printf("| model | contexts | octets of table | bits/char, held-out zones |\n|---|---:|---:|---:|\n");
     const auto print = [&](const std::string& what, const std::vector<Model::Row>& rows) {
@@ -474,4 +511,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace postern
 
-int main(int argc, char** argv) { return postern::run(argc, argv); }
+int main(int argc, char** argv) {
+  return postern::run(argc, argv);
+}

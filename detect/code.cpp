@@ -15,11 +15,13 @@ struct ShapeRow {
 };
 #include "detect/code_table.inc"
 
-constexpr std::array<Type, type_other> named_types{
-    type::A,   type::AAAA, type::HTTPS, type::PTR, type::TXT,  type::SRV,
-    type::MX,  type::CNAME, type::NS,   type::SOA, type::SVCB, type::CAA};
+constexpr std::array<Type, type_other> named_types{type::A,   type::AAAA, type::HTTPS, type::PTR,
+                                                   type::TXT, type::SRV,  type::MX,    type::CNAME,
+                                                   type::NS,  type::SOA,  type::SVCB,  type::CAA};
 
-constexpr std::uint16_t bit(std::size_t symbol) { return static_cast<std::uint16_t>(1u << symbol); }
+constexpr std::uint16_t bit(std::size_t symbol) {
+  return static_cast<std::uint16_t>(1u << symbol);
+}
 
 constexpr Millibits never = 30000;  // not used in this place
 constexpr std::uint16_t all_classes = 0xffff;
@@ -30,10 +32,14 @@ enum OctetFlag : std::uint8_t { letter = 1, decimal = 2, beyond_f = 4, other = 8
 constexpr std::array<std::uint8_t, 256> octet_flags = [] {
   std::array<std::uint8_t, 256> flags{};
   for (unsigned c = 0; c < 256; ++c) {
-    if (c >= 'a' && c <= 'f') flags[c] = letter;
-    else if (c >= 'g' && c <= 'z') flags[c] = letter | beyond_f;
-    else if (c >= '0' && c <= '9') flags[c] = decimal;
-    else flags[c] = other;
+    if (c >= 'a' && c <= 'f')
+      flags[c] = letter;
+    else if (c >= 'g' && c <= 'z')
+      flags[c] = letter | beyond_f;
+    else if (c >= '0' && c <= '9')
+      flags[c] = decimal;
+    else
+      flags[c] = other;
   }
   return flags;
 }();
@@ -50,7 +56,8 @@ CodeTables CodeTables::builtin() {
                   {"hex", "0123456789abcdef", true},
                   {"base32", "abcdefghijklmnopqrstuvwxyz234567", true},
                   {"base36", "abcdefghijklmnopqrstuvwxyz0123456789", true},
-                  {"base64", "abcdefghijklmnopqrstuvwxyz0123456789-_+/=", true},  // case does not travel: 41 digits are left
+                  {"base64", "abcdefghijklmnopqrstuvwxyz0123456789-_+/=",
+                   true},  // case does not travel: 41 digits are left
                   {"high", high, true},
                   {"octets", octets, true}};
   for (const ShapeRow& row : shape_table)
@@ -62,19 +69,20 @@ CodeTables CodeTables::builtin() {
     for (const char* at = row; *at != 0; ++at)
       tables.classes.back().push_back(static_cast<Millibits>(Model::char_level(*at)) * Model::step);
   }
-  // Selectors: {end, refresh, known, recent, repeat, old_zone, fresh}. What an ordinary program does most is cheap: ask another
-  // name of a zone it uses, ask a recent name again. The rest follows from Kraft's sum, which a test checks.
+  // Selectors: {end, refresh, known, recent, repeat, old_zone, fresh}. What an ordinary program does most is
+  // cheap: ask another name of a zone it uses, ask a recent name again. The rest follows from Kraft's sum,
+  // which a test checks.
   tables.session = {8000, 6000, 2600, 2200, 3200, 2600, 3000, 2600};
   tables.zone = {8000, 6000, 3200, 2200, 3200, never, 1700, 2200};  // a zone ledger has no zones below it
   // Types: {A, AAAA, HTTPS, PTR, TXT, SRV, MX, CNAME, NS, SOA, SVCB, CAA, other, same as last}.
   tables.types = {{
-      {1000, 2500, 3000, 5000, 5000, 5000, 5000, 6000, 6000, 6000, 7000, 7000, 7000, never},   // fresh
-      {5000, 6000, 6500, 300, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, never},    // fresh_arpa
-      {2000, 3000, 4500, 6500, 6500, 6500, 6500, 6500, 6500, 7500, 7500, 7500, 7500, 1100},    // fresh_again
-      {1700, 1000, 4000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},   // seen_a
-      {1000, 2000, 3500, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},   // seen_aaaa
-      {1200, 1200, 5000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},   // seen_both
-      {2000, 2000, 2000, 4000, 4000, 6200, 6200, 6200, 6200, 6200, 6200, 6200, 6200, never},   // seen_other
+      {1000, 2500, 3000, 5000, 5000, 5000, 5000, 6000, 6000, 6000, 7000, 7000, 7000, never},  // fresh
+      {5000, 6000, 6500, 300, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, 6500, never},   // fresh_arpa
+      {2000, 3000, 4500, 6500, 6500, 6500, 6500, 6500, 6500, 7500, 7500, 7500, 7500, 1100},   // fresh_again
+      {1700, 1000, 4000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},  // seen_a
+      {1000, 2000, 3500, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},  // seen_aaaa
+      {1200, 1200, 5000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, 7000, never},  // seen_both
+      {2000, 2000, 2000, 4000, 4000, 6200, 6200, 6200, 6200, 6200, 6200, 6200, 6200, never},  // seen_other
   }};
   return tables;
 }
@@ -89,25 +97,35 @@ NameCode::NameCode(CodeTables tables) : tables_(std::move(tables)) {
     octets_[c].flags = octet_flags[c];
   }
   for (std::size_t c = 0; c < tables_.plain.size(); ++c) {
-    for (const char octet : tables_.plain[c].octets) octets_[static_cast<std::uint8_t>(octet)].member |= bit(c);
+    for (const char octet : tables_.plain[c].octets)
+      octets_[static_cast<std::uint8_t>(octet)].member |= bit(c);
     if (tables_.plain[c].again) may_repeat_ |= bit(c);
     digit_.push_back(log2_up(static_cast<std::uint32_t>(tables_.plain[c].octets.size())));
   }
   length_ = log2_up(static_cast<std::uint32_t>(tables_.max_label));
 }
 
-std::shared_ptr<const NameCode> NameCode::builtin() { return std::make_shared<const NameCode>(CodeTables::builtin()); }
+std::shared_ptr<const NameCode> NameCode::builtin() {
+  return std::make_shared<const NameCode>(CodeTables::builtin());
+}
 
-// Kinds: 1 letters, 2 digits, 3 hex with a digit, 4 letters and digits (short), 5 the same (long), 6 anything else (short),
-// 7 the same (long). Long labels of random digits come in rows, short ones are names with a number.
-NameCode::Read NameCode::read_as(std::uint8_t flags, std::uint16_t member, std::uint32_t hash, std::size_t length) const noexcept {
+// Kinds: 1 letters, 2 digits, 3 hex with a digit, 4 letters and digits (short), 5 the same (long), 6 anything
+// else (short), 7 the same (long). Long labels of random digits come in rows, short ones are names with a
+// number.
+NameCode::Read NameCode::read_as(std::uint8_t flags, std::uint16_t member, std::uint32_t hash,
+                                 std::size_t length) const noexcept {
   constexpr std::size_t long_label = 16;
   Read read;
-  if (flags & other) read.kind = length < long_label ? 6 : 7;
-  else if (!(flags & decimal)) read.kind = 1;
-  else if (!(flags & letter)) read.kind = 2;
-  else if (!(flags & beyond_f)) read.kind = 3;
-  else read.kind = length < long_label ? 4 : 5;
+  if (flags & other)
+    read.kind = length < long_label ? 6 : 7;
+  else if (!(flags & decimal))
+    read.kind = 1;
+  else if (!(flags & letter))
+    read.kind = 2;
+  else if (!(flags & beyond_f))
+    read.kind = 3;
+  else
+    read.kind = length < long_label ? 4 : 5;
   read.bucket = (hash ^ (hash >> 15)) % CodeTables::buckets;
   read.length = length;
   const auto classes = static_cast<std::uint16_t>(member & may_repeat_);
@@ -132,7 +150,8 @@ void NameCode::price(const Name& name, LabelPrices& prices, Codeword* said, std:
   const auto wire = name.wire();
   std::array<std::uint8_t, 128> offset;
   std::size_t labels = 0;
-  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u) offset[labels++] = static_cast<std::uint8_t>(at);
+  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u)
+    offset[labels++] = static_cast<std::uint8_t>(at);
   prices.labels = labels;
 
   const Model& model = *tables_.model;
@@ -148,7 +167,8 @@ void NameCode::price(const Name& name, LabelPrices& prices, Codeword* said, std:
   for (std::size_t k = 0; k < labels; ++k) {
     const std::size_t at = offset[labels - 1 - k];
     const std::string_view label(reinterpret_cast<const char*>(wire.data()) + at + 1, wire[at]);
-    const std::uint32_t context = static_cast<std::uint32_t>(std::min(k, CodeTables::depths - 1) * CodeTables::buckets + last.bucket);
+    const std::uint32_t context =
+        static_cast<std::uint32_t>(std::min(k, CodeTables::depths - 1) * CodeTables::buckets + last.bucket);
     const Millibits more = tables_.shape[context].more;
     const auto& selector = tables_.classes[last.kind];
 
@@ -175,13 +195,15 @@ void NameCode::price(const Name& name, LabelPrices& prices, Codeword* said, std:
     Millibits best_price = selector[0] + gram;
     const auto length = static_cast<Millibits>(label.size());
     if (label.size() <= tables_.max_label) {
-      for (std::uint16_t fit = member & every_plain; fit != 0; fit = static_cast<std::uint16_t>(fit & (fit - 1))) {
+      for (std::uint16_t fit = member & every_plain; fit != 0;
+           fit = static_cast<std::uint16_t>(fit & (fit - 1))) {
         const auto c = static_cast<std::size_t>(std::countr_zero(fit));
         const Millibits cost = selector[c + 1] + length_ + length * digit_[c];
         if (cost < best_price) best_price = cost, best = c + 1;
       }
     }
-    if (last.again >= 0 && last.length == label.size() && (member & bit(static_cast<std::size_t>(last.again)))) {
+    if (last.again >= 0 && last.length == label.size() &&
+        (member & bit(static_cast<std::size_t>(last.again)))) {
       const Millibits cost = selector[again] + length * digit_[static_cast<std::size_t>(last.again)];
       if (cost < best_price) best_price = cost, best = again;
     }
@@ -201,7 +223,8 @@ void NameCode::price(const Name& name, LabelPrices& prices, Codeword* said, std:
         said->push_back({Table::gram, s, model.stop(), model.price(s, model.stop())});
       } else {
         const std::size_t c = best == again ? static_cast<std::size_t>(last.again) : best - 1;
-        if (best != again) said->push_back({Table::length, 0, static_cast<std::uint32_t>(label.size() - 1), length_});
+        if (best != again)
+          said->push_back({Table::length, 0, static_cast<std::uint32_t>(label.size() - 1), length_});
         for (const char octet : label)
           said->push_back({Table::digit, static_cast<std::uint32_t>(c),
                            static_cast<std::uint32_t>(tables_.plain[c].octets.find(octet)), digit_[c]});
@@ -211,7 +234,8 @@ void NameCode::price(const Name& name, LabelPrices& prices, Codeword* said, std:
     prices.upto[k + 1] = sum;
     last = read_as(flags, member, hash, label.size());
   }
-  const std::uint32_t context = static_cast<std::uint32_t>(std::min(labels, CodeTables::depths - 1) * CodeTables::buckets + last.bucket);
+  const std::uint32_t context = static_cast<std::uint32_t>(
+      std::min(labels, CodeTables::depths - 1) * CodeTables::buckets + last.bucket);
   prices.total = sum + tables_.shape[context].end;
   if (said != nullptr) said->push_back({Table::shape, context, 1, tables_.shape[context].end});
 }
@@ -223,7 +247,8 @@ std::uint16_t NameCode::type_symbol(Type type) noexcept {
 }
 
 TypeContext NameCode::type_context(std::uint16_t asked, bool arpa, bool zone_asked) noexcept {
-  if (asked == 0) return arpa ? TypeContext::fresh_arpa : zone_asked ? TypeContext::fresh_again : TypeContext::fresh;
+  if (asked == 0)
+    return arpa ? TypeContext::fresh_arpa : zone_asked ? TypeContext::fresh_again : TypeContext::fresh;
   const bool a = asked & bit(0), aaaa = asked & bit(1);
   if (a && aaaa) return TypeContext::seen_both;
   if (asked == bit(0)) return TypeContext::seen_a;
@@ -235,9 +260,11 @@ Millibits NameCode::type_price(Type type, TypeContext context, Type last, Codewo
   const auto& row = tables_.types[static_cast<std::size_t>(context)];
   std::size_t symbol = type_symbol(type);
   const auto full = [&](std::size_t which) { return row[which] + (which == type_other ? 16 * one_bit : 0); };
-  if (context == TypeContext::fresh_again && type == last && full(type_same) < full(symbol)) symbol = type_same;
+  if (context == TypeContext::fresh_again && type == last && full(type_same) < full(symbol))
+    symbol = type_same;
   if (said != nullptr) {
-    said->push_back({Table::type, static_cast<std::uint32_t>(context), static_cast<std::uint32_t>(symbol), row[symbol]});
+    said->push_back(
+        {Table::type, static_cast<std::uint32_t>(context), static_cast<std::uint32_t>(symbol), row[symbol]});
     if (symbol == type_other) said->push_back({Table::type_value, 0, type, 16 * one_bit});
   }
   return full(symbol);
@@ -246,24 +273,33 @@ Millibits NameCode::type_price(Type type, TypeContext context, Type last, Codewo
 std::vector<Millibits> NameCode::row(CodedSymbol::Table table, std::uint32_t context) const {
   const auto uniform = [](std::size_t n, Millibits price) { return std::vector<Millibits>(n, price); };
   switch (table) {
-    case Table::shape: return {tables_.shape[context].more, tables_.shape[context].end};
-    case Table::label_class: return tables_.classes[context];
-    case Table::length: return uniform(tables_.max_label, length_);
-    case Table::digit: return uniform(tables_.plain[context].octets.size(), digit_[context]);
+    case Table::shape:
+      return {tables_.shape[context].more, tables_.shape[context].end};
+    case Table::label_class:
+      return tables_.classes[context];
+    case Table::length:
+      return uniform(tables_.max_label, length_);
+    case Table::digit:
+      return uniform(tables_.plain[context].octets.size(), digit_[context]);
     case Table::gram: {
       std::vector<Millibits> row;
       for (std::size_t s = 0; s < tables_.model->symbols(); ++s)
-        row.push_back(tables_.model->price(static_cast<Model::State>(context), static_cast<Model::Symbol>(s)));
+        row.push_back(
+            tables_.model->price(static_cast<Model::State>(context), static_cast<Model::Symbol>(s)));
       return row;
     }
-    case Table::octet: return uniform(256, 8 * one_bit);
+    case Table::octet:
+      return uniform(256, 8 * one_bit);
     case Table::component: {
       const auto& prices = context == 0 ? tables_.session : tables_.zone;
       return {prices.begin(), prices.end()};
     }
-    case Table::index: return uniform(context, log2_up(context));
-    case Table::type: return {tables_.types[context].begin(), tables_.types[context].end()};
-    case Table::type_value: return uniform(65536, 16 * one_bit);
+    case Table::index:
+      return uniform(context, log2_up(context));
+    case Table::type:
+      return {tables_.types[context].begin(), tables_.types[context].end()};
+    case Table::type_value:
+      return uniform(65536, 16 * one_bit);
   }
   return {};
 }

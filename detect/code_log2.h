@@ -7,8 +7,8 @@
 
 namespace postern {
 
-// A thousandth of a bit. Every price is rounded *up* to one, so that 2^-price never exceeds the probability it stands
-// for: rounding can make the meter stricter, never looser.
+// A thousandth of a bit. Every price is rounded *up* to one, so that 2^-price never exceeds the probability
+// it stands for: rounding can make the meter stricter, never looser.
 using Millibits = std::uint32_t;
 inline constexpr Millibits one_bit = 1000;
 

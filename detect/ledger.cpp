@@ -26,20 +26,30 @@ Result<Budgets> profile(std::string_view name) {
     budgets.single_name_bits = 300;
     return budgets;
   }
-  return failure("cannot choose budgets: profile \"" + std::string(name) + "\" is none of code, browse, strict");
+  return failure("cannot choose budgets: profile \"" + std::string(name) +
+                 "\" is none of code, browse, strict");
 }
 
 std::string_view ledger_text(LedgerKind kind) {
   switch (kind) {
-    case LedgerKind::none: return "none";
-    case LedgerKind::name: return "name";
-    case LedgerKind::zone: return "zone";
-    case LedgerKind::parent: return "parent";
-    case LedgerKind::arpa: return "arpa";
-    case LedgerKind::session: return "session";
-    case LedgerKind::sandbox: return "sandbox";
-    case LedgerKind::user: return "user";
-    case LedgerKind::answers: return "answers";
+    case LedgerKind::none:
+      return "none";
+    case LedgerKind::name:
+      return "name";
+    case LedgerKind::zone:
+      return "zone";
+    case LedgerKind::parent:
+      return "parent";
+    case LedgerKind::arpa:
+      return "arpa";
+    case LedgerKind::session:
+      return "session";
+    case LedgerKind::sandbox:
+      return "sandbox";
+    case LedgerKind::user:
+      return "user";
+    case LedgerKind::answers:
+      return "answers";
   }
   return "none";
 }

@@ -1,7 +1,8 @@
 // Ledgers: how many bits have gone where, against which budget.
 //
-// Ledgers nest. A charge is admitted only if every ledger it touches can bear it, and then all of them are charged; a
-// refused charge changes nothing. So the sum of admitted charges never exceeds a budget, at no moment.
+// Ledgers nest. A charge is admitted only if every ledger it touches can bear it, and then all of them are
+// charged; a refused charge changes nothing. So the sum of admitted charges never exceeds a budget, at no
+// moment.
 //
 // Pure. Thread: one (the session's shard).
 #pragma once
@@ -41,7 +42,8 @@ class Ledger {
   explicit Ledger(std::uint64_t budget_octets) : budget_(budget_octets) {}
 
   bool bears(std::uint64_t millibits) const noexcept { return used_ + millibits <= limit(); }
-  // What has left has left: also when it exceeds a budget that was lowered meanwhile (rebuilding after a restart).
+  // What has left has left: also when it exceeds a budget that was lowered meanwhile (rebuilding after a
+  // restart).
   void charge(std::uint64_t millibits) noexcept { used_ += millibits; }
   void grant(std::uint64_t octets) noexcept { granted_ += octets; }
 

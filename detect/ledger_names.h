@@ -1,9 +1,10 @@
 // A set of names, each with a small number: exact, compact, never shrinking.
 //
-// Exact on purpose: a hash instead of the name would let a client look for two names that collide, and have the second at
-// the price of a repetition.
+// Exact on purpose: a hash instead of the name would let a client look for two names that collide, and have
+// the second at the price of a repetition.
 //
-// Memory: the names' wire octets, plus 8 octets each and 4 to 8 for the index. Nothing is allocated while empty.
+// Memory: the names' wire octets, plus 8 octets each and 4 to 8 for the index. Nothing is allocated while
+// empty.
 #pragma once
 
 #include <cstdint>

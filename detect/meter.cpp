@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::string_view arpa_zone("\4arpa\0", 6);
 
-std::uint64_t refresh_key(NameTable::Id name, Type type) { return static_cast<std::uint64_t>(name) << 16 | type; }
+std::uint64_t refresh_key(NameTable::Id name, Type type) {
+  return static_cast<std::uint64_t>(name) << 16 | type;
+}
 
 // The offset of the rightmost `count` labels, and how many labels there are.
 std::string_view tail(std::string_view wire, std::size_t count, std::size_t labels) {
@@ -22,7 +24,8 @@ std::string_view tail(std::string_view wire, std::size_t count, std::size_t labe
 
 }  // namespace
 
-SessionMeter::SessionMeter(const Budgets& budgets, std::shared_ptr<const NameCode> code, std::shared_ptr<const KnownNames> known)
+SessionMeter::SessionMeter(const Budgets& budgets, std::shared_ptr<const NameCode> code,
+                           std::shared_ptr<const KnownNames> known)
     : budgets_(budgets), code_(std::move(code)), known_(std::move(known)), answers_(budgets.answers) {
   session_ = opened(budgets.session);
   recent_.fill(nobody);
@@ -53,7 +56,8 @@ SessionMeter::Sight SessionMeter::look(const Ask& ask) const {
   if (!sight.known && !sight.arpa) {
     sight.parent = tail(sight.name, sight.parent_labels, labels);
     sight.parent_id = parents_.find(sight.parent);
-    // Where zone and parent are one and nothing else lies below, the zone's ledger is the stricter of two equals.
+    // Where zone and parent are one and nothing else lies below, the zone's ledger is the stricter of two
+    // equals.
     sight.has_parent = sight.parent_labels < sight.zone_labels || sight.parent_id.has_value();
   }
   std::uint16_t asked = 0;
@@ -63,7 +67,8 @@ SessionMeter::Sight SessionMeter::look(const Ask& ask) const {
     sight.recent = found != recent_.end();
     sight.recent_slot = static_cast<std::uint32_t>(found - recent_.begin());
   }
-  sight.spelled = !sight.known && !(sight.name_id && (!sight.has_parent || name_entries_[*sight.name_id].unlisted));
+  sight.spelled =
+      !sight.known && !(sight.name_id && (!sight.has_parent || name_entries_[*sight.name_id].unlisted));
   if (sight.spelled) find_sibling(sight, labels);
   const bool zone_asked = sight.zone_id && zone_entries_[*sight.zone_id].unlisted_names > 0;
   if (zone_asked) sight.last_type = zone_entries_[*sight.zone_id].last_type;
@@ -83,7 +88,8 @@ void SessionMeter::find_sibling(Sight& sight, std::size_t labels) const {
     if (!sight.name.ends_with(shared)) continue;
     // Equal octets may still begin inside a label: walk.
     std::size_t at = 0, skipped = 0;
-    while (at + shared.size() < sight.name.size()) at += static_cast<std::uint8_t>(sight.name[at]) + 1u, ++skipped;
+    while (at + shared.size() < sight.name.size())
+      at += static_cast<std::uint8_t>(sight.name[at]) + 1u, ++skipped;
     if (at + shared.size() != sight.name.size()) continue;
     longest = shared.size();
     sight.sibling = recent_[slot];
@@ -111,7 +117,8 @@ SessionMeter::Seen SessionMeter::seen(const Sight& sight, View view) const {
   switch (view) {
     case View::session:
       return {static_cast<std::uint32_t>(names_.size()), static_cast<std::uint32_t>(zones_.size())};
-    case View::zone: return {sight.zone_id ? zone_entries_[*sight.zone_id].names : 0, 0};
+    case View::zone:
+      return {sight.zone_id ? zone_entries_[*sight.zone_id].names : 0, 0};
     case View::parent: {
       if (!sight.has_parent) return {};
       const ParentEntry entry = sight.parent_id ? parent_entries_[*sight.parent_id] : new_parent(sight);
@@ -121,37 +128,51 @@ SessionMeter::Seen SessionMeter::seen(const Sight& sight, View view) const {
   return {};
 }
 
-SessionMeter::Seen SessionMeter::seen(const Ask& ask, View view) const { return seen(look(ask), view); }
+SessionMeter::Seen SessionMeter::seen(const Ask& ask, View view) const {
+  return seen(look(ask), view);
+}
 
 // The cheapest way to say the query to one ledger's reader, and, if asked for, the codeword.
-SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, const LabelPrices& labels, View view, Codeword* said) const {
+SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, const LabelPrices& labels,
+                                            View view, Codeword* said) const {
   const ComponentPrices& selector = view == View::zone ? code_->tables().zone : code_->tables().session;
   const auto select = [&](Component part) { return selector[static_cast<std::size_t>(part)]; };
   const Seen known_here = seen(sight, view);
-  const std::size_t base = view == View::zone ? sight.zone_labels : view == View::parent ? sight.parent_labels : 0;
+  const std::size_t base = view == View::zone     ? sight.zone_labels
+                           : view == View::parent ? sight.parent_labels
+                                                  : 0;
   // The parent's reader has not seen what went by as a known name.
   const bool name_here = sight.name_id && (view != View::parent || name_entries_[*sight.name_id].unlisted);
-  const bool zone_here = view != View::zone && sight.zone_id && (view == View::session || zone_entries_[*sight.zone_id].unlisted_names > 0);
+  const bool zone_here = view != View::zone && sight.zone_id &&
+                         (view == View::session || zone_entries_[*sight.zone_id].unlisted_names > 0);
 
   Said best{std::numeric_limits<Millibits>::max(), Component::fresh};
   const auto offer = [&](Component part, Millibits price) {
     if (select(part) + price < best.price) best = {select(part) + price, part};
   };
   if (sight.spelled) offer(Component::fresh, labels.below(base));
-  if (sight.spelled && zone_here) offer(Component::old_zone, log2_up(known_here.zones) + labels.below(sight.zone_labels));
-  if (sight.spelled && sight.sibling != nobody && (view != View::parent || name_entries_[sight.sibling].unlisted))
+  if (sight.spelled && zone_here)
+    offer(Component::old_zone, log2_up(known_here.zones) + labels.below(sight.zone_labels));
+  if (sight.spelled && sight.sibling != nobody &&
+      (view != View::parent || name_entries_[sight.sibling].unlisted))
     offer(Component::sibling, log2_up(recent_names) + labels.below(sight.sibling_labels));
   if (name_here) offer(Component::repeat, log2_up(known_here.names));
   if (name_here && sight.recent) offer(Component::recent, log2_up(recent_names));
-  if (sight.known && view != View::parent) offer(Component::known, log2_up(static_cast<std::uint32_t>(known_->size())));
+  if (sight.known && view != View::parent)
+    offer(Component::known, log2_up(static_cast<std::uint32_t>(known_->size())));
 
   if (said != nullptr) {
     using Table = CodedSymbol::Table;
-    said->push_back({Table::component, view == View::zone ? 1u : 0u, static_cast<std::uint32_t>(best.part), select(best.part)});
-    const auto index = [&](std::uint32_t count, std::uint32_t which) { said->push_back({Table::index, count, which, log2_up(count)}); };
+    said->push_back({Table::component, view == View::zone ? 1u : 0u, static_cast<std::uint32_t>(best.part),
+                     select(best.part)});
+    const auto index = [&](std::uint32_t count, std::uint32_t which) {
+      said->push_back({Table::index, count, which, log2_up(count)});
+    };
     LabelPrices unused;
     switch (best.part) {
-      case Component::fresh: code_->price(ask.query->name, unused, said, base); break;
+      case Component::fresh:
+        code_->price(ask.query->name, unused, said, base);
+        break;
       case Component::old_zone:
         index(known_here.zones, *sight.zone_id);
         code_->price(ask.query->name, unused, said, sight.zone_labels);
@@ -160,10 +181,17 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
         index(recent_names, sight.sibling_slot);
         code_->price(ask.query->name, unused, said, sight.sibling_labels);
         break;
-      case Component::repeat: index(known_here.names, *sight.name_id); break;
-      case Component::recent: index(recent_names, sight.recent_slot); break;
-      case Component::known: index(static_cast<std::uint32_t>(known_->size()), *known_->find(ask.query->name)); break;
-      default: break;
+      case Component::repeat:
+        index(known_here.names, *sight.name_id);
+        break;
+      case Component::recent:
+        index(recent_names, sight.recent_slot);
+        break;
+      case Component::known:
+        index(static_cast<std::uint32_t>(known_->size()), *known_->find(ask.query->name));
+        break;
+      default:
+        break;
     }
   }
   best.price += code_->type_price(ask.query->type, sight.types, sight.last_type, said);
@@ -178,11 +206,14 @@ Charge SessionMeter::price_all(const Sight& sight, const Ask& ask) const {
   charge.part = whole.part;
   charge.session = std::max(least_forward, whole.price);
   charge.zone = std::max(least_forward, price_view(sight, ask, labels, View::zone, nullptr).price);
-  if (sight.has_parent) charge.parent = std::max(least_forward, price_view(sight, ask, labels, View::parent, nullptr).price);
+  if (sight.has_parent)
+    charge.parent = std::max(least_forward, price_view(sight, ask, labels, View::parent, nullptr).price);
   return charge;
 }
 
-Charge SessionMeter::price(const Ask& ask) const { return price_all(look(ask), ask); }
+Charge SessionMeter::price(const Ask& ask) const {
+  return price_all(look(ask), ask);
+}
 
 Codeword SessionMeter::say(const Ask& ask, View view) const {
   Codeword said;
@@ -194,7 +225,8 @@ Codeword SessionMeter::say(const Ask& ask, View view) const {
 }
 
 // Decides, and if nothing speaks against it (or nothing may), charges every ledger.
-Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLedgers outer, bool may_refuse) {
+Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLedgers outer,
+                               bool may_refuse) {
   Admission admission;
   admission.charge = charge;
   ZoneEntry fresh_zone;
@@ -214,7 +246,9 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
   };
   std::array<Touched, 6> touched;
   std::size_t count = 0;
-  const auto touch = [&](LedgerKind kind, Ledger* ledger, Millibits amount) { touched[count++] = {kind, ledger, amount}; };
+  const auto touch = [&](LedgerKind kind, Ledger* ledger, Millibits amount) {
+    touched[count++] = {kind, ledger, amount};
+  };
   const LedgerKind zone_kind = sight.arpa ? LedgerKind::arpa : LedgerKind::zone;
   if (!sight.known) touch(zone_kind, &zone.unlisted, charge.zone);
   touch(zone_kind, &zone.all, charge.zone);
@@ -231,14 +265,17 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
   };
   if (may_refuse) {
     if (sight.spelled) {
-      if (charge.session > budgets_.single_name_bits * one_bit) return refuse(LedgerKind::name, 0, budgets_.single_name_bits);
+      if (charge.session > budgets_.single_name_bits * one_bit)
+        return refuse(LedgerKind::name, 0, budgets_.single_name_bits);
       if (!sight.name_id && names_.size() >= max_names) return refuse(LedgerKind::session, 0, 0);
     }
     for (std::size_t i = 0; i < count; ++i)
       if (const auto& [kind, ledger, amount] = touched[i]; !ledger->bears(amount))
-        return refuse(kind, static_cast<double>(ledger->used()) / 1000, static_cast<double>(ledger->limit()) / 1000);
+        return refuse(kind, static_cast<double>(ledger->used()) / 1000,
+                      static_cast<double>(ledger->limit()) / 1000);
     if (!answers_.bears(1))
-      return refuse(LedgerKind::answers, static_cast<double>(answers_.used()) / 1000, static_cast<double>(answers_.limit()) / 1000);
+      return refuse(LedgerKind::answers, static_cast<double>(answers_.used()) / 1000,
+                    static_cast<double>(answers_.limit()) / 1000);
   }
 
   for (std::size_t i = 0; i < count; ++i) {
@@ -305,7 +342,8 @@ void SessionMeter::replay(const Ask& ask, Millibits committed) {
     const Millibits missing = committed - charge.session;
     charge.session = committed;
     charge.zone = std::max(charge.zone, std::min(committed, charge.zone + missing));
-    if (charge.parent != 0) charge.parent = std::max(charge.parent, std::min(committed, charge.parent + missing));
+    if (charge.parent != 0)
+      charge.parent = std::max(charge.parent, std::min(committed, charge.parent + missing));
   }
   settle(sight, charge, {}, false);
   note(sight, ask);
@@ -395,7 +433,8 @@ std::vector<SessionMeter::ZoneUse> SessionMeter::zones() const {
   };
   for (NameTable::Id id = 0; id < zone_entries_.size(); ++id) {
     const ZoneEntry& entry = zone_entries_[id];
-    const bool listed_only = entry.names > 0 && entry.unlisted_names == 0;  // then only the roomier account counts
+    const bool listed_only =
+        entry.names > 0 && entry.unlisted_names == 0;  // then only the roomier account counts
     add(zones_.at(id), false, listed_only ? entry.all : entry.unlisted, entry.names);
   }
   for (NameTable::Id id = 0; id < parent_entries_.size(); ++id)
@@ -404,9 +443,9 @@ std::vector<SessionMeter::ZoneUse> SessionMeter::zones() const {
 }
 
 std::size_t SessionMeter::memory() const noexcept {
-  return sizeof *this + names_.memory() + zones_.memory() + parents_.memory() + name_entries_.capacity() * sizeof(NameEntry) +
-         zone_entries_.capacity() * sizeof(ZoneEntry) + parent_entries_.capacity() * sizeof(ParentEntry) +
-         refreshed_.size() * 40;
+  return sizeof *this + names_.memory() + zones_.memory() + parents_.memory() +
+         name_entries_.capacity() * sizeof(NameEntry) + zone_entries_.capacity() * sizeof(ZoneEntry) +
+         parent_entries_.capacity() * sizeof(ParentEntry) + refreshed_.size() * 40;
 }
 
 }  // namespace postern

@@ -1,22 +1,26 @@
-// The leak meter: how many bits a session can have told the world through the names it asked for. A front door of detect/.
+// The leak meter: how many bits a session can have told the world through the names it asked for. A front
+// door of detect/.
 //
-// The story: before a query goes upstream, `admit` prices it with one fixed, public prefix code (code.h) given everything
-// that was forwarded before. Whatever the sender does, at most 2^B different sequences cost B bits or less
-// (docs/DETECTION.md has the proof), so a session that may spend B bits can tell at most B bits. Four ledgers are charged
-// for one query (ledger.h): its zone with what the name says below the zone, the zone's parent by the ICANN rules, reverse lookups
-// together, and the session with the whole name; a sandbox's and a user's ledger can be hung above. If one of them
-// cannot bear its charge, the query is refused and none is charged.
+// The story: before a query goes upstream, `admit` prices it with one fixed, public prefix code (code.h)
+// given everything that was forwarded before. Whatever the sender does, at most 2^B different sequences cost
+// B bits or less (docs/DETECTION.md has the proof), so a session that may spend B bits can tell at most B
+// bits. Four ledgers are charged for one query (ledger.h): its zone with what the name says below the zone,
+// the zone's parent by the ICANN rules, reverse lookups together, and the session with the whole name; a
+// sandbox's and a user's ledger can be hung above. If one of them cannot bear its charge, the query is
+// refused and none is charged.
 //
-// A query is said in the cheapest of six ways: as a *known* name, as one of the *recent* names, as a *repetition* of any
-// name of the session, as a *sibling* of a recent name (its last labels, then letters), as a name in an *old zone*, or
-// *fresh*, letter by letter. Each pays for the selector, then for the type. A forward costs at least `least_forward`,
-// whatever its name: its moment may say something too.
+// A query is said in the cheapest of six ways: as a *known* name, as one of the *recent* names, as a
+// *repetition* of any name of the session, as a *sibling* of a recent name (its last labels, then letters),
+// as a name in an *old zone*, or *fresh*, letter by letter. Each pays for the selector, then for the type. A
+// forward costs at least `least_forward`, whatever its name: its moment may say something too.
 //
-// Read next: code.h (the grammar), model.h (letters), ledger.h (budgets), meter_known.h, meter_snapshot.cpp (restart).
+// Read next: code.h (the grammar), model.h (letters), ledger.h (budgets), meter_known.h, meter_snapshot.cpp
+// (restart).
 //
-// Pure: no clock. Thread: one (the session's shard). Memory: 60 to 300 octets per forward that asked for a new name, and
-// the session's budget bounds their number (`code`: 2,048, so 0.2 MB at worst); nothing before the first.
-// Invariants: used <= limit in every ledger, unless a budget was lowered after it was spent; a refused query changes nothing.
+// Pure: no clock. Thread: one (the session's shard). Memory: 60 to 300 octets per forward that asked for a
+// new name, and the session's budget bounds their number (`code`: 2,048, so 0.2 MB at worst); nothing before
+// the first. Invariants: used <= limit in every ledger, unless a budget was lowered after it was spent; a
+// refused query changes nothing.
 #pragma once
 
 #include <array>
@@ -32,8 +36,8 @@
 
 namespace postern {
 
-// A query as the meter sees it. The label counts are those of rules/public_suffix.h: of the registrable domain by the private
-// rules and by the ICANN rules; the latter never more.
+// A query as the meter sees it. The label counts are those of rules/public_suffix.h: of the registrable
+// domain by the private rules and by the ICANN rules; the latter never more.
 struct Ask {
   const Query* query = nullptr;
   std::size_t registered_labels = 0;
@@ -42,9 +46,9 @@ struct Ask {
 
 // What one forward costs in each ledger, in millibits.
 struct Charge {
-  Millibits session = 0;  // the whole name
-  Millibits parent = 0;   // the part below the ICANN domain; 0 where that is the zone
-  Millibits zone = 0;     // the part below the zone
+  Millibits session = 0;              // the whole name
+  Millibits parent = 0;               // the part below the ICANN domain; 0 where that is the zone
+  Millibits zone = 0;                 // the part below the zone
   Component part = Component::fresh;  // how the session's ledger was told
   double bits() const { return session / 1000.0; }
 };
@@ -53,9 +57,10 @@ struct Admission {
   bool admitted = false;
   Charge charge;
   LedgerKind refused_by = LedgerKind::none;
-  LedgerKind warned = LedgerKind::none;  // a ledger that this charge carried over 50 or 80 percent: tell it once
-  int warn_percent = 0;                  // 50 or 80
-  double used_bits = 0, budget_bits = 0; // of the ledger that refused or is warned of, before this charge
+  LedgerKind warned =
+      LedgerKind::none;  // a ledger that this charge carried over 50 or 80 percent: tell it once
+  int warn_percent = 0;  // 50 or 80
+  double used_bits = 0, budget_bits = 0;  // of the ledger that refused or is warned of, before this charge
 };
 
 // Ledgers above the session's, owned by the caller, on the same thread. A null pointer: none.
@@ -73,25 +78,29 @@ class SessionMeter {
   // Also where a budget is unlimited (replay): beyond this a new name is refused.
   static constexpr std::size_t max_names = 1u << 20;
 
-  SessionMeter(const Budgets& budgets, std::shared_ptr<const NameCode> code, std::shared_ptr<const KnownNames> known);
+  SessionMeter(const Budgets& budgets, std::shared_ptr<const NameCode> code,
+               std::shared_ptr<const KnownNames> known);
 
   // What the query would cost now. About 0.3 us for a new name, 0.1 us for a known or repeated one.
   Charge price(const Ask& ask) const;
-  // Charges it, or refuses it. Call it once for each query that is about to go upstream because the client asked.
+  // Charges it, or refuses it. Call it once for each query that is about to go upstream because the client
+  // asked.
   Admission admit(const Ask& ask, OuterLedgers outer = {});
-  // Postern asks again by itself, at the end of a TTL, because the name is in use: neither name nor moment is the client's choice, only how
-  // often. The n-th refresh in a row costs 2 bits if n is a power of two (Elias' gamma code), the first one also says the name; the others are free.
-  // Refused: stop refreshing. A forward by `admit` ends the row.
+  // Postern asks again by itself, at the end of a TTL, because the name is in use: neither name nor moment is
+  // the client's choice, only how often. The n-th refresh in a row costs 2 bits if n is a power of two
+  // (Elias' gamma code), the first one also says the name; the others are free. Refused: stop refreshing. A
+  // forward by `admit` ends the row.
   Admission admit_refresh(const Ask& ask, OuterLedgers outer = {});
   // Octets of an answer that came down. When their budget is spent, `admit` refuses.
   void received(std::uint64_t octets) { answers_.charge(octets * Ledger::per_octet); }
 
-  // After a restart: what the journal says was forwarded, in order, on top of a snapshot. Never refuses. `committed` is
-  // the session charge on record; where the history that made it is gone, it counts in full.
+  // After a restart: what the journal says was forwarded, in order, on top of a snapshot. Never refuses.
+  // `committed` is the session charge on record; where the history that made it is gone, it counts in full.
   void replay(const Ask& ask, Millibits committed);
   void replay_refresh(const Ask& ask);
 
-  // Everything but code and known names, as octets; and back, into a meter that is still empty. Errors say what is wrong with it.
+  // Everything but code and known names, as octets; and back, into a meter that is still empty. Errors say
+  // what is wrong with it.
   std::string snapshot() const;
   Result<void> restore(std::string_view octets);
 
@@ -107,13 +116,15 @@ class SessionMeter {
     double used_bits = 0, budget_bits = 0;
     std::uint32_t names = 0;
   };
-  std::vector<ZoneUse> zones() const;  // zones, then parents that have more than one zone below; in order of appearance
+  std::vector<ZoneUse> zones()
+      const;  // zones, then parents that have more than one zone below; in order of appearance
   const Ledger& session() const noexcept { return session_; }
   const Ledger& answers() const noexcept { return answers_; }
   std::size_t names() const noexcept { return names_.size(); }
   std::size_t memory() const noexcept;  // octets, about
 
-  // The codeword behind a price: what a ledger's reader would have to be told. For tests; `least_forward` is not in it.
+  // The codeword behind a price: what a ledger's reader would have to be told. For tests; `least_forward` is
+  // not in it.
   enum class View : std::uint8_t { session, parent, zone };
   Codeword say(const Ask& ask, View view) const;
   // What the decoder of a view needs to read an index: how many names and zones it has seen.
@@ -131,13 +142,13 @@ class SessionMeter {
 
  private:
   struct NameEntry {
-    std::uint16_t asked = 0;   // types, one bit per type symbol
-    bool unlisted = false;     // was charged as a name nobody listed: the parent's reader may know it
+    std::uint16_t asked = 0;  // types, one bit per type symbol
+    bool unlisted = false;    // was charged as a name nobody listed: the parent's reader may know it
   };
   struct ZoneEntry {
-    Ledger unlisted, all;      // names nobody listed; all names
+    Ledger unlisted, all;  // names nobody listed; all names
     std::uint32_t names = 0, unlisted_names = 0;
-    Type last_type = 0;        // of the last unlisted name, if there was one
+    Type last_type = 0;  // of the last unlisted name, if there was one
   };
   struct ParentEntry {
     Ledger ledger;
@@ -150,11 +161,13 @@ class SessionMeter {
     std::string_view name, zone, parent;
     std::size_t zone_labels = 0, parent_labels = 0;
     bool arpa = false, known = false, has_parent = false;  // has_parent: a parent ledger is charged
-    bool spelled = true;  // false: every reader can be told by an index, so the letters are not even looked at
+    bool spelled =
+        true;  // false: every reader can be told by an index, so the letters are not even looked at
     std::optional<NameTable::Id> name_id, zone_id, parent_id;
     bool recent = false;
     std::uint32_t recent_slot = 0;
-    // The recent name that shares the most labels: all of its own but the first. Nobody: none shares as much as the zone.
+    // The recent name that shares the most labels: all of its own but the first. Nobody: none shares as much
+    // as the zone.
     NameTable::Id sibling = nobody;
     std::uint32_t sibling_slot = 0;
     std::size_t sibling_labels = 0;
@@ -168,7 +181,8 @@ class SessionMeter {
 
   Sight look(const Ask& ask) const;
   void find_sibling(Sight& sight, std::size_t labels) const;
-  Said price_view(const Sight& sight, const Ask& ask, const LabelPrices& labels, View view, Codeword* said) const;
+  Said price_view(const Sight& sight, const Ask& ask, const LabelPrices& labels, View view,
+                  Codeword* said) const;
   Charge price_all(const Sight& sight, const Ask& ask) const;
   Charge price_refresh(const Sight& sight, const Ask& ask, std::uint32_t count) const;
   Seen seen(const Sight& sight, View view) const;

@@ -23,6 +23,8 @@ KnownNames::KnownNames(std::span<const Name> exact, bool with_builtin) {
   for (const Name& name : exact) add(name);
 }
 
-std::shared_ptr<const KnownNames> KnownNames::builtin() { return std::make_shared<const KnownNames>(std::span<const Name>{}); }
+std::shared_ptr<const KnownNames> KnownNames::builtin() {
+  return std::make_shared<const KnownNames>(std::span<const Name>{});
+}
 
 }  // namespace postern

@@ -1,8 +1,8 @@
 // Known names: those that say little, because everybody asks them.
 //
-// Two lists: hosts that common development tools use (known_hosts.inc), and the names that a policy allows exactly. To say
-// one of them costs the logarithm of how many there are, however long it is. The list is public: it is no secret of Postern's
-// and holds no right to be asked; that is policy's to decide.
+// Two lists: hosts that common development tools use (known_hosts.inc), and the names that a policy allows
+// exactly. To say one of them costs the logarithm of how many there are, however long it is. The list is
+// public: it is no secret of Postern's and holds no right to be asked; that is policy's to decide.
 //
 // Pure. Thread: any, immutable once built. Memory: about 40 octets a name.
 #pragma once
@@ -21,7 +21,9 @@ class KnownNames {
   static std::shared_ptr<const KnownNames> builtin();
 
   bool contains(const Name& name) const noexcept { return table_.find(NameTable::octets(name)).has_value(); }
-  std::optional<NameTable::Id> find(const Name& name) const noexcept { return table_.find(NameTable::octets(name)); }
+  std::optional<NameTable::Id> find(const Name& name) const noexcept {
+    return table_.find(NameTable::octets(name));
+  }
   std::size_t size() const noexcept { return table_.size(); }
   const NameTable& table() const noexcept { return table_; }
 

@@ -1,7 +1,8 @@
 // The meter's memory on disk: a snapshot of the ledgers and the history, so that a restart refills nothing.
 //
-// Layout, little-endian: "PMTR" version; session and answers (used, granted); names (size, wire, types, listed or not); the
-// recent ring; zones; parents; rows of refreshes. The file is Postern's own, but it is read as if it were not: each count and name is checked.
+// Layout, little-endian: "PMTR" version; session and answers (used, granted); names (size, wire, types,
+// listed or not); the recent ring; zones; parents; rows of refreshes. The file is Postern's own, but it is
+// read as if it were not: each count and name is checked.
 #include <cstring>
 
 #include "detect/meter.h"
@@ -15,7 +16,8 @@ class Writer {
  public:
   template <class T>
   void number(T value) {
-    for (std::size_t i = 0; i < sizeof value; ++i) out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i) & 0xff);
+    for (std::size_t i = 0; i < sizeof value; ++i)
+      out_ += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i) & 0xff);
   }
   void text(std::string_view octets) { out_ += octets; }
   void name(std::string_view wire) {
@@ -40,7 +42,8 @@ class Reader {
   T number() {
     if (rest_.size() < sizeof(T)) return fail(), T{};
     std::uint64_t value = 0;
-    for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(rest_[i])) << (8 * i);
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+      value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(rest_[i])) << (8 * i);
     rest_.remove_prefix(sizeof(T));
     return static_cast<T>(value);
   }
@@ -115,7 +118,8 @@ std::string SessionMeter::snapshot() const {
 
 Result<void> SessionMeter::restore(std::string_view octets) {
   const auto bad = [&](const char* why) {
-    return failure("cannot restore the meter from a snapshot of " + std::to_string(octets.size()) + " octets: " + why);
+    return failure("cannot restore the meter from a snapshot of " + std::to_string(octets.size()) +
+                   " octets: " + why);
   };
   if (names_.size() != 0 || zones_.size() != 0) return bad("the meter is in use");
   Reader in(octets);

@@ -18,8 +18,10 @@ constexpr BuiltinRow builtin_table[] = {
 
 Result<Model> Model::build(std::string_view alphabet, const std::vector<Row>& rows) {
   constexpr std::size_t max_rows = 65535;  // a state is 16 bits
-  if (alphabet.empty() || alphabet.size() > 200) return failure("cannot build model: alphabet \"" + std::string(alphabet) + "\"");
-  if (rows.empty() || rows.size() > max_rows) return failure("cannot build model: " + std::to_string(rows.size()) + " rows");
+  if (alphabet.empty() || alphabet.size() > 200)
+    return failure("cannot build model: alphabet \"" + std::string(alphabet) + "\"");
+  if (rows.empty() || rows.size() > max_rows)
+    return failure("cannot build model: " + std::to_string(rows.size()) + " rows");
   Model model;
   model.alphabet_ = alphabet;
   model.symbols_ = alphabet.size() + 2;
@@ -41,10 +43,12 @@ Result<Model> Model::build(std::string_view alphabet, const std::vector<Row>& ro
   model.cells_.resize(model.states_ * model.symbols_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].prices.size() != model.symbols_)
-      return failure("cannot build model: context \"" + rows[i].context + "\" has " + std::to_string(rows[i].prices.size()) + " prices");
+      return failure("cannot build model: context \"" + rows[i].context + "\" has " +
+                     std::to_string(rows[i].prices.size()) + " prices");
     for (std::size_t s = 0; s < model.symbols_; ++s) {
       const int level = char_level(rows[i].prices[s]);
-      if (level < 0 || level > max_level) return failure("cannot build model: price in context \"" + rows[i].context + "\"");
+      if (level < 0 || level > max_level)
+        return failure("cannot build model: price in context \"" + rows[i].context + "\"");
       const char letter = s < alphabet.size() ? alphabet[s] : s == model.stop() ? '.' : '*';
       const std::uint32_t next = model.row_of(longest_suffix(rows[i].context + letter));
       model.cells_[i * model.symbols_ + s] = next << level_bits | static_cast<std::uint32_t>(level);
@@ -60,7 +64,9 @@ std::vector<Model::Row> Model::builtin_rows() {
   return rows;
 }
 
-std::string_view Model::builtin_alphabet() { return "abcdefghijklmnopqrstuvwxyz0123456789-_"; }
+std::string_view Model::builtin_alphabet() {
+  return "abcdefghijklmnopqrstuvwxyz0123456789-_";
+}
 
 std::shared_ptr<const Model> Model::builtin() {
   auto model = build(builtin_alphabet(), builtin_rows());

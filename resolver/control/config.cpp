@@ -22,8 +22,7 @@ class Config {
   Config(const std::string& file, const YAML::Node& root) : file_(file), root_(root) {}
 
   Result<ServeConfig> read() {
-    if (root_.IsNull()) return ServeConfig{};
-    if (!root_.IsMap()) return wrong(root_, "expected keys such as \"upstream:\"");
+    if (!root_.IsMap() && !root_.IsNull()) return wrong(root_, "expected keys such as \"upstream:\"");
     std::set<std::string> seen;
     for (const auto& pair : root_) {
       if (!pair.first.IsScalar()) return wrong(pair.first, "a key must be a word");

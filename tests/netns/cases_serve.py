@@ -12,6 +12,7 @@ from private_host import Namespace, wait_until, write
 from recording_upstream import RecordingUpstream
 
 SANDBOXES = 20
+LOOKUPS_BETWEEN_RELOADS = 20  # so that reloads happen under load on a slow machine, too
 
 
 @case("twenty sandboxes ask at once and each row is attributed to the right one", seconds=120)
@@ -198,6 +199,8 @@ def _():
             daemon.reload()
             wanted = "NXDOMAIN" if blocked else "NOERROR"
             wait_until(lambda: verdict() == wanted, f"the new policy says {wanted}")
+            enough = sum(counts) + LOOKUPS_BETWEEN_RELOADS
+            wait_until(lambda: sum(counts) >= enough or failures, "the load goes on", seconds=30)
         before = len(daemon.log())
         write(daemon.policy_file, "default: allow\nblock: ['other.example.com'\n")
         daemon.reload()
@@ -210,7 +213,6 @@ def _():
         stop.set()
         [thread.join() for thread in threads]
     equal(failures[:5], [], f"{len(failures)} of {sum(counts)} lookups under reload")
-    holds(sum(counts) > 100, f"only {sum(counts)} lookups: no load")
 
 
 @case("each sandbox is under the policy that it was attached with")

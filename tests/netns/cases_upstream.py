@@ -163,12 +163,12 @@ def _():
     silent = RecordingUpstream("127.0.0.8", behaviour=lambda packet, tcp: [])
     good = RecordingUpstream("127.0.0.9")
     _, netns = attached(silent, good)
-    start = time.monotonic()
-    equal(ask_udp("first.example.com", netns=netns).rcode_name, "NOERROR")
-    took = time.monotonic() - start
-    # The one place where time is the promise; the margin is for a busy machine, and less than one more attempt takes.
-    holds(took < FAILOVER_SECONDS + 0.5, f"{took:.2f} s")
-    holds(silent.queries("first.example.com") and good.queries("first.example.com"), "both were asked")
+    equal(ask_udp("first.example.com", netns=netns, timeout=10).rcode_name, "NOERROR")
+    # Here time is the promise. It is taken between the two servers, so that a busy client does not count; the margin is
+    # for busy servers.
+    took = good.queries("first.example.com")[0].at - silent.queries("first.example.com")[0].at
+    holds(took < FAILOVER_SECONDS + 0.3, f"{took:.2f} s")
+    print(f"the second server was asked after {took:.2f} s")
 
 
 def _only(rcode, packet, tcp):
@@ -239,7 +239,7 @@ def _():
 
     upstream = RecordingUpstream(behaviour=garbage)
     daemon, netns = attached(upstream)
-    rcodes = [ask_udp(f"garbage{n}.example.com", netns=netns, timeout=20).rcode for n in range(12)]
+    rcodes = [ask_udp(f"garbage{n}.example.com", netns=netns, timeout=20).rcode for n in range(6)]
     holds(set(rcodes) <= {0, 2}, rcodes)
     equal(rcodes[1], 2, "a record cut off")
     equal(ask_udp("fine.example.com", netns=netns).rcode, 0)

@@ -1,7 +1,7 @@
 // A real arithmetic coder over the meter's own tables: what the charges promise, done.
 //
-// A range coder with 64 bits of range and 32-bit frequencies: a price of p millibits becomes floor(2^32 * 2^(-p/1000)) parts of
-// 2^32. It loses at most 2^-24 of the range per symbol, a ten-millionth of a bit.
+// A range coder with 64 bits of range and 32-bit frequencies: a price of p millibits becomes floor(2^32 *
+// 2^(-p/1000)) parts of 2^32. It loses at most 2^-24 of the range per symbol, a ten-millionth of a bit.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,8 @@ __extension__ typedef unsigned __int128 u128;
 constexpr std::uint64_t whole = 1ull << 32;
 
 inline std::uint64_t frequency(Millibits price) {
-  return static_cast<std::uint64_t>(std::floor(std::exp2l(32.0L - static_cast<long double>(price) / 1000.0L)));
+  return static_cast<std::uint64_t>(
+      std::floor(std::exp2l(32.0L - static_cast<long double>(price) / 1000.0L)));
 }
 
 // A row as parts of 2^32. Nothing if it is not a prefix code: its parts do not fit.
@@ -105,12 +106,13 @@ class Decoder {
   std::uint64_t value_ = 0, range_ = ~0ull;
 };
 
-// Reads queries back, written from the grammar in detect/code.h and not from the code that prices. It keeps a meter of its own,
-// to know what the sender's history was.
+// Reads queries back, written from the grammar in detect/code.h and not from the code that prices. It keeps a
+// meter of its own, to know what the sender's history was.
 class QueryReader {
  public:
   using Table = CodedSymbol::Table;
-  QueryReader(std::vector<std::uint8_t> octets, const NameCode& code) : decoder_(std::move(octets)), code_(code) {}
+  QueryReader(std::vector<std::uint8_t> octets, const NameCode& code)
+      : decoder_(std::move(octets)), code_(code) {}
 
   struct Result {
     bool ended = false, broken = false;
@@ -121,41 +123,56 @@ class QueryReader {
     Result result;
     const auto component = symbol(Table::component, 0);
     switch (static_cast<Component>(component)) {
-      case Component::end: result.ended = true; return result;
-      case Component::fresh: result.query.name = name({}); break;
+      case Component::end:
+        result.ended = true;
+        return result;
+      case Component::fresh:
+        result.query.name = name({});
+        break;
       case Component::old_zone: {
-        const auto zone = history.zone_table().at(static_cast<NameTable::Id>(index(history.zone_table().size())));
+        const auto zone =
+            history.zone_table().at(static_cast<NameTable::Id>(index(history.zone_table().size())));
         result.query.name = name(labels_of(of_wire(zone)));
         break;
       }
       case Component::sibling: {
         const auto id = history.recent()[index(SessionMeter::recent_names)];
-        if (id >= history.name_table().size()) broken_ = true;
-        else result.query.name = name(labels_of(of_wire(history.name_table().at(id)).parent()));
+        if (id >= history.name_table().size())
+          broken_ = true;
+        else
+          result.query.name = name(labels_of(of_wire(history.name_table().at(id)).parent()));
         break;
       }
       case Component::repeat:
-        result.query.name = of_wire(history.name_table().at(static_cast<NameTable::Id>(index(history.name_table().size()))));
+        result.query.name =
+            of_wire(history.name_table().at(static_cast<NameTable::Id>(index(history.name_table().size()))));
         break;
       case Component::recent: {
         const auto id = history.recent()[index(SessionMeter::recent_names)];
-        if (id >= history.name_table().size()) broken_ = true;
-        else result.query.name = of_wire(history.name_table().at(id));
+        if (id >= history.name_table().size())
+          broken_ = true;
+        else
+          result.query.name = of_wire(history.name_table().at(id));
         break;
       }
       case Component::known:
-        result.query.name = of_wire(history.known().table().at(static_cast<NameTable::Id>(index(history.known().size()))));
+        result.query.name =
+            of_wire(history.known().table().at(static_cast<NameTable::Id>(index(history.known().size()))));
         break;
-      default: broken_ = true;
+      default:
+        broken_ = true;
     }
     const auto id = history.name_table().find(NameTable::octets(result.query.name));
     const bool arpa = result.query.name.suffix(1) == *Name::parse("arpa");
     const auto last = history.last_type(arpa ? *Name::parse("arpa") : zone_of(result.query.name));
-    const auto context = NameCode::type_context(id ? history.asked(*id) : std::uint16_t{0}, arpa, last.has_value());
+    const auto context =
+        NameCode::type_context(id ? history.asked(*id) : std::uint16_t{0}, arpa, last.has_value());
     constexpr Type types[] = {1, 28, 65, 12, 16, 33, 15, 5, 2, 6, 64, 257};
     const auto type = symbol(Table::type, static_cast<std::uint32_t>(context));
-    if (type == 13) result.query.type = last.value_or(0);
-    else result.query.type = type < 12 ? types[type] : static_cast<Type>(symbol(Table::type_value, 0));
+    if (type == 13)
+      result.query.type = last.value_or(0);
+    else
+      result.query.type = type < 12 ? types[type] : static_cast<Type>(symbol(Table::type_value, 0));
     result.broken = broken_;
     return result;
   }
@@ -174,7 +191,8 @@ class QueryReader {
   }
   static std::vector<std::string> labels_of(const Name& name) {  // from the right
     std::vector<std::string> labels;
-    for (Name rest = name; !rest.is_root(); rest = rest.parent()) labels.insert(labels.begin(), std::string(rest.first_label()));
+    for (Name rest = name; !rest.is_root(); rest = rest.parent())
+      labels.insert(labels.begin(), std::string(rest.first_label()));
     return labels;
   }
 
@@ -190,7 +208,8 @@ class QueryReader {
     }
     while (!broken_ && labels.size() < 128) {
       const std::size_t depth = std::min<std::size_t>(labels.size(), CodeTables::depths - 1);
-      if (symbol(Table::shape, static_cast<std::uint32_t>(depth * CodeTables::buckets + last.bucket)) == 1) break;
+      if (symbol(Table::shape, static_cast<std::uint32_t>(depth * CodeTables::buckets + last.bucket)) == 1)
+        break;
       const std::size_t plain = tables.plain.size();
       const std::size_t which = symbol(Table::label_class, last.kind);
       std::string label;
@@ -200,7 +219,8 @@ class QueryReader {
           const auto letter = static_cast<Model::Symbol>(symbol(Table::gram, s));
           s = model.next(s, letter);
           if (letter == model.stop()) break;
-          label += letter == model.escape() ? static_cast<char>(symbol(Table::octet, 0)) : model.octet(letter);
+          label +=
+              letter == model.escape() ? static_cast<char>(symbol(Table::octet, 0)) : model.octet(letter);
         }
       } else {
         const std::size_t digits = which == plain + 1 ? static_cast<std::size_t>(last.again) : which - 1;

@@ -1,5 +1,5 @@
-// The charges are real: an arithmetic coder on the same tables writes whole sessions in no more bits than were charged, plus 2,
-// and a decoder that knows only the grammar reads them back.
+// The charges are real: an arithmetic coder on the same tables writes whole sessions in no more bits than
+// were charged, plus 2, and a decoder that knows only the grammar reads them back.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -21,14 +21,18 @@ struct Outcome {
 };
 
 // Writes `queries` as the session's reader would have to be told, then reads them back.
-Outcome round_trip(const std::vector<Query>& queries, SessionMeter sender, SessionMeter receiver, const NameCode& code) {
+Outcome round_trip(const std::vector<Query>& queries, SessionMeter sender, SessionMeter receiver,
+                   const NameCode& code) {
   Outcome outcome;
   coder::Encoder encoder;
-  const auto put = [&](CodedSymbol::Table table, std::uint32_t context, std::uint32_t symbol, Millibits price) {
+  const auto put = [&](CodedSymbol::Table table, std::uint32_t context, std::uint32_t symbol,
+                       Millibits price) {
     const auto row = code.row(table, context);
     const auto parts = coder::parts_of(row);
-    if (!parts || row.at(symbol) != price) outcome.fits = false;
-    else encoder.put(*parts, symbol);
+    if (!parts || row.at(symbol) != price)
+      outcome.fits = false;
+    else
+      encoder.put(*parts, symbol);
     outcome.said += price / 1000.0;
   };
   for (const Query& query : queries) {
@@ -67,7 +71,8 @@ Outcome round_trip(const std::vector<Query>& queries) {
 }
 
 void check(const Outcome& outcome) {
-  INFO("coded " << outcome.bits << ", said " << outcome.said << ", charged " << outcome.charged << " bits for " << outcome.queries << " queries");
+  INFO("coded " << outcome.bits << ", said " << outcome.said << ", charged " << outcome.charged
+                << " bits for " << outcome.queries << " queries");
   CHECK(outcome.fits);
   CHECK(outcome.bits <= outcome.charged + 2);
   CHECK(outcome.bits <= outcome.said + 2);  // also without the 8 bits that a moment costs at least
@@ -78,27 +83,41 @@ constexpr Type types[] = {1, 28, 65, 16, 15, 12, 33, 10, 257, 65399};
 
 }  // namespace
 
-TEST_CASE("ordinary names, asked again and again by several types, are coded within their charge and read back") {
+TEST_CASE(
+    "ordinary names, asked again and again by several types, are coded within their charge and read back") {
   std::vector<Query> queries;
   sample::Dice dice(1);
   for (int i = 0; i < 600; ++i) {
     const auto& names = sample::ordinary();
-    queries.push_back({*Name::parse(names[dice() % names.size()]), types[dice() % 10 < 7 ? dice() % 2 : dice() % 10]});
+    queries.push_back(
+        {*Name::parse(names[dice() % names.size()]), types[dice() % 10 < 7 ? dice() % 2 : dice() % 10]});
   }
   check(round_trip(queries));
 }
 
-TEST_CASE("random digits, words, octets and labels of every length are coded within their charge and read back") {
+TEST_CASE(
+    "random digits, words, octets and labels of every length are coded within their charge and read back") {
   std::vector<Query> queries;
   sample::Dice dice(2);
   for (int i = 0; i < 400; ++i) {
     std::string text;
     switch (dice() % 6) {
-      case 0: text = sample::digits(dice, sample::hex, 1 + dice() % 63) + "." + sample::digits(dice, sample::hex, 63); break;
-      case 1: text = sample::digits(dice, sample::base32, 1 + dice() % 63); break;
-      case 2: text = sample::digits(dice, sample::decimal, 1 + dice() % 63); break;
-      case 3: text = sample::words()[dice() % 2048] + "-" + sample::words()[dice() % 2048]; break;
-      case 4: text = sample::digits(dice, sample::base36, 2); break;
+      case 0:
+        text =
+            sample::digits(dice, sample::hex, 1 + dice() % 63) + "." + sample::digits(dice, sample::hex, 63);
+        break;
+      case 1:
+        text = sample::digits(dice, sample::base32, 1 + dice() % 63);
+        break;
+      case 2:
+        text = sample::digits(dice, sample::decimal, 1 + dice() % 63);
+        break;
+      case 3:
+        text = sample::words()[dice() % 2048] + "-" + sample::words()[dice() % 2048];
+        break;
+      case 4:
+        text = sample::digits(dice, sample::base36, 2);
+        break;
       default: {
         std::string name;
         for (std::size_t n = 1 + dice() % 40; n > 0; --n) {
@@ -108,7 +127,9 @@ TEST_CASE("random digits, words, octets and labels of every length are coded wit
         text = name;
       }
     }
-    const auto name = Name::parse(text + (dice() % 3 == 0 ? ".t.example.com" : dice() % 2 == 0 ? ".example.org" : ".a-b.github.io"));
+    const auto name = Name::parse(text + (dice() % 3 == 0   ? ".t.example.com"
+                                          : dice() % 2 == 0 ? ".example.org"
+                                                            : ".a-b.github.io"));
     REQUIRE(name);
     queries.push_back({*name, types[dice() % 10]});
   }
@@ -117,7 +138,8 @@ TEST_CASE("random digits, words, octets and labels of every length are coded wit
 
 TEST_CASE("benign names of the crawl are coded within their charge and read back") {
   const char* data = std::getenv("POSTERN_DATA");
-  const std::string file = std::string(data != nullptr ? data : POSTERN_SOURCE_DIR "/../shared/data") + "/hosts/agent-hosts.tsv";
+  const std::string file =
+      std::string(data != nullptr ? data : POSTERN_SOURCE_DIR "/../shared/data") + "/hosts/agent-hosts.tsv";
   std::ifstream in(file);
   if (!in) {
     std::cout << "SKIPPED: no file " << file << " (set POSTERN_DATA)\n";

@@ -11,7 +11,9 @@ using sample::meter_with;
 
 namespace {
 
-Query query(const std::string& name, Type type = type::A) { return {*Name::parse(name), type}; }
+Query query(const std::string& name, Type type = type::A) {
+  return {*Name::parse(name), type};
+}
 
 Admission admit(SessionMeter& meter, const std::string& name, Type type = type::A) {
   const Query q = query(name, type);
@@ -21,7 +23,8 @@ Admission admit(SessionMeter& meter, const std::string& name, Type type = type::
 void within_limits(const SessionMeter& meter) {
   CHECK(meter.session().used() <= meter.session().limit());
   for (const auto& use : meter.zones())
-    if (use.used_bits > use.budget_bits) FAIL(use.zone.text() << " used " << use.used_bits << " of " << use.budget_bits);
+    if (use.used_bits > use.budget_bits)
+      FAIL(use.zone.text() << " used " << use.used_bits << " of " << use.budget_bits);
 }
 
 }  // namespace
@@ -37,16 +40,25 @@ TEST_CASE("random histories never exceed a budget, and a refused query changes n
       std::string text;
       const auto& ordinary = sample::ordinary();
       switch (dice() % 4) {
-        case 0: text = ordinary[dice() % ordinary.size()]; break;
-        case 1: text = sample::digits(dice, sample::base32, 1 + dice() % 60) + ".z" + std::to_string(dice() % 20) + ".example.com"; break;
-        case 2: text = sample::digits(dice, sample::hex, 8) + ".zone" + std::to_string(dice() % 200) + ".com"; break;
-        default: text = "u" + std::to_string(dice() % 50) + ".github.io";
+        case 0:
+          text = ordinary[dice() % ordinary.size()];
+          break;
+        case 1:
+          text = sample::digits(dice, sample::base32, 1 + dice() % 60) + ".z" + std::to_string(dice() % 20) +
+                 ".example.com";
+          break;
+        case 2:
+          text = sample::digits(dice, sample::hex, 8) + ".zone" + std::to_string(dice() % 200) + ".com";
+          break;
+        default:
+          text = "u" + std::to_string(dice() % 50) + ".github.io";
       }
       const Query q = query(text, dice() % 5 == 0 ? type::AAAA : type::A);
       const std::string before = meter.snapshot();
       const Charge expected = meter.price(ask_of(q));
       const bool refresh = dice() % 8 == 0;
-      const Admission admission = refresh ? meter.admit_refresh(ask_of(q), {&sandbox, &user}) : meter.admit(ask_of(q), {&sandbox, &user});
+      const Admission admission = refresh ? meter.admit_refresh(ask_of(q), {&sandbox, &user})
+                                          : meter.admit(ask_of(q), {&sandbox, &user});
       if (!admission.admitted) {
         ++refused;
         CHECK(admission.refused_by != LedgerKind::none);
@@ -62,7 +74,8 @@ TEST_CASE("random histories never exceed a budget, and a refused query changes n
         if (zone == 0) zone = 8000;
         zone += admission.charge.zone;
         const bool arpa = q.name.suffix(1) == *Name::parse("arpa");
-        if (!arpa && zone > profile(name)->zone * 8000) FAIL("zone " << registered_domain(q.name).text() << " got " << zone);
+        if (!arpa && zone > profile(name)->zone * 8000)
+          FAIL("zone " << registered_domain(q.name).text() << " got " << zone);
       }
       if (session > profile(name)->session * 8000) FAIL("session got " << session);
     }
@@ -140,10 +153,10 @@ TEST_CASE("a single unknown name over 600 bits is refused outright, one just und
 
 TEST_CASE("names that look like tunnels but are benign stay under 600 bits") {
   const SessionMeter meter = meter_with(*profile("code"));
-  for (const char* name :
-       {"e5a6ae085b6c43020dea230eb0c0ecc33a188227507da97b8ecc05eb8beace6.us-east-1.prod.service.minerva.devices.a2z.com",
-        "4.9.f.c.7.e.9.f.8.5.8.a.9.5.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.8.e.f.ip6.arpa",
-        "bafybeihpjhkeuiq3k6nqa3fkgeigeri7iebtrsuyuey5y6vy36n345xmbi.ipfs.dweb.link"})
+  for (const char* name : {"e5a6ae085b6c43020dea230eb0c0ecc33a188227507da97b8ecc05eb8beace6.us-east-1.prod."
+                           "service.minerva.devices.a2z.com",
+                           "4.9.f.c.7.e.9.f.8.5.8.a.9.5.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.8.e.f.ip6.arpa",
+                           "bafybeihpjhkeuiq3k6nqa3fkgeigeri7iebtrsuyuey5y6vy36n345xmbi.ipfs.dweb.link"})
     CHECK(meter.price(ask_of(query(name))).bits() < 450);
 }
 
@@ -202,7 +215,7 @@ TEST_CASE("a host polled day and night by Postern's own timer costs a logarithm"
   for (int minute = 0; minute < 1440; ++minute) CHECK(meter.admit_refresh(ask_of(q)).admitted);
   const auto day = meter.session().used() - before;
   CHECK(day > 20000);
-  CHECK(day < 32000);  // 32 bits
+  CHECK(day < 32000);                                    // 32 bits
   CHECK(meter.admit(ask_of(q)).charge.session == 8000);  // use ended and began anew
   const auto again = meter.session().used();
   CHECK(meter.admit_refresh(ask_of(q)).charge.session > 5000);  // a new row says the name again
@@ -214,7 +227,8 @@ TEST_CASE("a host polled day and night by Postern's own timer costs a logarithm"
 TEST_CASE("a refresh that no ledger bears is refused too") {
   SessionMeter meter = meter_with(*profile("code"));
   const Query q = query("www.example.com");
-  while (meter.admit(ask_of(q)).admitted) {}
+  while (meter.admit(ask_of(q)).admitted) {
+  }
   CHECK_FALSE(meter.admit_refresh(ask_of(q)).admitted);
   within_limits(meter);
 }
@@ -271,8 +285,10 @@ TEST_CASE("a user's ledger stops the fifty-first run as it stopped the first: 50
     SessionMeter meter = meter_with(*profile("code"));
     for (int i = 0; i < 10; ++i) {
       const Query q = query(sample::digits(dice, sample::hex, 32) + ".example.com");
-      if (const Admission admission = meter.admit(ask_of(q), {nullptr, &user}); admission.admitted) forwarded += 16;
-      else CHECK(admission.refused_by == LedgerKind::user);
+      if (const Admission admission = meter.admit(ask_of(q), {nullptr, &user}); admission.admitted)
+        forwarded += 16;
+      else
+        CHECK(admission.refused_by == LedgerKind::user);
     }
   }
   CHECK(forwarded <= 256);
@@ -295,7 +311,9 @@ TEST_CASE("an idle meter holds no memory to speak of, and a spent one less than 
   SessionMeter meter = meter_with(*profile("code"));
   CHECK(meter.memory() < 1024);
   sample::Dice dice(4);
-  for (int i = 0; i < 5000; ++i) admit(meter, sample::digits(dice, sample::base36, 1 + dice() % 3) + ".z" + std::to_string(dice() % 400) + ".com");
+  for (int i = 0; i < 5000; ++i)
+    admit(meter, sample::digits(dice, sample::base36, 1 + dice() % 3) + ".z" + std::to_string(dice() % 400) +
+                     ".com");
   CHECK_FALSE(admit(meter, "qqqq.example.net").admitted);
   CHECK(meter.memory() < 256 * 1024);
 }

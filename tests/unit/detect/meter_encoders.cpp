@@ -1,4 +1,5 @@
-// Encoders of every kind against the meter: a receiver that decodes all that gets through never has more than the budget.
+// Encoders of every kind against the meter: a receiver that decodes all that gets through never has more than
+// the budget.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -47,7 +48,8 @@ Leak run(const Encoder& encoder, const char* budgets, std::size_t attempts = 600
 
 Encoder plain(const std::string& alphabet, std::size_t length, const std::string& zone) {
   return [=](Dice& dice, std::size_t) {
-    return Sent{digits(dice, alphabet, length) + "." + zone, static_cast<double>(length) * std::log2(static_cast<double>(alphabet.size()))};
+    return Sent{digits(dice, alphabet, length) + "." + zone,
+                static_cast<double>(length) * std::log2(static_cast<double>(alphabet.size()))};
   };
 }
 
@@ -55,13 +57,14 @@ void holds(const char* what, const Encoder& encoder, double least_use = 0.3) {
   for (const char* budgets : {"code", "browse", "strict"}) {
     const Budgets limit = *profile(budgets);
     const Leak leak = run(encoder, budgets);
-    INFO(what << " under " << budgets << ": " << leak.total / 8 << " octets in all, " << leak.largest_zone / 8 << " to one zone, "
-              << leak.forwarded << " forwarded, charged " << leak.charged / 8);
+    INFO(what << " under " << budgets << ": " << leak.total / 8 << " octets in all, " << leak.largest_zone / 8
+              << " to one zone, " << leak.forwarded << " forwarded, charged " << leak.charged / 8);
     CHECK(leak.largest_zone <= static_cast<double>(limit.zone) * 8);
     CHECK(leak.total <= static_cast<double>(limit.session) * 8);
     if (std::string(budgets) == "strict") continue;  // may refuse a long name outright
     CHECK(leak.forwarded > 0);
-    CHECK(leak.total >= least_use * std::min(static_cast<double>(limit.zone) * 8, leak.charged));  // and is not cut for nothing
+    CHECK(leak.total >= least_use * std::min(static_cast<double>(limit.zone) * 8,
+                                             leak.charged));  // and is not cut for nothing
   }
 }
 
@@ -80,7 +83,8 @@ TEST_CASE("words from a dictionary of 2,048 stay within the bound") {
   const auto words = [](std::size_t count, const std::string& between) -> Encoder {
     return [=](Dice& dice, std::size_t) {
       std::string name;
-      for (std::size_t i = 0; i < count; ++i) name += (i == 0 ? "" : between) + sample::words()[dice() % 2048];
+      for (std::size_t i = 0; i < count; ++i)
+        name += (i == 0 ? "" : between) + sample::words()[dice() % 2048];
       return Sent{name + ".example.com", 11.0 * static_cast<double>(count)};
     };
   };
@@ -103,7 +107,9 @@ TEST_CASE("one-character names, where the moment's 8 bits are more than the name
 }
 
 TEST_CASE("hopping over private suffixes stays within the parent's bound") {
-  const Encoder hop = [](Dice& dice, std::size_t) { return Sent{digits(dice, sample::base36, 10) + ".cloudfront.net", 10 * std::log2(36.0)}; };
+  const Encoder hop = [](Dice& dice, std::size_t) {
+    return Sent{digits(dice, sample::base36, 10) + ".cloudfront.net", 10 * std::log2(36.0)};
+  };
   for (const char* budgets : {"code", "browse", "strict"}) {
     const Leak leak = run(hop, budgets);
     CHECK(leak.total <= static_cast<double>(profile(budgets)->parent) * 8);
@@ -112,10 +118,13 @@ TEST_CASE("hopping over private suffixes stays within the parent's bound") {
 }
 
 TEST_CASE("replaying 64 names, first paid for, stays within the bound: 6 bits a forward at most") {
-  holds("repeat only", [](Dice& dice, std::size_t i) {
-    const std::size_t which = i < 64 ? i : dice() % 64;
-    return Sent{"n" + std::to_string(which) + ".example.com", i < 64 ? 0.0 : 6.0};
-  }, 0.1);
+  holds(
+      "repeat only",
+      [](Dice& dice, std::size_t i) {
+        const std::size_t which = i < 64 ? i : dice() % 64;
+        return Sent{"n" + std::to_string(which) + ".example.com", i < 64 ? 0.0 : 6.0};
+      },
+      0.1);
 }
 
 TEST_CASE("replaying 64 names of the public list stays within the session's bound") {
@@ -123,7 +132,8 @@ TEST_CASE("replaying 64 names of the public list stays within the session's boun
   REQUIRE(known.size() >= 64);
   const Encoder replay = [&](Dice& dice, std::size_t) {
     const auto wire = known.table().at(static_cast<NameTable::Id>(dice() % 64));
-    return Sent{Name::from_wire({reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()})->text(), 6.0};
+    return Sent{Name::from_wire({reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()})->text(),
+                6.0};
   };
   for (const char* budgets : {"code", "browse", "strict"}) {
     const Leak leak = run(replay, budgets);
@@ -137,6 +147,8 @@ TEST_CASE("64 zones leak no more than the session's budget, and which zone is as
     return Sent{digits(dice, sample::hex, 30) + ".zone" + std::to_string(dice() % 64) + ".com", 30 * 4 + 6.0};
   };
   holds("64 zones", spread);
-  const Encoder which_zone = [](Dice& dice, std::size_t) { return Sent{"zone" + std::to_string(dice() % 64) + ".com", 6.0}; };
+  const Encoder which_zone = [](Dice& dice, std::size_t) {
+    return Sent{"zone" + std::to_string(dice() % 64) + ".com", 6.0};
+  };
   holds("which of 64 zones", which_zone, 0.1);
 }

@@ -21,7 +21,8 @@ std::vector<Row> live(SessionMeter& meter, int events, std::uint64_t seed) {
   sample::Dice dice(seed);
   for (int i = 0; i < events; ++i) {
     const auto& names = sample::ordinary();
-    const std::string text = dice() % 3 == 0 ? sample::digits(dice, sample::hex, 6) + ".z" + std::to_string(dice() % 9) + ".example.com"
+    const std::string text = dice() % 3 == 0 ? sample::digits(dice, sample::hex, 6) + ".z" +
+                                                   std::to_string(dice() % 9) + ".example.com"
                                              : names[dice() % names.size()];
     const Query query{*Name::parse(text), dice() % 2 == 0 ? type::A : type::AAAA};
     const bool refresh = dice() % 4 == 0;
@@ -33,8 +34,10 @@ std::vector<Row> live(SessionMeter& meter, int events, std::uint64_t seed) {
 
 void replay(SessionMeter& meter, const std::vector<Row>& rows) {
   for (const Row& row : rows)
-    if (row.refresh) meter.replay_refresh(ask_of(row.query));
-    else meter.replay(ask_of(row.query), row.charge);
+    if (row.refresh)
+      meter.replay_refresh(ask_of(row.query));
+    else
+      meter.replay(ask_of(row.query), row.charge);
 }
 
 void same(const SessionMeter& a, const SessionMeter& b) {
@@ -121,7 +124,8 @@ TEST_CASE("a broken snapshot is refused at every octet, and the meter stays empt
   const std::string snapshot = before.snapshot();
   for (std::size_t cut = 0; cut < snapshot.size(); ++cut) {
     SessionMeter meter = meter_with(*profile("browse"));
-    if (meter.restore(std::string_view(snapshot).substr(0, cut))) FAIL("a snapshot cut at " << cut << " was accepted");
+    if (meter.restore(std::string_view(snapshot).substr(0, cut)))
+      FAIL("a snapshot cut at " << cut << " was accepted");
     if (meter.names() != 0) FAIL("a refused snapshot left names");
   }
   SessionMeter meter = meter_with(*profile("browse"));
@@ -130,7 +134,8 @@ TEST_CASE("a broken snapshot is refused at every octet, and the meter stays empt
   REQUIRE(meter.restore(snapshot));
   CHECK_FALSE(meter.restore(snapshot));  // in use
   sample::Dice dice(1);
-  for (int i = 0; i < 2000; ++i) {  // any octet changed: refused, or read as something else, never out of bounds
+  for (int i = 0; i < 2000;
+       ++i) {  // any octet changed: refused, or read as something else, never out of bounds
     std::string changed = snapshot;
     changed[dice() % changed.size()] = static_cast<char>(dice());
     SessionMeter other = meter_with(*profile("browse"));

@@ -11,13 +11,15 @@ namespace {
 
 double row_sum(const Model& model, Model::State state) {
   double sum = 0;
-  for (std::size_t s = 0; s < model.symbols(); ++s) sum += std::exp2(-(model.price(state, static_cast<Model::Symbol>(s)) / 1000.0));
+  for (std::size_t s = 0; s < model.symbols(); ++s)
+    sum += std::exp2(-(model.price(state, static_cast<Model::Symbol>(s)) / 1000.0));
   return sum;
 }
 
 double worst_row(const Model& model) {
   double worst = 0;
-  for (std::size_t s = 0; s < model.states(); ++s) worst = std::max(worst, row_sum(model, static_cast<Model::State>(s)));
+  for (std::size_t s = 0; s < model.states(); ++s)
+    worst = std::max(worst, row_sum(model, static_cast<Model::State>(s)));
   return worst;
 }
 
@@ -32,7 +34,8 @@ TEST_CASE("log2_up is never below the logarithm and at most 0.007 bits above it"
   std::uint32_t n = 3;
   for (int i = 0; i < 200000; ++i, n = n < 70000 ? n + 1 : n * 5 / 4 + 1) {
     const double exact = std::log2(static_cast<double>(n)) * 1000;
-    if (log2_up(n) < exact || log2_up(n) > exact + 7) FAIL("log2_up(" << n << ") is " << log2_up(n) << ", log2 is " << exact);
+    if (log2_up(n) < exact || log2_up(n) > exact + 7)
+      FAIL("log2_up(" << n << ") is " << log2_up(n) << ", log2 is " << exact);
     if (n > 0xc0000000u) break;
   }
 }
@@ -50,7 +53,8 @@ TEST_CASE("in every row of the built-in model the sum of 2^-price is at most 1, 
   CHECK(model->states() > 1000);
   CHECK(worst_row(*model) <= 1.0);
   double least = 2;
-  for (std::size_t s = 0; s < model->states(); ++s) least = std::min(least, row_sum(*model, static_cast<Model::State>(s)));
+  for (std::size_t s = 0; s < model->states(); ++s)
+    least = std::min(least, row_sum(*model, static_cast<Model::State>(s)));
   CHECK(least > 0.9);  // else the table wastes bits
 }
 

@@ -1,0 +1,66 @@
+// The daemon's configuration: what is accepted, and that every error quotes its place.
+#include <doctest/doctest.h>
+
+#include "resolver/control/config.h"
+
+using namespace postern;
+
+TEST_CASE("a whole configuration is read, and relative paths are the file's own") {
+  const auto config = parse_config(
+      "state: /var/lib/p\njournal: /var/lib/p/j.db\ncontrol: c.sock\nupstream: [192.0.2.1, \"[2001:db8::1]:5353\"]\n"
+      "workers: 3\npolicy: policies/p.yaml\nalert_exec: /bin/true\njournal_sync: full\n",
+      "/etc/postern/postern.yaml");
+  REQUIRE(config);
+  CHECK(config->journal == "/var/lib/p/j.db");
+  CHECK(config->control == "/etc/postern/c.sock");
+  CHECK(config->policy == "/etc/postern/policies/p.yaml");
+  CHECK(config->upstream.size() == 2);
+  CHECK(config->upstream[1].text() == "[2001:db8::1]:5353");
+  CHECK(config->workers == 3);
+  CHECK(config->sync_full);
+}
+
+TEST_CASE("an empty file means the defaults") {
+  const auto config = parse_config("", "/e.yaml");
+  REQUIRE(config);
+  CHECK(config->state == "/var/lib/postern");
+  CHECK(config->journal == "/var/lib/postern/journal.db");
+  CHECK(config->workers == 1);
+}
+
+TEST_CASE("errors name file, line and column and quote the value") {
+  struct Row {
+    const char* text;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"workers: 0\n", "/c.yaml:1:10: workers must be a number from 1 to 64, not \"0\""},
+      {"workers: 65\n", "/c.yaml:1:10: workers must be a number from 1 to 64, not \"65\""},
+      {"workers: two\n", "/c.yaml:1:10: workers must be a number from 1 to 64, not \"two\""},
+      {"\nwrokers: 1\n", "/c.yaml:2:1: unknown key \"wrokers\""},
+      {"workers: 1\nworkers: 1\n", "/c.yaml:2:1: \"workers\" is given twice"},
+      {"journal_sync: off\n", "/c.yaml:1:15: journal_sync must be \"normal\" or \"full\", not \"off\""},
+      {"- a\n", "/c.yaml:1:1: expected keys such as \"upstream:\""},
+      {"upstream: []\n", "/c.yaml:1:11: upstream must name 1 to 8 servers"},
+  };
+  for (const Row& row : rows) {
+    const auto config = parse_config(row.text, "/c.yaml");
+    REQUIRE(!config);
+    CHECK(config.error().message == row.message);
+  }
+  const auto server = parse_config("upstream: [300.1.1.1]\n", "/c.yaml");
+  REQUIRE(!server);
+  CHECK(server.error().message.find("/c.yaml:1:12: ") == 0);
+  CHECK(server.error().message.find("300.1.1.1") != std::string::npos);
+}
+
+TEST_CASE("a journal outside the state folder is refused: the resolver process could not see it") {
+  const auto config = parse_config("state: /a\njournal: /b/j.db\n", "/c.yaml");
+  REQUIRE(!config);
+  CHECK(config.error().message.find("/b/j.db") != std::string::npos);
+}
+
+TEST_CASE("a file that is a folder or missing is an error, not a hang") {
+  CHECK(!read_config("/"));
+  CHECK(!read_config("/nonexistent/postern.yaml"));
+}
