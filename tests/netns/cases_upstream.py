@@ -3,7 +3,6 @@ import random
 import socket
 import struct
 import subprocess
-import time
 from functools import partial
 
 import dns_message
