@@ -5,7 +5,8 @@
 //                [--zones 64] [--list] < ts-client-qname-qtype.tsv
 //
 // Budgets in octets; "off" is unlimited. Each client is a session with its own cache. --period gives the
-// queries a clock of their own, one every S seconds. --refresh plays Postern's timer. --coding
+// queries a clock of their own, one every S seconds. --refresh plays Postern's timer, for
+// names asked twice within --window seconds. --coding
 // hex|base32|base64|iodine counts the octets that a decoder gets out of the names forwarded, left of --tunnel
 // ZONE. --zones N spreads the names over N zones. --list prints one line per pair.
 #include <algorithm>
@@ -27,7 +28,7 @@ namespace {
 
 struct Options {
   Budgets budgets;
-  double ttl = 300, period = 0;
+  double ttl = 300, window = 300, period = 0;
   bool refresh = false, list = false;
   std::string coding;
   Name tunnel;  // what lies left of it is the payload
@@ -41,7 +42,7 @@ struct Pair {
 
 struct Cached {
   double expires = 0;
-  bool in_use = false;
+  double asked = -1e18, asked_before = -1e18;  // the client's last two questions
 };
 
 struct Client {
@@ -90,6 +91,8 @@ int run(int argc, char** argv) {
       options.budgets.single_name_bits = static_cast<std::uint32_t>(std::stoul(value));
     else if (flag == "--ttl")
       options.ttl = std::stod(value);
+    else if (flag == "--window")
+      options.window = std::stod(value);
     else if (flag == "--period")
       options.period = std::stod(value);
     else if (flag == "--coding")
@@ -154,19 +157,20 @@ int run(int argc, char** argv) {
                             static_cast<char>(query.type & 0xff);
     const auto cached = client.cache.find(key);
     if (cached != client.cache.end()) {
+      // In use: asked twice within the window. Then Postern asks again at each expiry, until it is not any
+      // more.
       Cached& entry = cached->second;
-      while (options.refresh && entry.in_use && entry.expires <= now) {
+      const double window = std::max(options.ttl, options.window);
+      while (options.refresh && entry.expires <= now && entry.asked_before > entry.expires - window) {
         const Admission admission = client.meter.admit_refresh(ask);
         if (!admission.admitted) break;
         ++pair.refreshes;
         pair.charged += admission.charge.zone / 1000.0;
         entry.expires += options.ttl;
-        entry.in_use = false;
       }
-      if (now < entry.expires) {
-        entry.in_use = true;
-        continue;
-      }
+      entry.asked_before = entry.asked;
+      entry.asked = now;
+      if (now < entry.expires) continue;
     }
     const bool first_of_zone = pair.forwarded == 0;
     const Admission admission = client.meter.admit(ask);
@@ -174,7 +178,9 @@ int run(int argc, char** argv) {
       ++forwarded;
       ++pair.forwarded;
       pair.charged += admission.charge.zone / 1000.0 + (first_of_zone ? 8 : 0);
-      client.cache[key] = {now + options.ttl, false};
+      Cached& entry = client.cache[key];
+      entry.expires = now + options.ttl;
+      entry.asked = now;
       if (!options.coding.empty() &&
           client.decoded.insert(std::string(NameTable::octets(query.name))).second) {
         std::string payload;

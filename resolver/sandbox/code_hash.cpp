@@ -17,8 +17,8 @@
 namespace postern {
 namespace {
 
-// The largest file that is hashed. Interpreters have some 100 MB; at about 1 GB/s this limit is a second's wait before
-// the command starts.
+// The largest file that is hashed. Interpreters have some 100 MB; at about 1 GB/s this limit is a second's
+// wait before the command starts.
 constexpr std::uint64_t max_hashed_octets = 1ULL << 30;
 
 // How deep `env env ...` is looked through.
@@ -32,7 +32,9 @@ class Sha256 {
   Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
     POSTERN_CHECK(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
   }
-  void add(const void* octets, std::size_t size) { POSTERN_CHECK(EVP_DigestUpdate(context_.get(), octets, size) == 1); }
+  void add(const void* octets, std::size_t size) {
+    POSTERN_CHECK(EVP_DigestUpdate(context_.get(), octets, size) == 1);
+  }
   std::string hex() {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
@@ -61,7 +63,9 @@ struct HashedFile {
 };
 
 Result<HashedFile> hash_file(const std::string& path) {
-  const auto refused = [&](const std::string& why) { return failure("cannot hash \"" + path + "\": " + why); };
+  const auto refused = [&](const std::string& why) {
+    return failure("cannot hash \"" + path + "\": " + why);
+  };
   // O_NONBLOCK: a FIFO must not hold us up before fstat has told what it is.
   const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd) return refused(std::strerror(errno));
@@ -78,7 +82,8 @@ Result<HashedFile> hash_file(const std::string& path) {
     if (size < 0) return refused(std::strerror(errno));
     if (size == 0) break;
     const auto octets = static_cast<std::size_t>(size);
-    if (out.head.size() < max_shebang) out.head.append(block->data(), std::min(octets, max_shebang - out.head.size()));
+    if (out.head.size() < max_shebang)
+      out.head.append(block->data(), std::min(octets, max_shebang - out.head.size()));
     total += octets;
     if (total > max_hashed_octets) return refused("it is larger than 1 GiB");  // counted as read: it may grow
     sum.add(block->data(), octets);
@@ -87,7 +92,9 @@ Result<HashedFile> hash_file(const std::string& path) {
   return out;
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string base_name(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 // The name behind links: `py` -> `python3.11`.
 std::string real_base_name(const std::string& path) {
@@ -102,8 +109,8 @@ std::string script_file(const std::string& path) {
   return path;
 }
 
-// A script file's interpreter, looked through `env`; its hash is told if it can be read. That it cannot is no error: the
-// script is what identifies the code.
+// A script file's interpreter, looked through `env`; its hash is told if it can be read. That it cannot is no
+// error: the script is what identifies the code.
 void name_interpreter(const std::vector<std::string>& line, const std::string& search_path, CodeHash& out) {
   std::string program = line[0];
   if (base_name(program) == "env" && line.size() > 1) {
@@ -120,12 +127,14 @@ void name_interpreter(const std::vector<std::string>& line, const std::string& s
   if (const Result<HashedFile> hashed = hash_file(program)) out.program_sha256 = hashed->sha256;
 }
 
-Result<CodeHash> hash_command(const std::vector<std::string>& argv, std::string program, const std::string& search_path, int depth) {
+Result<CodeHash> hash_command(const std::vector<std::string>& argv, std::string program,
+                              const std::string& search_path, int depth) {
   if (argv.empty()) return failure("cannot hash a command: none is given");
   if (program.empty()) {
     const FoundProgram found = find_program(argv[0], search_path);
     if (found.path.empty()) {
-      return failure("cannot hash \"" + argv[0] + "\": " + (found.error == EACCES ? "it is not executable" : "it is not found"));
+      return failure("cannot hash \"" + argv[0] +
+                     "\": " + (found.error == EACCES ? "it is not executable" : "it is not found"));
     }
     program = found.path;
   }

@@ -7,18 +7,19 @@
 namespace postern {
 namespace {
 
-// How one interpreter reads its options. Single letters may be put together ("-Ic"); a letter that takes a value takes
-// the rest of its word, or the next one. What is not listed is taken for a flag: an option with a separate value that is
-// missing here makes that value the script, which then is not found and told, rather than hashed wrongly in silence.
+// How one interpreter reads its options. Single letters may be put together ("-Ic"); a letter that takes a
+// value takes the rest of its word, or the next one. What is not listed is taken for a flag: an option with a
+// separate value that is missing here makes that value the script, which then is not found and told, rather
+// than hashed wrongly in silence.
 struct Interpreter {
-  std::string_view name;          // without version digits
-  std::string_view takes_value;   // letters that take a value
-  std::string_view takes_code;    // letters whose value is code
-  std::string_view takes_file;    // letters whose value is the script
-  std::string_view ends_scan;     // letters after which nothing is a script (modules, stdin)
-  std::string_view long_value;    // whole words with a separate value, space-separated
-  std::string_view long_code;     // whole words with code, separate or after "="
-  bool shell = false;             // -c is a mere flag; the code is the first operand. "+o" options exist
+  std::string_view name;         // without version digits
+  std::string_view takes_value;  // letters that take a value
+  std::string_view takes_code;   // letters whose value is code
+  std::string_view takes_file;   // letters whose value is the script
+  std::string_view ends_scan;    // letters after which nothing is a script (modules, stdin)
+  std::string_view long_value;   // whole words with a separate value, space-separated
+  std::string_view long_code;    // whole words with code, separate or after "="
+  bool shell = false;            // -c is a mere flag; the code is the first operand. "+o" options exist
 };
 
 constexpr std::array interpreters = {
@@ -31,11 +32,14 @@ constexpr std::array interpreters = {
     Interpreter{"ksh", "o", "", "", "s", "", "", true},
     Interpreter{"zsh", "o", "", "", "s", "--emulate", "", true},
     Interpreter{"node", "rC", "ep", "", "i",
-                "--require --import --loader --experimental-loader --conditions --env-file --title --icu-data-dir --openssl-config",
+                "--require --import --loader --experimental-loader --conditions --env-file --title "
+                "--icu-data-dir --openssl-config",
                 "--eval --print -pe", false},
-    Interpreter{"nodejs", "rC", "ep", "", "i", "--require --import --loader --conditions --env-file", "--eval --print -pe", false},
+    Interpreter{"nodejs", "rC", "ep", "", "i", "--require --import --loader --conditions --env-file",
+                "--eval --print -pe", false},
     Interpreter{"perl", "I", "eE", "", "", "", "", false},
-    Interpreter{"ruby", "rICEFKTW", "e", "", "", "--encoding --external-encoding --internal-encoding", "", false},
+    Interpreter{"ruby", "rICEFKTW", "e", "", "", "--encoding --external-encoding --internal-encoding", "",
+                false},
     Interpreter{"php", "cdzt", "rBRE", "fF", "S", "", "--run", false},
     Interpreter{"lua", "l", "e", "", "", "", "", false},
     Interpreter{"luajit", "lbOj", "e", "", "", "", "", false},
@@ -45,12 +49,16 @@ constexpr std::array interpreters = {
 
 const Interpreter* find(std::string_view name) {
   // "python3.11" -> "python"; "lua5.4" -> "lua".
-  while (!name.empty() && (name.back() == '.' || (name.back() >= '0' && name.back() <= '9'))) name.remove_suffix(1);
-  const auto* found = std::find_if(interpreters.begin(), interpreters.end(), [&](const Interpreter& one) { return one.name == name; });
+  while (!name.empty() && (name.back() == '.' || (name.back() >= '0' && name.back() <= '9')))
+    name.remove_suffix(1);
+  const auto* found = std::find_if(interpreters.begin(), interpreters.end(),
+                                   [&](const Interpreter& one) { return one.name == name; });
   return found != interpreters.end() ? &*found : nullptr;
 }
 
-bool has(std::string_view letters, char letter) { return letters.find(letter) != std::string_view::npos; }
+bool has(std::string_view letters, char letter) {
+  return letters.find(letter) != std::string_view::npos;
+}
 
 bool has_word(std::string_view words, std::string_view word) {
   while (!words.empty()) {
@@ -88,7 +96,8 @@ void Reading::read_long(std::string_view word) {
   const std::size_t equals = word.find('=');
   const std::string_view name = word.substr(0, equals);
   if (has_word(interpreter.long_code, name)) {
-    add_code(equals != std::string_view::npos ? std::optional(std::string(word.substr(equals + 1))) : value({}));
+    add_code(equals != std::string_view::npos ? std::optional(std::string(word.substr(equals + 1)))
+                                              : value({}));
   } else if (has_word(interpreter.long_value, name) && equals == std::string_view::npos) {
     value({});
   }
@@ -122,7 +131,9 @@ void Reading::read_letters(std::string_view letters) {
 
 }  // namespace
 
-bool is_interpreter(std::string_view name) { return find(name) != nullptr; }
+bool is_interpreter(std::string_view name) {
+  return find(name) != nullptr;
+}
 
 ScriptArgument script_argument(std::string_view name, const std::vector<std::string>& arguments) {
   const Interpreter* interpreter = find(name);
@@ -141,7 +152,8 @@ ScriptArgument script_argument(std::string_view name, const std::vector<std::str
       }
       return {};
     }
-    if (word.starts_with("--") || has_word(interpreter->long_value, word) || has_word(interpreter->long_code, word)) {
+    if (word.starts_with("--") || has_word(interpreter->long_value, word) ||
+        has_word(interpreter->long_code, word)) {
       reading.read_long(word);
     } else if (word[0] == '-' || (interpreter->shell && word[0] == '+')) {
       reading.read_letters(std::string_view(word).substr(1));
@@ -152,7 +164,8 @@ ScriptArgument script_argument(std::string_view name, const std::vector<std::str
   if (reading.code) return {Kind::text, *reading.code};
   if (reading.file) return {Kind::file, *reading.file};
   if (reading.code_wanted) {
-    return reading.at < arguments.size() ? ScriptArgument{Kind::text, arguments[reading.at]} : ScriptArgument{};
+    return reading.at < arguments.size() ? ScriptArgument{Kind::text, arguments[reading.at]}
+                                         : ScriptArgument{};
   }
   if (reading.over || reading.at >= arguments.size() || arguments[reading.at] == "-") return {};
   return {Kind::file, arguments[reading.at]};
@@ -167,7 +180,9 @@ AfterEnv after_env(const std::vector<std::string>& arguments) {
       ++at;
       break;
     }
-    if (word == "-" || word == "-i" || word == "-0" || word == "-v" || word == "--ignore-environment" || word == "--debug") continue;
+    if (word == "-" || word == "-i" || word == "-0" || word == "-v" || word == "--ignore-environment" ||
+        word == "--debug")
+      continue;
     if (word == "-u" || word == "--unset" || word == "-C" || word == "--chdir") {
       ++at;
       continue;
@@ -176,7 +191,8 @@ AfterEnv after_env(const std::vector<std::string>& arguments) {
         word.starts_with("--default-signal") || word.starts_with("--block-signal")) {
       continue;
     }
-    if (word == "-S" || word == "--split-string" || word.starts_with("-S") || word.starts_with("--split-string=")) {
+    if (word == "-S" || word == "--split-string" || word.starts_with("-S") ||
+        word.starts_with("--split-string=")) {
       // Split at blanks only: quotes and escapes of env -S would be a language of their own.
       std::string text;
       if (word == "-S" || word == "--split-string") {
@@ -202,7 +218,8 @@ AfterEnv after_env(const std::vector<std::string>& arguments) {
   for (; at < arguments.size() && arguments[at].find('=') != std::string::npos; ++at) {
     if (arguments[at].starts_with("PATH=")) out.path = arguments[at].substr(5);
   }
-  out.argv.assign(arguments.begin() + static_cast<std::ptrdiff_t>(std::min(at, arguments.size())), arguments.end());
+  out.argv.assign(arguments.begin() + static_cast<std::ptrdiff_t>(std::min(at, arguments.size())),
+                  arguments.end());
   return out;
 }
 

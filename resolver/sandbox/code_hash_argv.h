@@ -10,7 +10,8 @@ namespace postern {
 
 struct ScriptArgument {
   enum class Kind {
-    none,  // no interpreter that is known here, or it reads stdin, or a module: the program stands for the code
+    none,  // no interpreter that is known here, or it reads stdin, or a module: the program stands for the
+           // code
     file,  // `value` is the script's path as given
     text,  // `value` is the code itself (-c, -e)
   } kind = Kind::none;
@@ -24,12 +25,13 @@ ScriptArgument script_argument(std::string_view name, const std::vector<std::str
 
 // What `env` would run: its own options and assignments are taken off.
 struct AfterEnv {
-  std::vector<std::string> argv;          // empty: env alone, or an option that is not known here
-  std::optional<std::string> path;        // PATH=..., if it is assigned
+  std::vector<std::string> argv;    // empty: env alone, or an option that is not known here
+  std::optional<std::string> path;  // PATH=..., if it is assigned
 };
 AfterEnv after_env(const std::vector<std::string>& arguments);
 
-// The words of a "#!" line: interpreter and, as Linux has it, at most one argument; empty if `head` is no script.
+// The words of a "#!" line: interpreter and, as Linux has it, at most one argument; empty if `head` is no
+// script.
 std::vector<std::string> shebang(std::string_view head);
 
 }  // namespace postern

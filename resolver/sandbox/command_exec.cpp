@@ -39,17 +39,22 @@ tl::unexpected<Error> refused(const char* attempt) {
 
 void say(const std::string& text) {
   const std::string line = "postern run: " + text + "\n";
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());  // nobody else to tell
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, line.data(), line.size());  // nobody else to tell
 }
 
 Result<void> drop_rights(const IdPlan& plan) {
   // In the new user namespace this process has every capability: first what needs them.
   for (int capability = 0; capability < capability_numbers; ++capability) {
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL) return refused("empty the capability bounding set");
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL)
+      return refused("empty the capability bounding set");
   }
-  if (syscall(SYS_setresgid, plan.shown_gid, plan.shown_gid, plan.shown_gid) != 0) return refused("set the group id");
-  if (syscall(SYS_setresuid, plan.shown_uid, plan.shown_uid, plan.shown_uid) != 0) return refused("set the user id");
-  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return refused("clear the ambient capabilities");
+  if (syscall(SYS_setresgid, plan.shown_gid, plan.shown_gid, plan.shown_gid) != 0)
+    return refused("set the group id");
+  if (syscall(SYS_setresuid, plan.shown_uid, plan.shown_uid, plan.shown_uid) != 0)
+    return refused("set the user id");
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+    return refused("clear the ambient capabilities");
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
   if (syscall(SYS_capset, &header, none.data()) != 0) return refused("clear the capabilities");
@@ -57,11 +62,12 @@ Result<void> drop_rights(const IdPlan& plan) {
   return {};
 }
 
-// What namespaces and ids leave open, and no more: a long list breaks programs and is not what keeps the command in.
-//   ioctl TIOCSTI, TIOCLINUX   the command shares the caller's terminal; these type into it, for the caller's shell to run
-//   add_key, request_key, keyctl   keyrings are inherited, possession passes for permission
-//   socket() other than unix, inet, inet6, netlink   AF_VSOCK and its like belong to no network namespace: a way out
-//   io_uring   makes sockets without socket()
+// What namespaces and ids leave open, and no more: a long list breaks programs and is not what keeps the
+// command in.
+//   ioctl TIOCSTI, TIOCLINUX   the command shares the caller's terminal; these type into it, for the caller's
+//   shell to run add_key, request_key, keyctl   keyrings are inherited, possession passes for permission
+//   socket() other than unix, inet, inet6, netlink   AF_VSOCK and its like belong to no network namespace: a
+//   way out io_uring   makes sockets without socket()
 // 32-bit system calls would pass by all this, so they are not served: such a program ends with SIGSYS.
 Result<void> install_filter() {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -81,12 +87,15 @@ Result<void> install_filter() {
                                SCMP_A1(SCMP_CMP_MASKED_EQ, low_half, request));
     }
   }
-  for (const int number : {SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(keyctl), SCMP_SYS(io_uring_setup)}) {
-    if (error == 0) error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0);  // as a kernel without them
+  for (const int number :
+       {SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(keyctl), SCMP_SYS(io_uring_setup)}) {
+    if (error == 0)
+      error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0);  // as a kernel without them
   }
   for (unsigned family = 3; family < AF_NETLINK; ++family) {  // 1 is AF_UNIX, 2 AF_INET
     if (family == AF_INET6 || error != 0) continue;
-    error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family));
+    error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                             SCMP_A0(SCMP_CMP_EQ, family));
   }
   // 64 bits are compared here, so that a family with anything in its upper half is refused as well.
   if (error == 0) {
@@ -94,12 +103,13 @@ Result<void> install_filter() {
                              SCMP_A0(SCMP_CMP_GT, static_cast<scmp_datum_t>(AF_NETLINK)));
   }
   if (error == 0) error = seccomp_load(filter);
-  if (error != 0) return failure(std::string("cannot install the command's system call filter: ") + std::strerror(-error));
+  if (error != 0)
+    return failure(std::string("cannot install the command's system call filter: ") + std::strerror(-error));
   return {};
 }
 
-// Handlers become defaults at exec; what is *ignored* stays so, and only for these is that the caller's wish (nohup, a
-// shell's background job): Postern itself ignores SIGPIPE, for one.
+// Handlers become defaults at exec; what is *ignored* stays so, and only for these is that the caller's wish
+// (nohup, a shell's background job): Postern itself ignores SIGPIPE, for one.
 void restore_signals() {
   for (int number = 1; number <= SIGRTMAX; ++number) {
     struct sigaction now {};
@@ -123,7 +133,8 @@ std::string* find_variable(std::vector<std::string>& environment, std::string_vi
   return nullptr;
 }
 
-std::string value_of(std::vector<std::string>& environment, std::string_view name, std::string_view otherwise) {
+std::string value_of(std::vector<std::string>& environment, std::string_view name,
+                     std::string_view otherwise) {
   const std::string* entry = find_variable(environment, name);
   return entry != nullptr ? entry->substr(name.size() + 1) : std::string(otherwise);
 }
@@ -133,8 +144,8 @@ std::vector<std::string> settle_in(const ExecOrders& orders, std::vector<std::st
   std::vector<std::string> notes;
   // By name, even if nothing changes: the folder held so far may lie below a cover.
   if (orders.folder.empty() || chdir(orders.folder.c_str()) != 0) {
-    notes.push_back("the working folder \"" + orders.folder + "\" cannot be used by the command (" + std::strerror(errno) +
-                    "); it starts in /");
+    notes.push_back("the working folder \"" + orders.folder + "\" cannot be used by the command (" +
+                    std::strerror(errno) + "); it starts in /");
     if (chdir("/") != 0) notes.push_back(std::string("nor can /: ") + std::strerror(errno));
     if (std::string* pwd = find_variable(environment, "PWD")) *pwd = "PWD=/";
   }
@@ -153,14 +164,16 @@ std::vector<std::string> settle_in(const ExecOrders& orders, std::vector<std::st
 int explain_failure(const ExecOrders& orders, const IdPlan& plan, const FoundProgram& found) {
   const std::string& name = orders.argv[0];
   const std::string& wanted = orders.program_of_caller;
-  // The caller could have executed it, the command cannot: the other user id is the reason, or something is hidden.
+  // The caller could have executed it, the command cannot: the other user id is the reason, or something is
+  // hidden.
   if (!wanted.empty()) {
     const std::string barrier = first_barrier(wanted);
     if (!barrier.empty()) {
       std::string line = "cannot execute \"" + wanted + "\": Permission denied: ";
       if (plan.record_protected) {
         line += "the command runs as another user than you (id " + std::to_string(plan.command_uid) +
-                (plan.sudo ? ", who called sudo), and that user" : "), so that the record is out of its reach, and that user");
+                (plan.sudo ? ", who called sudo), and that user"
+                           : "), so that the record is out of its reach, and that user");
       } else {
         line += "the command has none of your other groups and capabilities, and so";
       }
@@ -168,7 +181,8 @@ int explain_failure(const ExecOrders& orders, const IdPlan& plan, const FoundPro
       return status_not_executable;
     }
     if (access(wanted.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
-      say("cannot execute \"" + wanted + "\": it lies in a folder that is hidden from sandboxes (as /run is)");
+      say("cannot execute \"" + wanted +
+          "\": it lies in a folder that is hidden from sandboxes (as /run is)");
       return status_not_found;
     }
   }
@@ -176,7 +190,8 @@ int explain_failure(const ExecOrders& orders, const IdPlan& plan, const FoundPro
     say("cannot execute \"" + (found.seen.empty() ? name : found.seen) + "\": Permission denied");
     return status_not_executable;
   }
-  say("cannot execute \"" + name + "\": " + (name.find('/') == std::string::npos ? "command not found" : "no such file"));
+  say("cannot execute \"" + name +
+      "\": " + (name.find('/') == std::string::npos ? "command not found" : "no such file"));
   return status_not_found;
 }
 
@@ -187,7 +202,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return out;
 }
 
-[[noreturn]] void execute(std::vector<std::string> argv, std::vector<std::string> environment, const std::string& program) {
+[[noreturn]] void execute(std::vector<std::string> argv, std::vector<std::string> environment,
+                          const std::string& program) {
   execve(program.c_str(), pointers(argv).data(), pointers(environment).data());
   int error = errno;
   if (error == ENOEXEC) {  // a script without "#!": the shell's, as execvp has it
@@ -197,7 +213,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
     error = errno;
   }
   // The file was there a moment ago, so ENOENT speaks of its interpreter.
-  say("cannot execute \"" + program + "\": " + (error == ENOENT ? "its interpreter does not exist" : std::strerror(error)));
+  say("cannot execute \"" + program +
+      "\": " + (error == ENOENT ? "its interpreter does not exist" : std::strerror(error)));
   _exit(status_not_executable);
 }
 
@@ -209,11 +226,14 @@ struct Settled {
 
 Result<Settled> become_user(const ExecOrders& orders, const IdPlan& plan, int socket) {
   // The caller's groups, if they can be given up at all (see write_maps).
-  if (plan.way != IdPlan::Way::single && setgroups(0, nullptr) != 0) return refused("clear the supplementary groups");
-  // While still root of the init's namespace: systems that deny user namespaces to the unprivileged (Ubuntu) allow this one.
+  if (plan.way != IdPlan::Way::single && setgroups(0, nullptr) != 0)
+    return refused("clear the supplementary groups");
+  // While still root of the init's namespace: systems that deny user namespaces to the unprivileged (Ubuntu)
+  // allow this one.
   if (unshare(CLONE_NEWUSER) != 0) return refused("create the inner user namespace");
   if (Result<void> sent = send_message(socket, Step::unshared); !sent) return tl::unexpected(sent.error());
-  if (Result<Message> mapped = receive_message(socket, Step::mapped); !mapped) return tl::unexpected(mapped.error());
+  if (Result<Message> mapped = receive_message(socket, Step::mapped); !mapped)
+    return tl::unexpected(mapped.error());
   if (Result<void> dropped = drop_rights(plan); !dropped) return tl::unexpected(dropped.error());
 
   Settled settled;
@@ -228,8 +248,12 @@ Result<Settled> become_user(const ExecOrders& orders, const IdPlan& plan, int so
 }  // namespace
 
 std::vector<std::string> command_environment(const char* const* environment, const IdPlan& plan) {
-  static constexpr std::string_view removed[] = {"LOCALDOMAIN",     "RES_OPTIONS", "HOSTALIASES",
-                                                 "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS",
+  static constexpr std::string_view removed[] = {"LOCALDOMAIN",
+                                                 "RES_OPTIONS",
+                                                 "HOSTALIASES",
+                                                 "XDG_RUNTIME_DIR",
+                                                 "DBUS_SESSION_BUS_ADDRESS",
+                                                 "DBUS_SYSTEM_BUS_ADDRESS",
                                                  "SSH_AUTH_SOCK"};
   std::vector<std::string> out;
   for (; *environment != nullptr; ++environment) {
@@ -241,7 +265,8 @@ std::vector<std::string> command_environment(const char* const* environment, con
   }
   const passwd* user = plan.sudo ? getpwuid(plan.command_uid) : nullptr;
   if (user != nullptr) {
-    const std::pair<const char*, const char*> own[] = {{"HOME", user->pw_dir}, {"USER", user->pw_name}, {"LOGNAME", user->pw_name}};
+    const std::pair<const char*, const char*> own[] = {
+        {"HOME", user->pw_dir}, {"USER", user->pw_name}, {"LOGNAME", user->pw_name}};
     for (const auto& [name, value] : own) {
       if (std::string* entry = find_variable(out, name)) *entry = std::string(name) + "=" + value;
     }

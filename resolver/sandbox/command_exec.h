@@ -13,7 +13,8 @@ struct ExecOrders {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // cleaned already (command_environment)
   std::string folder;                    // the caller's working folder
-  std::string program_of_caller;         // what the caller would have executed; for the explanation when the command cannot
+  std::string
+      program_of_caller;  // what the caller would have executed; for the explanation when the command cannot
   bool quiet = false;
 };
 
@@ -24,7 +25,8 @@ struct ExecOrders {
 // Under sudo, HOME, USER and LOGNAME are those of the user that the command runs as.
 std::vector<std::string> command_environment(const char* const* environment, const IdPlan& plan);
 
-// In init's child: does all that comes before exec, tells `socket` (Step::unshared, then ::prepared with the program's path, or
+// In init's child: does all that comes before exec, tells `socket` (Step::unshared, then ::prepared with the
+// program's path, or
 // ::error), waits for ::go and executes. Ends with 126 or 127 if that fails, having said why on stderr.
 [[noreturn]] void become_command(const ExecOrders& orders, const IdPlan& plan, int socket);
 

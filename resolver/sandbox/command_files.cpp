@@ -21,7 +21,8 @@ Result<void> write_to(const Fd& fd, const std::string& path, std::string_view te
   const ssize_t written = write(fd.get(), text.data(), text.size());
   if (written < 0) return refused("write", path);
   if (static_cast<std::size_t>(written) != text.size()) {
-    return failure("cannot write \"" + path + "\": it took only a part of " + std::to_string(text.size()) + " octets");
+    return failure("cannot write \"" + path + "\": it took only a part of " + std::to_string(text.size()) +
+                   " octets");
   }
   return {};
 }

@@ -28,9 +28,9 @@ namespace {
 
 constexpr int status_failed = 125;  // of the init itself; the supervisor has been told why
 
-// When a vanished cover on resolv.conf is looked at again after a change of mounts. rename(2) detaches the cover first and
-// moves the new file there afterwards, so that the first look may come too early: the old file is still there, and is no place to
-// mount upon. After a failure the pause doubles, up to the longest.
+// When a vanished cover on resolv.conf is looked at again after a change of mounts. rename(2) detaches the
+// cover first and moves the new file there afterwards, so that the first look may come too early: the old
+// file is still there, and is no place to mount upon. After a failure the pause doubles, up to the longest.
 constexpr int first_look_again_ms = 10, longest_look_again_ms = 1000;
 
 tl::unexpected<Error> refused(const char* attempt) {
@@ -74,7 +74,8 @@ void reset_handlers() {
 Result<void> drop_other_rights() {
   constexpr int capability_numbers = 64;  // the kernel answers EINVAL past its own last one
   for (int capability = 0; capability < capability_numbers; ++capability) {
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL) return refused("empty init's bounding set");
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL)
+      return refused("empty init's bounding set");
   }
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> keep{};
@@ -100,12 +101,12 @@ Result<Started> set_up(const InitOrders& orders, const IdPlan& plan, int supervi
 
   Fd ours, theirs;
   if (Result<void> pair = make_pair(ours, theirs); !pair) return tl::unexpected(pair.error());
-  // The bare call: ThreadSanitizer's fork starts a thread in the child, and who has threads may not make a user namespace.
-  const auto command = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  const pid_t command = fork();
   if (command < 0) return refused("start the command's process");
   if (command == 0) become_command(orders.exec, plan, theirs.get());
   theirs.reset();
-  if (Result<Message> unshared = receive_message(ours.get(), Step::unshared); !unshared) return tl::unexpected(unshared.error());
+  if (Result<Message> unshared = receive_message(ours.get(), Step::unshared); !unshared)
+    return tl::unexpected(unshared.error());
   if (Result<void> mapped = write_inner_maps(plan, command); !mapped) return tl::unexpected(mapped.error());
   if (Result<void> sent = send_message(ours.get(), Step::mapped); !sent) return tl::unexpected(sent.error());
   const Result<Message> prepared = receive_message(ours.get(), Step::prepared);
@@ -160,8 +161,9 @@ void run_init(const InitOrders& orders, const IdPlan& plan, int socket) {
   if (socket != kept && dup3(socket, kept, O_CLOEXEC) < 0) _exit(status_failed);
   if (close_range(kept + 1, ~0U, 0) != 0) _exit(status_failed);
   Fd supervisor(kept);
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // before the first receive: a supervisor that died earlier shows there
-  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);         // else /proc/PID/uid_map would not be the caller's to write
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0,
+        0);                            // before the first receive: a supervisor that died earlier shows there
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // else /proc/PID/uid_map would not be the caller's to write
   prctl(PR_SET_NAME, "postern-init", 0, 0, 0);
   reset_handlers();
   sigset_t wanted;
@@ -177,7 +179,9 @@ void run_init(const InitOrders& orders, const IdPlan& plan, int socket) {
   const Fd mounts(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
   if (started) ready = drop_other_rights();
   if (!started || !ready || !children || !mounts) {
-    const std::string why = !started ? started.error().message : !ready ? ready.error().message : "cannot watch children and mounts";
+    const std::string why = !started ? started.error().message
+                            : !ready ? ready.error().message
+                                     : "cannot watch children and mounts";
     [[maybe_unused]] const auto sent = send_message(supervisor.get(), Step::error, why);
     _exit(status_failed);
   }

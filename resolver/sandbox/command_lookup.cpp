@@ -43,7 +43,8 @@ FoundProgram find_program(const std::string& name, std::string_view search_path)
     if (end == std::string_view::npos) break;
     search_path.remove_prefix(end + 1);
   }
-  // A folder that may not be entered may or may not hold the program: only a file that was seen counts as "not executable".
+  // A folder that may not be entered may or may not hold the program: only a file that was seen counts as
+  // "not executable".
   struct stat status {};
   if (!found.seen.empty() && stat(found.seen.c_str(), &status) == 0) {
     found.error = EACCES;

@@ -45,7 +45,8 @@ Result<void> send_message(int socket, Step step, std::string_view text, std::ini
 }
 
 Result<Message> receive_message(int socket, Step expected, int timeout_ms) {
-  const std::string attempt = std::string("cannot receive '") + static_cast<char>(expected) + "' within the sandbox: ";
+  const std::string attempt =
+      std::string("cannot receive '") + static_cast<char>(expected) + "' within the sandbox: ";
   pollfd waiting{socket, POLLIN, 0};
   int ready;
   while ((ready = poll(&waiting, 1, timeout_ms)) < 0 && errno == EINTR) {

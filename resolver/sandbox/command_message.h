@@ -36,9 +36,11 @@ inline constexpr std::size_t max_message_text = 8192;
 // Most descriptors in a message.
 inline constexpr std::size_t max_message_fds = 4;
 
-Result<void> send_message(int socket, Step step, std::string_view text = {}, std::initializer_list<int> fds = {});
+Result<void> send_message(int socket, Step step, std::string_view text = {},
+                          std::initializer_list<int> fds = {});
 
-// Waits for a message of kind `expected`; a message of kind `error` becomes the error. `timeout_ms` < 0: for ever.
+// Waits for a message of kind `expected`; a message of kind `error` becomes the error. `timeout_ms` < 0: for
+// ever.
 Result<Message> receive_message(int socket, Step expected, int timeout_ms = -1);
 
 }  // namespace postern

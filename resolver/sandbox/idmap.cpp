@@ -23,8 +23,8 @@
 namespace postern {
 namespace {
 
-// How often an id that another sandbox holds is drawn again. With the smallest usual range (65,536) and a thousand
-// sandboxes, 64 draws that all hit are not going to happen.
+// How often an id that another sandbox holds is drawn again. With the smallest usual range (65,536) and a
+// thousand sandboxes, 64 draws that all hit are not going to happen.
 constexpr int max_draws = 64;
 
 std::optional<std::uint32_t> number(std::string_view text) {
@@ -48,7 +48,9 @@ bool maps(const std::vector<IdMapLine>& map, IdRange range) {
   });
 }
 
-std::string file_or_nothing(const char* path) { return read_small_file(path).value_or(std::string()); }
+std::string file_or_nothing(const char* path) {
+  return read_small_file(path).value_or(std::string());
+}
 
 std::string user_name(uid_t uid) {
   const passwd* entry = getpwuid(uid);
@@ -65,8 +67,9 @@ bool can_set_ids() {
   return uid == CAP_SET && gid == CAP_SET;
 }
 
-// A name in the abstract namespace is a lock that the kernel drops with its holder. Only EADDRINUSE means "taken":
-// where sockets fail for another reason, two sandboxes sharing a uid are still two pid and mount namespaces.
+// A name in the abstract namespace is a lock that the kernel drops with its holder. Only EADDRINUSE means
+// "taken": where sockets fail for another reason, two sandboxes sharing a uid are still two pid and mount
+// namespaces.
 enum class Claim { held, taken };
 Claim claim_uid(uid_t uid, Fd& out) {
   sockaddr_un address{};
@@ -75,7 +78,8 @@ Claim claim_uid(uid_t uid, Fd& out) {
   std::memcpy(address.sun_path + 1, name.data(), name.size());  // the leading NUL makes it abstract
   Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  if (fd && bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno == EADDRINUSE) return Claim::taken;
+  if (fd && bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno == EADDRINUSE)
+    return Claim::taken;
   out = std::move(fd);
   return Claim::held;
 }
@@ -121,13 +125,16 @@ Result<IdPlan> plan_root(IdPlan plan) {
   if (sudo_uid != nullptr && sudo_gid != nullptr) {
     const std::optional<std::uint32_t> uid = number(sudo_uid), gid = number(sudo_gid);
     // Root that calls sudo is still root; an id that is not mapped here cannot be the one that called.
-    if (uid && gid && *uid != 0 && *gid != plan.caller_gid && maps(uids, {*uid, 1}) && maps(gids, {*gid, 1})) {
+    if (uid && gid && *uid != 0 && *gid != plan.caller_gid && maps(uids, {*uid, 1}) &&
+        maps(gids, {*gid, 1})) {
       return plan_sudo(std::move(plan), *uid, *gid);
     }
   }
 
-  const std::optional<IdRange> uid_range = range_for_root(uids, subordinate_range(file_or_nothing("/etc/subuid"), "root", 0));
-  const std::optional<IdRange> gid_range = range_for_root(gids, subordinate_range(file_or_nothing("/etc/subgid"), "root", 0));
+  const std::optional<IdRange> uid_range =
+      range_for_root(uids, subordinate_range(file_or_nothing("/etc/subuid"), "root", 0));
+  const std::optional<IdRange> gid_range =
+      range_for_root(gids, subordinate_range(file_or_nothing("/etc/subgid"), "root", 0));
   if (!uid_range || !gid_range) return plan_single("this user namespace maps no second id");
   const Result<std::uint32_t> offset = claim_offset(uid_range->first, uid_range->count, plan.claim);
   if (!offset) return tl::unexpected(offset.error());
@@ -139,14 +146,15 @@ Result<IdPlan> plan_root(IdPlan plan) {
   return plan;
 }
 
-// Runs a helper and waits. Its exit status is not asked for: whoever ignores SIGCHLD could not learn it, and the map
-// itself tells whether it worked. Returns what it wrote to stderr.
+// Runs a helper and waits. Its exit status is not asked for: whoever ignores SIGCHLD could not learn it, and
+// the map itself tells whether it worked. Returns what it wrote to stderr.
 std::string run_helper(const char* helper, pid_t pid, std::uint32_t caller, std::uint32_t command) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return std::strerror(errno);
   const Fd read_end(ends[0]);
   Fd write_end(ends[1]);
-  const std::string words[] = {helper, std::to_string(pid), "0", std::to_string(caller), "1", "1", std::to_string(command), "1"};
+  const std::string words[] = {helper, std::to_string(pid),     "0", std::to_string(caller), "1",
+                               "1",    std::to_string(command), "1"};
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -160,18 +168,21 @@ std::string run_helper(const char* helper, pid_t pid, std::uint32_t caller, std:
   if (error != 0) return std::strerror(error);
   std::string said;
   char block[512];
-  for (ssize_t size; (size = read(read_end.get(), block, sizeof block)) > 0;) said.append(block, static_cast<std::size_t>(size));
+  for (ssize_t size; (size = read(read_end.get(), block, sizeof block)) > 0;)
+    said.append(block, static_cast<std::size_t>(size));
   while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
   while (!said.empty() && said.back() == '\n') said.pop_back();
   return said;
 }
 
-Result<void> map_with_helper(const char* helper, const std::string& file, pid_t pid, std::uint32_t caller, std::uint32_t command) {
+Result<void> map_with_helper(const char* helper, const std::string& file, pid_t pid, std::uint32_t caller,
+                             std::uint32_t command) {
   const std::string said = run_helper(helper, pid, caller, command);
   const std::vector<IdMapLine> map = parse_id_map(file_or_nothing(file.c_str()));
   if (maps(map, {0, 1}) && maps(map, {1, 1})) return {};
-  return failure("cannot map id " + std::to_string(command) + " with " + helper + ": " + (said.empty() ? "it did nothing" : said));
+  return failure("cannot map id " + std::to_string(command) + " with " + helper + ": " +
+                 (said.empty() ? "it did nothing" : said));
 }
 
 }  // namespace
@@ -185,7 +196,8 @@ std::optional<IdRange> subordinate_range(std::string_view text, const std::strin
     if (two == std::string_view::npos) continue;
     const std::string_view owner = line.substr(0, one);
     if (owner != std::to_string(id) && (user.empty() || owner != user)) continue;
-    const std::optional<std::uint32_t> first = number(line.substr(one + 1, two - one - 1)), count = number(line.substr(two + 1));
+    const std::optional<std::uint32_t> first = number(line.substr(one + 1, two - one - 1)),
+                                       count = number(line.substr(two + 1));
     if (!first || !count || *first == 0 || *count == 0) continue;  // never root
     if (*first > UINT32_MAX - *count) continue;                    // runs over the end (uid -1 is no uid)
     return IdRange{*first, *count};
@@ -244,7 +256,8 @@ Result<IdPlan> plan_single(const std::string& reason) {
     for (const IdMapLine& line : uids) {
       if (line.inside == 0 && line.outside == 0) {
         return failure("cannot give the command a user id of its own: " + reason +
-                       "; and a command must not run as root, who owns device nodes and /proc/sys without any capability");
+                       "; and a command must not run as root, who owns device nodes and /proc/sys without "
+                       "any capability");
       }
     }
     if (uids.empty()) return failure("cannot read \"/proc/self/uid_map\": who root is here is not known");
@@ -259,24 +272,29 @@ Result<IdPlan> plan_ids() {
 
   const std::string user = user_name(plan.caller_uid);
   const std::string who = user.empty() ? std::to_string(plan.caller_uid) : user;
-  const std::optional<IdRange> uids = subordinate_range(file_or_nothing("/etc/subuid"), user, plan.caller_uid);
+  const std::optional<IdRange> uids =
+      subordinate_range(file_or_nothing("/etc/subuid"), user, plan.caller_uid);
   if (!uids) return plan_single("/etc/subuid has no range for " + who);
-  const std::optional<IdRange> gids = subordinate_range(file_or_nothing("/etc/subgid"), user, plan.caller_uid);
+  const std::optional<IdRange> gids =
+      subordinate_range(file_or_nothing("/etc/subgid"), user, plan.caller_uid);
   if (!gids) return plan_single("/etc/subgid has no range for " + who);
-  const Result<std::uint32_t> offset = claim_offset(uids->first, std::min(uids->count, gids->count), plan.claim);
+  const Result<std::uint32_t> offset =
+      claim_offset(uids->first, std::min(uids->count, gids->count), plan.claim);
   if (!offset) return tl::unexpected(offset.error());
   plan.way = IdPlan::Way::helpers;
   plan.record_protected = true;
   plan.command_uid = uids->first + *offset;
   plan.command_gid = gids->first + *offset;
-  plan.why = "the command runs as user id " + std::to_string(plan.command_uid) + ", a subordinate id of " + who;
+  plan.why =
+      "the command runs as user id " + std::to_string(plan.command_uid) + ", a subordinate id of " + who;
   return plan;
 }
 
 Result<void> write_maps(const IdPlan& plan, pid_t pid) {
   const std::string folder = "/proc/" + std::to_string(pid) + "/";
   if (plan.way == IdPlan::Way::helpers) {
-    const Result<void> uids = map_with_helper("newuidmap", folder + "uid_map", pid, plan.caller_uid, plan.command_uid);
+    const Result<void> uids =
+        map_with_helper("newuidmap", folder + "uid_map", pid, plan.caller_uid, plan.command_uid);
     if (!uids) return uids;
     return map_with_helper("newgidmap", folder + "gid_map", pid, plan.caller_gid, plan.command_gid);
   }
@@ -287,10 +305,13 @@ Result<void> write_maps(const IdPlan& plan, pid_t pid) {
   };
   const bool both = plan.way == IdPlan::Way::direct;
   if (!both) {
-    // Without rights in the parent namespace a group may be mapped only by who gives up setgroups (user_namespaces(7)).
+    // Without rights in the parent namespace a group may be mapped only by who gives up setgroups
+    // (user_namespaces(7)).
     if (Result<void> groups = write_small_file(folder + "setgroups", "deny"); !groups) return groups;
   }
-  if (Result<void> gids = write_small_file(folder + "gid_map", map(plan.caller_gid, plan.command_gid, both)); !gids) return gids;
+  if (Result<void> gids = write_small_file(folder + "gid_map", map(plan.caller_gid, plan.command_gid, both));
+      !gids)
+    return gids;
   return write_small_file(folder + "uid_map", map(plan.caller_uid, plan.command_uid, both));
 }
 
@@ -299,7 +320,8 @@ Result<void> write_inner_maps(const IdPlan& plan, pid_t pid) {
   const auto map = [](std::uint32_t shown, std::uint32_t inner) {
     return std::to_string(shown) + " " + std::to_string(inner) + " 1\n";
   };
-  if (Result<void> gids = write_small_file(folder + "gid_map", map(plan.shown_gid, plan.inner_gid())); !gids) return gids;
+  if (Result<void> gids = write_small_file(folder + "gid_map", map(plan.shown_gid, plan.inner_gid())); !gids)
+    return gids;
   return write_small_file(folder + "uid_map", map(plan.shown_uid, plan.inner_uid()));
 }
 

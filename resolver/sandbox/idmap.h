@@ -1,17 +1,17 @@
 // Which user and group a sandboxed command is for the kernel, and the id maps that make it so.
 //
-// Two user namespaces, one in the other. The outer is the init's: 0 is the caller, 1 the command. The inner is the
-// command's: a single id, shown as a number that programs expect. In the outer one the caller is root, but with no right
-// beyond the sandbox; the command is never kernel uid 0, because uid 0 owns device nodes and /proc/sys even without
-// capabilities.
+// Two user namespaces, one in the other. The outer is the init's: 0 is the caller, 1 the command. The inner
+// is the command's: a single id, shown as a number that programs expect. In the outer one the caller is root,
+// but with no right beyond the sandbox; the command is never kernel uid 0, because uid 0 owns device nodes
+// and /proc/sys even without capabilities.
 #pragma once
 
+#include <sys/types.h>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-#include <sys/types.h>
 
 #include "resolver/sandbox/broker.h"
 #include "rules/result.h"
@@ -22,7 +22,8 @@ namespace postern {
 // (systemd.io/UIDS-GIDS). Drawn from at random by root without a subordinate range: two sandboxes differ.
 inline constexpr std::uint32_t unused_first = 0x70000000, unused_last = 0x7ffffffe;
 
-// The id shown to a command that root started: "nobody" (and never the overflow of a *real* nobody's rights: it is a label).
+// The id shown to a command that root started: "nobody" (and never the overflow of a *real* nobody's rights:
+// it is a label).
 inline constexpr std::uint32_t nobody_id = 65534;
 
 struct IdRange {
@@ -36,16 +37,17 @@ struct IdMapLine {
   std::uint32_t inside = 0, outside = 0, count = 0;
 };
 
-// The first range that `text` (/etc/subuid, subuid(5)) gives to `user`, by name or number; lines that cannot be read are
-// passed over, as newuidmap passes over them.
+// The first range that `text` (/etc/subuid, subuid(5)) gives to `user`, by name or number; lines that cannot
+// be read are passed over, as newuidmap passes over them.
 std::optional<IdRange> subordinate_range(std::string_view text, const std::string& user, std::uint32_t id);
 std::vector<IdMapLine> parse_id_map(std::string_view text);
 
 // A number in [0, count), count > 0; from getrandom.
 std::uint32_t draw_below(std::uint32_t count);
 
-// The ids from which root draws the command's, `map` being root's own map: `subordinate` if it is mapped as a whole, else the
-// unused range, else the upper half of the largest range mapped that is not 0 (root of a container). Nothing: only 0 is mapped.
+// The ids from which root draws the command's, `map` being root's own map: `subordinate` if it is mapped as a
+// whole, else the unused range, else the upper half of the largest range mapped that is not 0 (root of a
+// container). Nothing: only 0 is mapped.
 std::optional<IdRange> range_for_root(const std::vector<IdMapLine>& map, std::optional<IdRange> subordinate);
 
 struct IdPlan {

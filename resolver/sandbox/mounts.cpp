@@ -19,22 +19,24 @@
 namespace postern {
 namespace {
 
-// Where daemons that resolve names for others have their sockets. glibc's modules reach nscd, systemd-resolved (varlink),
-// avahi, D-Bus, nslcd, sssd and winbind through these; whoever answers there asks from the host's network.
+// Where daemons that resolve names for others have their sockets. glibc's modules reach nscd,
+// systemd-resolved (varlink), avahi, D-Bus, nslcd, sssd and winbind through these; whoever answers there asks
+// from the host's network.
 constexpr const char* name_service_folders[] = {
-    "/run",                                 // nearly all: nscd, systemd/resolve, dbus, avahi-daemon, nslcd, samba, docker
-    "/var/run",                             // a link to /run today, a folder of its own on old systems
-    "/var/lib/sss/pipes",                   // sssd
-    "/var/lib/samba/winbindd_privileged",   // winbind
-    "/var/db/nscd",                         // nscd's shared tables (older and other layouts)
-    "/tmp/.winbindd",                       // winbind before Samba 4
+    "/run",                // nearly all: nscd, systemd/resolve, dbus, avahi-daemon, nslcd, samba, docker
+    "/var/run",            // a link to /run today, a folder of its own on old systems
+    "/var/lib/sss/pipes",  // sssd
+    "/var/lib/samba/winbindd_privileged",  // winbind
+    "/var/db/nscd",                        // nscd's shared tables (older and other layouts)
+    "/tmp/.winbindd",                      // winbind before Samba 4
 };
 
 // What the sandbox may keep on its own /run, HOME included; it is memory.
 constexpr const char* run_options = "mode=0755,size=1g";
 constexpr const char* empty_options = "mode=0555,size=4k";
 
-// Postern's own files inside: what is bound over others. Not /run/postern, which is the daemon's and may be in `hide`.
+// Postern's own files inside: what is bound over others. Not /run/postern, which is the daemon's and may be
+// in `hide`.
 constexpr const char* own_folder = "/run/.postern-sandbox";
 constexpr const char* own_resolv_conf = "/run/.postern-sandbox/resolv.conf";
 constexpr const char* own_nsswitch = "/run/.postern-sandbox/nsswitch.conf";
@@ -51,12 +53,16 @@ bool is_folder(const std::string& path) {
   return lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-bool below(const std::string& path, const std::string& folder) { return path.starts_with(folder + "/"); }
+bool below(const std::string& path, const std::string& folder) {
+  return path.starts_with(folder + "/");
+}
 
 Result<void> bind_read_only(const std::string& source, const std::string& target) {
-  if (mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) return refused("cover \"" + target + "\"");
+  if (mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    return refused("cover \"" + target + "\"");
   constexpr unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (mount(nullptr, target.c_str(), nullptr, flags, nullptr) != 0) return refused("make \"" + target + "\" read-only");
+  if (mount(nullptr, target.c_str(), nullptr, flags, nullptr) != 0)
+    return refused("make \"" + target + "\" read-only");
   return {};
 }
 
@@ -64,8 +70,8 @@ struct Link {
   std::string path, target;
 };
 
-// NixOS keeps the whole system behind /run/current-system; other links (/run/shm) cost nothing to keep. A link is no socket, and one
-// that leads back below /run leads nowhere.
+// NixOS keeps the whole system behind /run/current-system; other links (/run/shm) cost nothing to keep. A
+// link is no socket, and one that leads back below /run leads nowhere.
 std::vector<Link> links_leading_out(const std::string& folder) {
   std::vector<Link> links;
   DIR* entries = opendir(folder.c_str());
@@ -84,10 +90,12 @@ std::vector<Link> links_leading_out(const std::string& folder) {
 }
 
 Result<void> fill_run(const MountPlan& plan) {
-  if (mkdir(own_folder, 0755) != 0 || chmod(own_folder, 0755) != 0) return refused(std::string("create \"") + own_folder + "\"");
+  if (mkdir(own_folder, 0755) != 0 || chmod(own_folder, 0755) != 0)
+    return refused(std::string("create \"") + own_folder + "\"");
   if (Result<void> made = create_file(own_resolv_conf, sandbox_resolv_conf, 0444); !made) return made;
   if (Result<void> made = create_file(own_empty, "", 0444); !made) return made;
-  if (mkdir("/run/lock", 01777) != 0 || chmod("/run/lock", 01777) != 0) return refused("create \"/run/lock\"");
+  if (mkdir("/run/lock", 01777) != 0 || chmod("/run/lock", 01777) != 0)
+    return refused("create \"/run/lock\"");
   if (mkdir(private_home, 0700) != 0 || chown(private_home, plan.command_uid, plan.command_gid) != 0) {
     return refused(std::string("create \"") + private_home + "\"");
   }
@@ -104,12 +112,14 @@ Result<void> mask_name_services(const MountPlan& plan) {
     if (!is_folder(folder) || !done.insert(folder).second) continue;
     const std::vector<Link> links = links_leading_out(folder);
     const bool is_run = done.size() == 1;
-    if (mount("tmpfs", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, is_run ? run_options : empty_options) != 0) {
+    if (mount("tmpfs", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, is_run ? run_options : empty_options) !=
+        0) {
       return refused("hide \"" + folder + "\"");
     }
     if (!is_run) continue;
     for (const Link& link : links) {
-      if (symlink(link.target.c_str(), link.path.c_str()) != 0) return refused("keep the link \"" + link.path + "\"");
+      if (symlink(link.target.c_str(), link.path.c_str()) != 0)
+        return refused("keep the link \"" + link.path + "\"");
     }
     if (Result<void> filled = fill_run(plan); !filled) return filled;
   }
@@ -130,7 +140,8 @@ Result<void> make_folders_for(const std::string& path) {
 
 Result<void> cover_nsswitch() {
   const Result<std::string> host = read_small_file("/etc/nsswitch.conf");
-  if (!host) return {};  // none, or not readable for the command either: glibc's default is "dns files" or "files dns"
+  if (!host)
+    return {};  // none, or not readable for the command either: glibc's default is "dns files" or "files dns"
   const std::optional<std::string> inside = nsswitch_for_sandbox(*host);
   if (!inside) return {};
   if (Result<void> made = create_file(own_nsswitch, *inside, 0444); !made) return made;
@@ -138,7 +149,8 @@ Result<void> cover_nsswitch() {
 }
 
 Result<void> hide(const std::string& path) {
-  if (path.empty() || path[0] != '/') return failure("cannot hide \"" + path + "\": the path is not absolute");
+  if (path.empty() || path[0] != '/')
+    return failure("cannot hide \"" + path + "\": the path is not absolute");
   const std::string target = follow_links(path);
   if (target == "/") return failure("cannot hide \"" + path + "\": it is the root folder");
   struct stat status {};
@@ -147,24 +159,28 @@ Result<void> hide(const std::string& path) {
     return refused("hide \"" + target + "\"");
   }
   if (!S_ISDIR(status.st_mode)) return bind_read_only(own_empty, target);
-  if (mount("tmpfs", target.c_str(), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, empty_options) != 0) {
+  if (mount("tmpfs", target.c_str(), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, empty_options) !=
+      0) {
     return refused("hide \"" + target + "\"");
   }
   return {};
 }
 
-// Nice to have: /sys/class/net of *this* namespace. A container that masks parts of its /sys may not mount a fresh one; the
-// host's stays then, which tells about the host's devices and changes nothing for an ordinary user. The limits in
-// /sys/fs/cgroup are kept for runtimes that size their heaps by them, read-only: a command must not move itself out.
+// Nice to have: /sys/class/net of *this* namespace. A container that masks parts of its /sys may not mount a
+// fresh one; the host's stays then, which tells about the host's devices and changes nothing for an ordinary
+// user. The limits in /sys/fs/cgroup are kept for runtimes that size their heaps by them, read-only: a
+// command must not move itself out.
 void fresh_sysfs() {
   const Fd cgroups(open_tree(AT_FDCWD, "/sys/fs/cgroup", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
   if (mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) return;
   if (!cgroups) return;
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (mount_setattr(cgroups.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0) return;
+  if (mount_setattr(cgroups.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
+    return;
   // Without it the command sees no limits: a matter of comfort.
-  [[maybe_unused]] const int moved = move_mount(cgroups.get(), "", AT_FDCWD, "/sys/fs/cgroup", MOVE_MOUNT_F_EMPTY_PATH);
+  [[maybe_unused]] const int moved =
+      move_mount(cgroups.get(), "", AT_FDCWD, "/sys/fs/cgroup", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 Result<void> fresh_proc() {
@@ -172,8 +188,11 @@ Result<void> fresh_proc() {
   const int error = errno;
   std::string why = std::strerror(error);
   if (error == EPERM) {
-    why += ": the kernel allows it only where the whole of /proc is visible, and here parts of it are covered, as"
-           " containers do; start the container with them uncovered (Docker: --security-opt systempaths=unconfined)";
+    why +=
+        ": the kernel allows it only where the whole of /proc is visible, and here parts of it are covered, "
+        "as"
+        " containers do; start the container with them uncovered (Docker: --security-opt "
+        "systempaths=unconfined)";
   }
   return failure("cannot mount a fresh /proc: " + why);
 }
@@ -228,7 +247,8 @@ std::optional<std::string> nsswitch_for_sandbox(std::string_view host) {
     host.remove_prefix(std::min(end + 1, host.size()));
     std::string_view rest = line.substr(0, line.find('#'));
     rest.remove_prefix(std::min(rest.find_first_not_of(spaces), rest.size()));
-    bool replace = rest.starts_with("hosts") && rest.substr(5).find_first_not_of(spaces) != std::string_view::npos &&
+    bool replace = rest.starts_with("hosts") &&
+                   rest.substr(5).find_first_not_of(spaces) != std::string_view::npos &&
                    rest[5 + rest.substr(5).find_first_not_of(spaces)] == ':';
     if (replace) {
       rest.remove_prefix(rest.find(':') + 1);
@@ -247,11 +267,12 @@ std::optional<std::string> nsswitch_for_sandbox(std::string_view host) {
   return changed ? std::optional(out) : std::nullopt;
 }
 
-// Where there is no /etc/resolv.conf, or a link that leads nowhere, nothing needs covering: glibc, musl, c-ares and Go ask
-// 127.0.0.1 then. (A link into /run always leads nowhere at first, because /run is ours; it is given a file all the same, for
-// programs that read the file themselves.)
+// Where there is no /etc/resolv.conf, or a link that leads nowhere, nothing needs covering: glibc, musl,
+// c-ares and Go ask 127.0.0.1 then. (A link into /run always leads nowhere at first, because /run is ours; it
+// is given a file all the same, for programs that read the file themselves.)
 Result<void> cover_resolv_conf() {
-  struct stat ours {}, now {};
+  struct stat ours {
+  }, now{};
   if (stat(own_resolv_conf, &ours) != 0) return refused(std::string("find \"") + own_resolv_conf + "\"");
   const std::string target = follow_links("/etc/resolv.conf");
   if (lstat(target.c_str(), &now) != 0) {
@@ -262,12 +283,14 @@ Result<void> cover_resolv_conf() {
     return {};
   }
   if (now.st_dev == ours.st_dev && now.st_ino == ours.st_ino) return {};
-  if (!S_ISREG(now.st_mode)) return failure("cannot cover \"" + target + "\" (/etc/resolv.conf): it is not a regular file");
+  if (!S_ISREG(now.st_mode))
+    return failure("cannot cover \"" + target + "\" (/etc/resolv.conf): it is not a regular file");
   return bind_read_only(own_resolv_conf, target);
 }
 
 Result<void> arrange_mounts(const MountPlan& plan) {
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return refused("make the mounts private");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return refused("make the mounts private");
   if (Result<void> masked = mask_name_services(plan); !masked) return masked;
   if (Result<void> covered = cover_resolv_conf(); !covered) return covered;
   if (Result<void> covered = cover_nsswitch(); !covered) return covered;

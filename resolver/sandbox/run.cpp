@@ -26,7 +26,8 @@
 namespace postern {
 namespace {
 
-// Making a sandbox takes some milliseconds; a dead network file system below one of the mounts can hold it up for ever.
+// Making a sandbox takes some milliseconds; a dead network file system below one of the mounts can hold it up
+// for ever.
 constexpr int setup_limit_ms = 30'000;
 
 // Which system setting, if any, forbids user namespaces: the message names what to change.
@@ -37,22 +38,30 @@ std::string explain_refusal(int error) {
     return why + ": the host allows none (sysctl user.max_user_namespaces is 0)";
   }
   if (error == ENOSPC || error == EUSERS) {
-    return why + ": too many namespaces exist, or are nested (sysctls user.max_user_namespaces, user.max_net_namespaces and their kin)";
+    return why +
+           ": too many namespaces exist, or are nested (sysctls user.max_user_namespaces, "
+           "user.max_net_namespaces and their kin)";
   }
   if (error == EPERM && zero(sysctl_value("/proc/sys/kernel/unprivileged_userns_clone")) && geteuid() != 0) {
-    return why + ": the host reserves user namespaces for root (sysctl kernel.unprivileged_userns_clone is 0)";
+    return why +
+           ": the host reserves user namespaces for root (sysctl kernel.unprivileged_userns_clone is 0)";
   }
   if (error == EPERM) {
-    why += ": not allowed here: in a chroot, or by a container's system call filter (Docker: --security-opt seccomp=unconfined)";
+    why +=
+        ": not allowed here: in a chroot, or by a container's system call filter (Docker: --security-opt "
+        "seccomp=unconfined)";
   }
   return why;
 }
 
 // Ubuntu 23.10 and later let the namespace be made but take its capabilities away.
 std::string explain_apparmor(const std::string& message) {
-  if (geteuid() == 0 || sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != "1") return message;
-  return message + " (AppArmor restricts user namespaces here: sysctl kernel.apparmor_restrict_unprivileged_userns is 1; it needs"
-                   " a profile for postern, or 0)";
+  if (geteuid() == 0 || sysctl_value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != "1")
+    return message;
+  return message +
+         " (AppArmor restricts user namespaces here: sysctl kernel.apparmor_restrict_unprivileged_userns is "
+         "1; it needs"
+         " a profile for postern, or 0)";
 }
 
 std::string working_folder() {
@@ -60,7 +69,8 @@ std::string working_folder() {
   return getcwd(path, sizeof path) != nullptr && path[0] == '/' ? path : std::string();
 }
 
-// A closed standard descriptor would be the next socket's number, and the command would inherit it as its stdin.
+// A closed standard descriptor would be the next socket's number, and the command would inherit it as its
+// stdin.
 void open_standard_descriptors() {
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
@@ -68,9 +78,10 @@ void open_standard_descriptors() {
   }
 }
 
-// Scripts write to /dev/stderr, which opens the pipe anew, and a pipe's mode is 0600 for its maker: the command is somebody else.
-// Opening it up gives nothing away: its only path leads through /proc/PID/fd of a process that already holds it. (A terminal or a
-// file of the caller's stays as it is; there /dev/stderr is refused, as it is under su.)
+// Scripts write to /dev/stderr, which opens the pipe anew, and a pipe's mode is 0600 for its maker: the
+// command is somebody else. Opening it up gives nothing away: its only path leads through /proc/PID/fd of a
+// process that already holds it. (A terminal or a file of the caller's stays as it is; there /dev/stderr is
+// refused, as it is under su.)
 void open_up_pipes() {
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
     struct statfs kind {};
@@ -91,15 +102,15 @@ struct SandboxedCommand::State {
   IdPlan plan;
   std::string program;
   Listeners listeners;
-  Fd socket;           // to the init
-  Fd init, command;    // pidfds
+  Fd socket;         // to the init
+  Fd init, command;  // pidfds
   Fd signals, terminal;
   pid_t init_pid = -1;
   sigset_t mask_before{};
   bool released = false;
   bool had_terminal = false;
   bool maps_refused = false;
-  int status = -1;     // as a shell gives it, once ended
+  int status = -1;  // as a shell gives it, once ended
 
   Result<void> start(InitOrders orders);
   void reap();
@@ -115,8 +126,8 @@ SandboxedCommand::State::~State() {
   restore();
 }
 
-// Blocks until the init is gone. __WALL: it was cloned without an exit signal, so that nobody's SIGCHLD handling, nor a
-// waitpid(-1) elsewhere in this process, sees it.
+// Blocks until the init is gone. __WALL: it was cloned without an exit signal, so that nobody's SIGCHLD
+// handling, nor a waitpid(-1) elsewhere in this process, sees it.
 void SandboxedCommand::State::reap() {
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(init.get()), &info, WEXITED | __WALL) != 0) {
@@ -132,7 +143,8 @@ void SandboxedCommand::State::restore() {
   if (!signals) return;
   signals.reset();
   if (had_terminal && terminal) {
-    // An interactive shell makes itself the foreground group and dies so; from the background, tcsetpgrp asks for SIGTTOU.
+    // An interactive shell makes itself the foreground group and dies so; from the background, tcsetpgrp asks
+    // for SIGTTOU.
     sigset_t output, before;
     sigemptyset(&output);
     sigaddset(&output, SIGTTOU);
@@ -148,10 +160,11 @@ Result<void> SandboxedCommand::State::start(InitOrders orders) {
   if (Result<void> pair = make_pair(socket, theirs); !pair) return pair;
   orders.exec.environment = command_environment(environ, plan);
 
-  constexpr unsigned long spaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  constexpr unsigned long spaces =
+      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
   int pidfd = -1;
-  // The old call, not clone3, which containers' filters refuse as a whole. No stack: the child goes on with a copy of ours,
-  // as after fork; no exit signal: see reap.
+  // The old call, not clone3, which containers' filters refuse as a whole. No stack: the child goes on with a
+  // copy of ours, as after fork; no exit signal: see reap.
   const long pid = syscall(SYS_clone, spaces | CLONE_PIDFD, nullptr, &pidfd, nullptr, nullptr);
   if (pid == 0) run_init(orders, plan, theirs.get());
   if (pid < 0) return failure("cannot create the sandbox's namespaces: " + explain_refusal(errno));
@@ -159,7 +172,8 @@ Result<void> SandboxedCommand::State::start(InitOrders orders) {
   init_pid = static_cast<pid_t>(pid);
   theirs.reset();
 
-  if (Result<Message> hello = receive_message(socket.get(), Step::hello, setup_limit_ms); !hello) return tl::unexpected(hello.error());
+  if (Result<Message> hello = receive_message(socket.get(), Step::hello, setup_limit_ms); !hello)
+    return tl::unexpected(hello.error());
   if (Result<void> mapped = write_maps(plan, init_pid); !mapped) {
     maps_refused = true;
     return mapped;
@@ -168,7 +182,8 @@ Result<void> SandboxedCommand::State::start(InitOrders orders) {
   Result<Message> ready = receive_message(socket.get(), Step::ready, setup_limit_ms);
   if (!ready) return failure(explain_apparmor(ready.error().message));
   ReadyText text;
-  if (ready->fds.size() != 3 || ready->text.size() < sizeof text) return failure("cannot set the sandbox up: its init sent garbage");
+  if (ready->fds.size() != 3 || ready->text.size() < sizeof text)
+    return failure("cannot set the sandbox up: its init sent garbage");
   std::memcpy(&text, ready->text.data(), sizeof text);
   program = ready->text.substr(sizeof text);
   listeners.udp = std::move(ready->fds[0]);
@@ -194,7 +209,8 @@ Result<std::unique_ptr<SandboxedCommand>> SandboxedCommand::prepare(const Comman
   orders.hide = spec.hide;
   orders.listen_port = spec.listen_port;
   const char* path = std::getenv("PATH");
-  orders.exec.program_of_caller = find_program(spec.argv[0], path != nullptr ? path : default_search_path).path;
+  orders.exec.program_of_caller =
+      find_program(spec.argv[0], path != nullptr ? path : default_search_path).path;
 
   Result<IdPlan> plan = plan_ids();
   if (!plan) return tl::unexpected(plan.error());
@@ -202,8 +218,8 @@ Result<std::unique_ptr<SandboxedCommand>> SandboxedCommand::prepare(const Comman
   sandbox->state_->plan = std::move(*plan);
   Result<void> started = sandbox->state_->start(orders);
   if (!started && sandbox->state_->maps_refused && sandbox->state_->plan.way == IdPlan::Way::helpers) {
-    // newuidmap may be missing, or without its rights: run all the same, and say what that costs. A half-written map cannot be
-    // corrected, hence a new namespace.
+    // newuidmap may be missing, or without its rights: run all the same, and say what that costs. A
+    // half-written map cannot be corrected, hence a new namespace.
     Result<IdPlan> single = plan_single(started.error().message);
     if (!single) return tl::unexpected(single.error());
     sandbox->state_ = std::make_unique<State>();
@@ -214,14 +230,30 @@ Result<std::unique_ptr<SandboxedCommand>> SandboxedCommand::prepare(const Comman
   return sandbox;
 }
 
-Listeners SandboxedCommand::take_listeners() { return std::move(state_->listeners); }
-bool SandboxedCommand::record_protected() const { return state_->plan.record_protected; }
-const std::string& SandboxedCommand::protection() const { return state_->plan.why; }
-uid_t SandboxedCommand::command_uid() const { return state_->plan.command_uid; }
-const std::string& SandboxedCommand::program() const { return state_->program; }
-pid_t SandboxedCommand::init_pid() const { return state_->init_pid; }
-int SandboxedCommand::pidfd() const { return state_->init.get(); }
-int SandboxedCommand::signal_fd() const { return state_->signals.get(); }
+Listeners SandboxedCommand::take_listeners() {
+  return std::move(state_->listeners);
+}
+bool SandboxedCommand::record_protected() const {
+  return state_->plan.record_protected;
+}
+const std::string& SandboxedCommand::protection() const {
+  return state_->plan.why;
+}
+uid_t SandboxedCommand::command_uid() const {
+  return state_->plan.command_uid;
+}
+const std::string& SandboxedCommand::program() const {
+  return state_->program;
+}
+pid_t SandboxedCommand::init_pid() const {
+  return state_->init_pid;
+}
+int SandboxedCommand::pidfd() const {
+  return state_->init.get();
+}
+int SandboxedCommand::signal_fd() const {
+  return state_->signals.get();
+}
 
 Result<void> SandboxedCommand::release() {
   POSTERN_CHECK(!state_->released);

@@ -161,7 +161,8 @@ def _():
     equal(ask_udp("www.beside.com", netns=netns, timeout=10).rcode_name, "NOERROR",
           "UDP beside the held connections")
     enough = neighbour.asked + ENOUGH
-    wait_until(lambda: neighbour.asked >= enough or neighbour.failures, "service beside the held connections", seconds=60)
+    wait_until(lambda: neighbour.asked >= enough or neighbour.failures, "service beside the held connections",
+               seconds=60)
     for sock in held:
         sock.close()
     survives(daemon, netns, neighbour)

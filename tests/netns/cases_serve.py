@@ -250,3 +250,47 @@ def _():
           [{"sandbox": "asked", "name": "www.example.com", "action": "allowed"}])
     holds(sql("DELETE FROM asked").returncode != 0, "a statement that writes")
     equal(len(daemon.rows()), 1)
+
+
+@case("a sandbox with a network is answered at its own address, too")
+def _():
+    upstream = RecordingUpstream()
+    daemon, inside = Daemon(upstream=(upstream.text,)), Namespace("inside")
+    inside.connect(1)
+    daemon.attach(inside)
+    for how in (ask_udp, ask_tcp):
+        for server in ("10.64.1.2", "127.0.0.1"):
+            equal(how("www.inside.com", server=server, netns=inside.path).rcode_name, "NOERROR", server)
+
+
+@case("a query that comes in from outside the namespace is not taken for the sandbox's")
+def _():
+    upstream = RecordingUpstream()
+    daemon, inside = Daemon(upstream=(upstream.text,)), Namespace("inside")
+    inside.connect(1)
+    daemon.attach(inside)
+    for how in (ask_udp, ask_tcp):
+        try:
+            # From the other end of the veth pair: a neighbour on the sandbox's network would look the same.
+            how("www.outside.com", server="10.64.1.2", timeout=1)
+            raise AssertionError(f"{how.__name__}: a query from outside the namespace was answered")
+        except OSError:
+            pass
+    equal(daemon.rows(), [], "the sandbox's record")
+    equal(upstream.queries("www.outside.com"), [], "forwarded for somebody outside")
+
+
+@case("postern run hands its sandbox to a running daemon, which writes the record")
+def _():
+    upstream = RecordingUpstream()
+    daemon = Daemon(upstream=(upstream.text,))
+    argv = [binary(), "run", "--control", daemon.control, "--session", "handed-over", "--name", "guest", "--quiet",
+            "--block", "www.blocked.com", "--", "sh", "-c",
+            "getent hosts www.asked.com; getent hosts www.blocked.com; exit 5"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    equal((done.returncode, done.stdout.split()[1:]), (5, ["www.asked.com"]), done)
+    equal({(r["sandbox"], r["session"], r["name"], r["action"]) for r in daemon.rows()},
+          {("guest", "handed-over", "www.asked.com", "allowed"),
+           ("guest", "handed-over", "www.blocked.com", "blocked")})
+    equal(_listed(daemon), [], "the sandbox is gone with its command")
+    holds(upstream.queries("www.asked.com"), "the daemon's upstream was not asked")

@@ -54,8 +54,8 @@ def _():
         spellings.append(name)
         ports.add(s.source_port)
     holds(same_id < 3, f"{same_id} of 24 ids went upstream as they came")
-    # Case is Postern's own draw (0x20) of 15 letters and more: that one of 24 comes out as some given spelling happens in
-    # one run of a thousand, that two do in one of some millions.
+    # Case is Postern's own draw (0x20) of 15 letters and more: that one of 24 comes out as some given spelling happens
+    # in one run of a thousand, that two do in one of some millions.
     holds(sum(name.startswith("FlAgS") and name.endswith("ExAmPlE.CoM") for name in spellings) < 2, spellings)
     holds(sum(name == name.lower() for name in spellings) < 2, f"0x20 is not used upstream: {spellings}")
     holds(len(ports) > 1, f"all came from port {ports}")

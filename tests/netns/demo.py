@@ -245,7 +245,8 @@ def show_tunnel(daemon, box, free, told):
         return False, beside == asked
     page.row(("with Postern", f"{through:,} of {LOOT:,} octets carried out: cut {cut_after:.1f} s after its start,"),
              (18, 40), (None, page.good if cut else page.bad))
-    page.row(("", f"when {len(forwarded)} of its queries had gone upstream; {len(refused)} were refused since"), (18, 40))
+    page.row(("", f"when {len(forwarded)} of its queries had gone upstream; {len(refused)} were refused since"),
+             (18, 40))
     page.row(("beside it", f"{beside} of {asked} lookups of www.example.com answered in the same sandbox"),
              (18, 40),
              (None, page.good if beside == asked else page.bad))
@@ -344,6 +345,8 @@ def main():
     postern = os.path.abspath(given.postern)
     if not os.access(postern, os.X_OK):
         sys.exit(f"demo: {given.postern} is not an executable: build it first")
+    if os.geteuid() != 0:
+        sys.exit("demo: network namespaces need root: run it with sudo")
     os.environ["POSTERN_BINARY"] = postern
     private_host.enter()
     try:

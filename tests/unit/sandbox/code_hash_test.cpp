@@ -20,7 +20,9 @@ constexpr const char* sha_empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b9
 using Kind = ScriptArgument::Kind;
 
 struct Path {
-  explicit Path(const std::string& value) : before(getenv("PATH") != nullptr ? getenv("PATH") : "") { setenv("PATH", value.c_str(), 1); }
+  explicit Path(const std::string& value) : before(getenv("PATH") != nullptr ? getenv("PATH") : "") {
+    setenv("PATH", value.c_str(), 1);
+  }
   ~Path() { setenv("PATH", before.c_str(), 1); }
   std::string before;
 };
@@ -105,7 +107,9 @@ TEST_CASE("the first line of a script") {
   CHECK(shebang("#!/bin/sh -e\r\n") == Words{"/bin/sh", "-e"});
   CHECK(shebang("#!").empty());
   CHECK(shebang("#!\n/bin/sh").empty());
-  CHECK(shebang("\x7f" "ELF").empty());
+  CHECK(shebang("\x7f"
+                "ELF")
+            .empty());
   CHECK(shebang("").empty());
 }
 
@@ -154,7 +158,8 @@ TEST_CASE("an interpreter with a script is the script's hash, with code on the c
   // By another name, through a link.
   REQUIRE(symlink("python3", (folder.path() + "/bin/py").c_str()) == 0);
   CHECK(code_hash({"py", script})->sha256 == sha_abc);
-  // A version manager's shim is a script and an interpreter's name at once: the script that it is given counts.
+  // A version manager's shim is a script and an interpreter's name at once: the script that it is given
+  // counts.
   folder.file("bin/python3.12", "#!/bin/sh\n", 0755);
   CHECK(code_hash({"python3.12", script})->sha256 == sha_abc);
 }
@@ -186,13 +191,17 @@ TEST_CASE("what cannot be hashed is an error that quotes it") {
   const std::string plain = folder.file("plain", "abc", 0644);
   const std::string python = folder.file("python3", "x", 0755);
   const std::string big = folder.file("big", "x", 0755);
-  const auto error = [](const Result<CodeHash>& hash) { return hash ? std::string("hashed") : hash.error().message; };
+  const auto error = [](const Result<CodeHash>& hash) {
+    return hash ? std::string("hashed") : hash.error().message;
+  };
   CHECK(error(code_hash({})) == "cannot hash a command: none is given");
-  CHECK(error(code_hash({"no-such-program-here"})) == "cannot hash \"no-such-program-here\": it is not found");
+  CHECK(error(code_hash({"no-such-program-here"})) ==
+        "cannot hash \"no-such-program-here\": it is not found");
   CHECK(error(code_hash({plain})) == "cannot hash \"" + plain + "\": it is not executable");
   CHECK(error(code_hash({"x"}, fifo)) == "cannot hash \"" + fifo + "\": it is not a regular file");
   CHECK(error(code_hash({python, fifo})) == "cannot hash \"" + fifo + "\": it is not a regular file");
-  CHECK(error(code_hash({python, "/nonexistent.py"})) == "cannot hash \"/nonexistent.py\": No such file or directory");
+  CHECK(error(code_hash({python, "/nonexistent.py"})) ==
+        "cannot hash \"/nonexistent.py\": No such file or directory");
   REQUIRE(truncate(big.c_str(), (1LL << 30) + 1) == 0);
   CHECK(error(code_hash({big})) == "cannot hash \"" + big + "\": it is larger than 1 GiB");
 }

@@ -1,4 +1,5 @@
-// A sandboxed command attacks Postern, its record and the host: each attempt fails, and works for root outside.
+// A sandboxed command attacks Postern, its record and the host: each attempt fails, and works for root
+// outside.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -63,13 +64,15 @@ std::string attack(As as, bool outside) {
     const std::string hidden = folder.path() + "/hidden";
     const std::string journal = folder.file("hidden/journal.db", "record", 0640);
     const std::string open_journal = folder.file("open-journal.db", "record", 0640);
-    const std::string secret_socket = hidden + "/control.sock", run_socket = "/run/postern-test-name-service.sock";
+    const std::string secret_socket = hidden + "/control.sock",
+                      run_socket = "/run/postern-test-name-service.sock";
     if (mount("tmpfs", "/run", "tmpfs", 0, nullptr) != 0) return "cannot mount /run";
     const Fd control = listen_at(secret_socket), service = listen_at(run_socket);
     const std::string proc = folder.path() + "/proc", netns = folder.file("netns", "");
     mkdir(proc.c_str(), 0755);
     if (mount("/proc", proc.c_str(), nullptr, MS_BIND, nullptr) != 0) return "cannot bind /proc";
-    if (mount("/proc/self/ns/net", netns.c_str(), nullptr, MS_BIND, nullptr) != 0) return "cannot bind the network namespace";
+    if (mount("/proc/self/ns/net", netns.c_str(), nullptr, MS_BIND, nullptr) != 0)
+      return "cannot bind the network namespace";
     // Outside there is nothing to uncover: a mount of the attacker's own stands for it.
     if (outside && mount("tmpfs", hidden.c_str(), "tmpfs", 0, nullptr) != 0) return "cannot mount";
     if (outside) {
@@ -82,7 +85,8 @@ std::string attack(As as, bool outside) {
 
     if (as == As::user_with_subids || as == As::user_alone) {
       // newuidmap wants to know its caller's name.
-      replace_file("/etc/passwd", read_text("/etc/passwd") + "postern-test:x:" + std::to_string(ordinary) + ":54321::/:/bin/sh\n");
+      replace_file("/etc/passwd", read_text("/etc/passwd") + "postern-test:x:" + std::to_string(ordinary) +
+                                      ":54321::/:/bin/sh\n");
       replace_file("/etc/subuid", as == As::user_with_subids ? "postern-test:3000000:1000\n" : "");
       replace_file("/etc/subgid", as == As::user_with_subids ? "postern-test:4000000:1000\n" : "");
       for (const std::string& mine : {folder.path(), hidden, journal, open_journal}) {
@@ -103,11 +107,12 @@ std::string attack(As as, bool outside) {
     setpgid(0, 0);  // signals to the group stay in this test
 
     std::ostringstream json;
-    json << "{\"init\":" << (outside ? getpid() : 1) << ",\"supervisor\":" << getpid() << ",\"resolver\":" << resolver << ",\"journal\":\"" << journal
-         << "\",\"open_journal\":\"" << open_journal << "\",\"hidden\":\"" << hidden << "\",\"socket\":\"" << secret_socket
-         << "\",\"run_socket\":\"" << run_socket << "\",\"host_proc\":\"" << proc << "\",\"netns_file\":\"" << netns
-         << "\",\"block_device\":\"" << device << "\",\"rt_signal\":" << rt_signal << ",\"control\":"
-         << (outside ? "true" : "false") << "}";
+    json << "{\"init\":" << (outside ? getpid() : 1) << ",\"supervisor\":" << getpid()
+         << ",\"resolver\":" << resolver << ",\"journal\":\"" << journal << "\",\"open_journal\":\""
+         << open_journal << "\",\"hidden\":\"" << hidden << "\",\"socket\":\"" << secret_socket
+         << "\",\"run_socket\":\"" << run_socket << "\",\"host_proc\":\"" << proc << "\",\"netns_file\":\""
+         << netns << "\",\"block_device\":\"" << device << "\",\"rt_signal\":" << rt_signal
+         << ",\"control\":" << (outside ? "true" : "false") << "}";
     std::string result;
     if (outside) {
       int ends[2];
@@ -131,7 +136,9 @@ std::string attack(As as, bool outside) {
     sigset_t pending;
     sigpending(&pending);
     result += std::string("group-signal-arrived ") + (sigismember(&pending, rt_signal) ? "yes" : "no") + "\n";
-    result += "resolver-alive " + std::string(kill(resolver, 0) == 0 && waitpid(resolver, nullptr, WNOHANG) == 0 ? "yes" : "no") + "\n";
+    result += "resolver-alive " +
+              std::string(kill(resolver, 0) == 0 && waitpid(resolver, nullptr, WNOHANG) == 0 ? "yes" : "no") +
+              "\n";
     result += "open-journal " + read_text(open_journal) + "\n";
     kill(resolver, SIGKILL);
     waitpid(resolver, nullptr, 0);
@@ -153,12 +160,16 @@ void check_refused(const std::string& text, const std::vector<std::string>& allo
   INFO(text);
   std::size_t seen = 0;
   for (const auto& [name, outcome] : outcomes(text)) {
-    if (name == "status" || name == "protected" || name == "group-signal-arrived" || name == "resolver-alive" || name == "open-journal") continue;
+    if (name == "status" || name == "protected" || name == "group-signal-arrived" ||
+        name == "resolver-alive" || name == "open-journal")
+      continue;
     ++seen;
-    if (name == "signal-group") continue;  // it signals itself too, so it is "done": what counts is what arrived
+    if (name == "signal-group")
+      continue;  // it signals itself too, so it is "done": what counts is what arrived
     const bool may = std::find(allowed.begin(), allowed.end(), name) != allowed.end();
     CHECK_MESSAGE((outcome == "done") == may, name << " " << outcome);
-    CHECK_MESSAGE(outcome != "ENOTRECOVERABLE", name << ": the attacker's own namespace gave it no rights, so this shows nothing");
+    CHECK_MESSAGE(outcome != "ENOTRECOVERABLE",
+                  name << ": the attacker's own namespace gave it no rights, so this shows nothing");
   }
   CHECK(seen == attacks);
   CHECK(outcomes(text)["status"] == "0");
@@ -176,7 +187,8 @@ TEST_CASE("outside a sandbox, root can do everything that the attack program tri
     if (name == "group-signal-arrived" || name == "resolver-alive" || name == "open-journal") continue;
     ++seen;
     if (outcome == "absent") MESSAGE("this kernel has no " << name << ": that attack proves nothing here");
-    // Nor may root uncover, from a user namespace of its own, what its mounts hide: those are the kernel's locks themselves.
+    // Nor may root uncover, from a user namespace of its own, what its mounts hide: those are the kernel's
+    // locks themselves.
     const bool locked = name.ends_with("-in-own-namespace") || name.ends_with("-under-hidden");
     if (!locked) CHECK_MESSAGE((outcome == "done" || outcome == "absent"), name << " " << outcome);
   }
@@ -213,7 +225,9 @@ TEST_CASE("a command started by an ordinary user with subordinate ids can do non
 }
 
 // This is what "the record is not protected" means, and all that it means.
-TEST_CASE("a command with the caller's own uid reaches the caller's unhidden files and process group, nothing else") {
+TEST_CASE(
+    "a command with the caller's own uid reaches the caller's unhidden files and process group, nothing "
+    "else") {
   if (!can_sandbox()) return;
   const std::string text = attack(As::user_alone, false);
   check_refused(text, {"write-open-journal"});

@@ -1,4 +1,5 @@
-// What a sandboxed command gets from its caller and gives back: status, streams, signals, folder, environment, rights.
+// What a sandboxed command gets from its caller and gives back: status, streams, signals, folder,
+// environment, rights.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,9 +21,12 @@ using namespace postern::test;
 
 namespace {
 
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
-// A supervisor of its own process, with stdout and stderr of the command on a pipe; `body` runs in it after the sandbox is prepared.
+// A supervisor of its own process, with stdout and stderr of the command on a pipe; `body` runs in it after
+// the sandbox is prepared.
 struct Supervisor {
   pid_t pid = -1;
   Fd output;  // at its end when nobody in the sandbox lives
@@ -79,7 +83,11 @@ TEST_CASE("the exit status is the command's, as a shell gives it") {
   folder.file("plain-script", "exit 9\n", 0755);
   folder.file("bad-interpreter", "#!/nonexistent/interpreter\n", 0755);
   folder.file("not-executable", "#!/bin/sh\n", 0644);
-  folder.file("no-program", std::string("\x7f" "ELF garbage", 12), 0755);
+  folder.file("no-program",
+              std::string("\x7f"
+                          "ELF garbage",
+                          12),
+              0755);
   struct Row {
     std::vector<std::string> argv;
     int status;
@@ -113,7 +121,8 @@ TEST_CASE("the exit status is the command's, as a shell gives it") {
 
 TEST_CASE("stdin, arguments and both outputs pass through unchanged") {
   if (!can_sandbox()) return;
-  const Ran ran = run({"/bin/sh", "-c", "cat; printf '<%s>' \"$@\"; echo oops >&2", "sh", "a b", "", "*"}, {.input = "line\nlast", .hide = {}, .before_release = {}, .after_release = {}});
+  const Ran ran = run({"/bin/sh", "-c", "cat; printf '<%s>' \"$@\"; echo oops >&2", "sh", "a b", "", "*"},
+                      {.input = "line\nlast", .hide = {}, .before_release = {}, .after_release = {}});
   CHECK(ran.out == "line\nlast<a b><><*>");
   CHECK(ran.err == "oops\n");
 }
@@ -125,10 +134,13 @@ TEST_CASE("a script may open /dev/stdout anew when it is a pipe") {
   CHECK(status_of(supervisor.pid) == 0);
 }
 
-TEST_CASE("the command has no capabilities, no groups, no way to new privileges, a filter and three descriptors") {
+TEST_CASE(
+    "the command has no capabilities, no groups, no way to new privileges, a filter and three descriptors") {
   if (!can_sandbox()) return;
   const Fd leaked(open("/etc/passwd", O_RDONLY));  // not close-on-exec, on purpose
-  const Ran ran = shell("grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups|SigBlk|SigIgn|Uid)' /proc/self/status; ls /proc/$$/fd; id -u; id -G");
+  const Ran ran = shell(
+      "grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups|SigBlk|SigIgn|Uid)' /proc/self/status; ls /proc/$$/fd; id "
+      "-u; id -G");
   INFO(ran.out);
   for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn"}) {
     CHECK(holds(ran.out, std::string(set) + ":\t0000000000000000\n"));
@@ -142,7 +154,8 @@ TEST_CASE("the command has no capabilities, no groups, no way to new privileges,
 
 TEST_CASE("what the caller ignored stays ignored, what Postern ignores does not") {
   if (!can_sandbox()) return;
-  Supervisor supervisor = supervise("grep SigIgn /proc/self/status", [](SandboxedCommand& sandbox) { return release_and_wait(sandbox); });
+  Supervisor supervisor = supervise("grep SigIgn /proc/self/status",
+                                    [](SandboxedCommand& sandbox) { return release_and_wait(sandbox); });
   CHECK(read_all(supervisor.output.get()) == "SigIgn:\t0000000000000000\n");
   status_of(supervisor.pid);
   signal(SIGHUP, SIG_IGN);
@@ -160,13 +173,16 @@ TEST_CASE("the working folder is kept where the command may enter it, else it is
   REQUIRE(mkdir(closed.c_str(), 0700) == 0);
   const int before = open(".", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
   REQUIRE(chdir(folder.path().c_str()) == 0);
-  const Ran kept = shell("pwd -P", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
+  const Ran kept =
+      shell("pwd -P", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
   REQUIRE(chdir(closed.c_str()) == 0);
-  const Ran moved = shell("pwd -P", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
+  const Ran moved =
+      shell("pwd -P", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
   const Ran quiet = shell("pwd -P");
   // Hidden folders are left too, although the descriptor of the working folder would still work.
   REQUIRE(chdir(folder.path().c_str()) == 0);
-  const Ran hidden = shell("ls -A . ; ls -A \"" + folder.path() + "\"", {.input = {}, .hide = {folder.path()}, .before_release = {}, .after_release = {}});
+  const Ran hidden = shell("ls -A . ; ls -A \"" + folder.path() + "\"",
+                           {.input = {}, .hide = {folder.path()}, .before_release = {}, .after_release = {}});
   REQUIRE(fchdir(before) == 0);
   close(before);
   CHECK(kept.out == folder.path() + "\n");
@@ -185,10 +201,13 @@ TEST_CASE("HOME that the command may not use becomes a folder of its own, not sh
   REQUIRE(chmod(mine.c_str(), 0777) == 0);
   const std::string before = getenv("HOME") != nullptr ? getenv("HOME") : "/";
   setenv("HOME", "/root", 1);
-  const Ran moved = shell("echo $HOME; echo x > $HOME/.rc && cat $HOME/.rc", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
+  const Ran moved =
+      shell("echo $HOME; echo x > $HOME/.rc && cat $HOME/.rc",
+            {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
   const Ran again = shell("ls -A $HOME");
   setenv("HOME", mine.c_str(), 1);
-  const Ran kept = shell("echo $HOME", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
+  const Ran kept = shell(
+      "echo $HOME", {.input = {}, .hide = {}, .quiet = false, .before_release = {}, .after_release = {}});
   setenv("HOME", before.c_str(), 1);
   CHECK(moved.out == "/run/home\nx\n");
   CHECK(holds(moved.err, "HOME=/root"));
@@ -197,11 +216,21 @@ TEST_CASE("HOME that the command may not use becomes a folder of its own, not sh
 }
 
 TEST_CASE("variables that lead lookups elsewhere, or at hidden sockets, do not get in") {
-  const char* const environment[] = {"PATH=/bin",        "RES_OPTIONS=ndots:5", "LOCALDOMAIN=example.com", "HOSTALIASES=/tmp/x",
-                                     "XDG_RUNTIME_DIR=/run/user/0", "DBUS_SESSION_BUS_ADDRESS=unix:path=/x", "SSH_AUTH_SOCK=/tmp/y",
-                                     "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/y", "RES_OPTIONS_MORE=kept", "EMPTY=", "HOME=/root", nullptr};
+  const char* const environment[] = {"PATH=/bin",
+                                     "RES_OPTIONS=ndots:5",
+                                     "LOCALDOMAIN=example.com",
+                                     "HOSTALIASES=/tmp/x",
+                                     "XDG_RUNTIME_DIR=/run/user/0",
+                                     "DBUS_SESSION_BUS_ADDRESS=unix:path=/x",
+                                     "SSH_AUTH_SOCK=/tmp/y",
+                                     "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/y",
+                                     "RES_OPTIONS_MORE=kept",
+                                     "EMPTY=",
+                                     "HOME=/root",
+                                     nullptr};
   const IdPlan plan;
-  CHECK(command_environment(environment, plan) == std::vector<std::string>{"PATH=/bin", "RES_OPTIONS_MORE=kept", "EMPTY=", "HOME=/root"});
+  CHECK(command_environment(environment, plan) ==
+        std::vector<std::string>{"PATH=/bin", "RES_OPTIONS_MORE=kept", "EMPTY=", "HOME=/root"});
 }
 
 TEST_CASE("the program is found as the command's user finds it, and a closed folder is explained") {
@@ -229,13 +258,15 @@ TEST_CASE("the program is found as the command's user finds it, and a closed fol
   }
 }
 
-TEST_CASE("lookup: PATH order, an empty part is the working folder, folders and plain files are no programs") {
+TEST_CASE(
+    "lookup: PATH order, an empty part is the working folder, folders and plain files are no programs") {
   const Folder folder;
   folder.file("a/tool", "", 0644);
   folder.file("b/tool", "", 0755);
   folder.file("a/only", "", 0644);
   folder.file("c/tool/file", "", 0755);
-  const std::string search = folder.path() + "/a:" + folder.path() + "/none:" + folder.path() + "/c:" + folder.path() + "/b";
+  const std::string search =
+      folder.path() + "/a:" + folder.path() + "/none:" + folder.path() + "/c:" + folder.path() + "/b";
   CHECK(find_program("tool", search).path == folder.path() + "/b/tool");
   CHECK(find_program("only", search).error == EACCES);
   CHECK(find_program("only", search).seen == folder.path() + "/a/only");
@@ -248,7 +279,8 @@ TEST_CASE("lookup: PATH order, an empty part is the working folder, folders and 
 TEST_CASE("orphans die with the command") {
   if (!can_sandbox()) return;
   // The orphan holds the pipe; if it lived, reading to the end would last until the test's time limit.
-  Supervisor supervisor = supervise("setsid sleep 1000 & disown; (setsid sleep 1000 &) ; exit 3", release_and_wait);
+  Supervisor supervisor =
+      supervise("setsid sleep 1000 & disown; (setsid sleep 1000 &) ; exit 3", release_and_wait);
   CHECK(read_all(supervisor.output.get()).empty());
   CHECK(status_of(supervisor.pid) == 3);
 }
@@ -264,7 +296,8 @@ TEST_CASE("kill -9 of the supervisor ends everything in the sandbox") {
 
 TEST_CASE("a command that was never released is killed with its object and leaves nothing") {
   if (!can_sandbox()) return;
-  Supervisor supervisor = supervise("echo must not run", [](SandboxedCommand& sandbox) { return sandbox.init_pid() > 1 ? 0 : 1; });
+  Supervisor supervisor = supervise("echo must not run",
+                                    [](SandboxedCommand& sandbox) { return sandbox.init_pid() > 1 ? 0 : 1; });
   CHECK(read_all(supervisor.output.get()).empty());
   CHECK(status_of(supervisor.pid) == 0);
 }
@@ -276,12 +309,15 @@ TEST_CASE("the pidfd becomes readable when all is over, and not before") {
     return poll(&one, 1, 0) == 1;
   };
   bool before = true, after = false;
-  const Ran ran = shell("exit 4", {.input = {}, .hide = {},
-                                   .before_release = [&](SandboxedCommand& sandbox) { before = readable(sandbox.pidfd()); },
-                                   .after_release = [&](SandboxedCommand& sandbox) {
-                                     pollfd one{sandbox.pidfd(), POLLIN, 0};
-                                     after = poll(&one, 1, 60'000) == 1;
-                                   }});
+  const Ran ran = shell(
+      "exit 4", {.input = {},
+                 .hide = {},
+                 .before_release = [&](SandboxedCommand& sandbox) { before = readable(sandbox.pidfd()); },
+                 .after_release =
+                     [&](SandboxedCommand& sandbox) {
+                       pollfd one{sandbox.pidfd(), POLLIN, 0};
+                       after = poll(&one, 1, 60'000) == 1;
+                     }});
   CHECK(!before);
   CHECK(after);
   CHECK(ran.status == 4);
@@ -293,9 +329,11 @@ TEST_CASE("a signal sent to the supervisor reaches the command, which decides") 
     const char* name;
     int number;
   };
-  for (const Row& row : {Row{"TERM", SIGTERM}, Row{"HUP", SIGHUP}, Row{"INT", SIGINT}, Row{"QUIT", SIGQUIT}, Row{"USR1", SIGUSR1}}) {
-    Supervisor supervisor = supervise(std::string("trap 'echo got; exit 5' ") + row.name + "; echo started; while :; do sleep 0.05; done",
-                                      release_and_wait);
+  for (const Row& row : {Row{"TERM", SIGTERM}, Row{"HUP", SIGHUP}, Row{"INT", SIGINT}, Row{"QUIT", SIGQUIT},
+                         Row{"USR1", SIGUSR1}}) {
+    Supervisor supervisor = supervise(
+        std::string("trap 'echo got; exit 5' ") + row.name + "; echo started; while :; do sleep 0.05; done",
+        release_and_wait);
     CHECK(read_line(supervisor.output) == "started");
     kill(supervisor.pid, row.number);
     CHECK(read_line(supervisor.output) == "got");
@@ -303,14 +341,16 @@ TEST_CASE("a signal sent to the supervisor reaches the command, which decides") 
   }
 }
 
-TEST_CASE("Ctrl-C reaches the command once, through the terminal, and the supervisor lives to tell the status") {
+TEST_CASE(
+    "Ctrl-C reaches the command once, through the terminal, and the supervisor lives to tell the status") {
   if (!can_sandbox()) return;
   int terminal = -1;
   const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     CommandSpec spec;
-    // The trap counts; the loop ends by itself after the first, some turns later, so that a second signal would be seen.
+    // The trap counts; the loop ends by itself after the first, some turns later, so that a second signal
+    // would be seen.
     spec.argv = {"/bin/bash", "-c",
                  "n=0; trap 'n=$((n+1))' INT; echo started; while [ $n = 0 ]; do sleep 0.02; done; "
                  "for i in 1 2 3 4 5; do sleep 0.02; done; echo count $n; exit 6"};
@@ -333,7 +373,8 @@ TEST_CASE("Ctrl-Z stops command and supervisor, and both go on") {
   int terminal = -1;
   const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
   if (pid == 0) {
-    // A child of the session's leader, as under a shell: a leader's own group would be orphaned, and then Ctrl-Z is ignored.
+    // A child of the session's leader, as under a shell: a leader's own group would be orphaned, and then
+    // Ctrl-Z is ignored.
     const pid_t child = fork();
     if (child == 0) {
       setpgid(0, 0);

@@ -8,11 +8,9 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -60,7 +58,8 @@ std::string contents(const Fd& fd) {
 std::string read_all(int fd) {
   std::string text;
   char block[4096];
-  for (ssize_t size; (size = read(fd, block, sizeof block)) > 0;) text.append(block, static_cast<std::size_t>(size));
+  for (ssize_t size; (size = read(fd, block, sizeof block)) > 0;)
+    text.append(block, static_cast<std::size_t>(size));
   return text;
 }
 
@@ -70,6 +69,13 @@ std::string read_text(const std::string& path) {
 }
 
 bool can_sandbox() {
+#ifdef __SANITIZE_THREAD__
+  // Not a lack of this machine's: its own background thread may hold a lock while the init is cloned, which
+  // then hangs; and its fork starts a thread in the child, which then may not make a user namespace. There
+  // are no threads here to check.
+  MESSAGE("SKIPPED: ThreadSanitizer's background thread does not survive clone(CLONE_NEWUSER)");
+  return false;
+#endif
   std::string why;
   if (geteuid() != 0) {
     why = "these tests make users and mounts, which needs root";
@@ -117,19 +123,21 @@ Ran run(const std::vector<std::string>& argv, const Given& given) {
   return ran;
 }
 
-Ran shell(const std::string& script, const Given& given) { return run({"/bin/sh", "-c", script}, given); }
+Ran shell(const std::string& script, const Given& given) {
+  return run({"/bin/sh", "-c", script}, given);
+}
 
 std::string in_private_mounts(const std::function<std::string()>& body) {
   int ends[2];
   POSTERN_CHECK(pipe2(ends, O_CLOEXEC) == 0);
   const Fd read_end(ends[0]);
   Fd write_end(ends[1]);
-  // The bare call: ThreadSanitizer's fork starts a thread in the child, which then could not make a user namespace.
-  const auto child = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  const pid_t child = fork();
   POSTERN_CHECK(child >= 0);
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(1);
+    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      _exit(1);
     const std::string text = body();
     std::size_t done = 0;
     while (done < text.size()) {
@@ -158,7 +166,8 @@ void replace_file(const std::string& path, const std::string& text) {
   const Fd fd(mkstemp(name));
   POSTERN_CHECK(fd && fchmod(fd.get(), 0644) == 0);
   POSTERN_CHECK(write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  if (access(path.c_str(), F_OK) != 0) {  // subuid files are not everywhere; an empty one says the same as none
+  if (access(path.c_str(), F_OK) !=
+      0) {  // subuid files are not everywhere; an empty one says the same as none
     const Fd made(open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
     POSTERN_CHECK(made);
   }

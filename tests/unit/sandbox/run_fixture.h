@@ -1,22 +1,23 @@
 // Runs commands in sandboxes for tests: captured output, private file systems, other users.
 #pragma once
 
+#include <sys/types.h>
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
-#include <sys/types.h>
 
 #include "resolver/sandbox/run.h"
 
 namespace postern::test {
 
-// True if sandboxes can be made here by root; else prints "SKIPPED: why", and fails the case under POSTERN_MUST_WORK=1.
+// True if sandboxes can be made here by root; else prints "SKIPPED: why", and fails the case under
+// POSTERN_MUST_WORK=1.
 bool can_sandbox();
 
 struct Ran {
   bool prepared = false;
-  std::string error;            // of prepare or release
+  std::string error;  // of prepare or release
   int status = -1;
   std::string out, err;
   std::string program, protection;
@@ -35,7 +36,8 @@ struct Given {
 Ran run(const std::vector<std::string>& argv, const Given& given = {});
 Ran shell(const std::string& script, const Given& given = {});
 
-// Runs `body` in a forked child that has a mount namespace of its own; what it returns comes back. `body` must use no test macros.
+// Runs `body` in a forked child that has a mount namespace of its own; what it returns comes back. `body`
+// must use no test macros.
 std::string in_private_mounts(const std::function<std::string()>& body);
 // In the child: becomes an ordinary user, without groups.
 void become_user(uid_t uid);

@@ -27,11 +27,14 @@ std::string ordinary_run(const std::string& subids, const std::string& script, c
     become_user(ordinary);
     if (!path.empty()) setenv("PATH", path.c_str(), 1);
     const Ran ran = shell(script);
-    return ran.error + ran.err + ran.out + (ran.record_protected ? "protected" : "unprotected") + "\n" + ran.protection;
+    return ran.error + ran.err + ran.out + (ran.record_protected ? "protected" : "unprotected") + "\n" +
+           ran.protection;
   });
 }
 
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -44,10 +47,10 @@ TEST_CASE("subuid(5): the first range of the user, by name or number, that can b
   CHECK(!subordinate_range(text, "", 1001));
   CHECK(!subordinate_range(":1:1\n", "", 1001));
   CHECK(!subordinate_range("", "me", 1000));
-  CHECK(!subordinate_range("me:0:10\n", "me", 1000));            // root is nobody's subordinate
+  CHECK(!subordinate_range("me:0:10\n", "me", 1000));  // root is nobody's subordinate
   CHECK(!subordinate_range("me:100:0\n", "me", 1000));
   CHECK(!subordinate_range("me:-1:10\nme:1\nme:1:x\nme\n", "me", 1000));
-  CHECK(!subordinate_range("me:4294967290:6\n", "me", 1000));    // would hold 4294967295, which is no uid
+  CHECK(!subordinate_range("me:4294967290:6\n", "me", 1000));  // would hold 4294967295, which is no uid
   CHECK(subordinate_range("me:4294967290:5\n", "me", 1000));
   CHECK(!subordinate_range("me:4294967296:5\n", "me", 1000));
 }
@@ -62,7 +65,8 @@ TEST_CASE("id maps are read as /proc prints them") {
   CHECK(parse_id_map("garbage\n1 2\n").empty());
 }
 
-TEST_CASE("root's draw: subordinate range, else the unused range, else a container's upper half, else nothing") {
+TEST_CASE(
+    "root's draw: subordinate range, else the unused range, else a container's upper half, else nothing") {
   const std::vector<IdMapLine> whole = {{0, 0, 4294967295}};
   const IdRange unused{0x70000000, 0x0fffffff};
   CHECK(range_for_root(whole, IdRange{100000, 65536}) == IdRange{100000, 65536});
@@ -95,13 +99,15 @@ TEST_CASE("root's commands are users of nobody else, and two at once are two use
     replace_file("/etc/subgid", "root:4000000:1\n");
     CommandSpec spec;
     spec.argv = {"/bin/true"};
-    auto one = SandboxedCommand::prepare(spec), two = SandboxedCommand::prepare(spec), three = SandboxedCommand::prepare(spec);
+    auto one = SandboxedCommand::prepare(spec), two = SandboxedCommand::prepare(spec),
+         three = SandboxedCommand::prepare(spec);
     if (!one || !two) return std::string("cannot prepare");
     std::string both = std::to_string((*one)->command_uid() + (*two)->command_uid());
     if ((*one)->command_uid() == (*two)->command_uid()) both += " the same";
     return both + (three ? " and a third" : " " + three.error().message);
   });
-  CHECK(text == "6000001 cannot find a free user id for the command among 2 from 3000000: other sandboxes hold them");
+  CHECK(text ==
+        "6000001 cannot find a free user id for the command among 2 from 3000000: other sandboxes hold them");
 }
 
 TEST_CASE("what root's command writes belongs to the drawn id") {
@@ -127,7 +133,8 @@ TEST_CASE("under sudo the command is the user who called it, with that user's na
     setenv("USER", "root", 1);
     setenv("LOGNAME", "root", 1);
     const Ran ran = shell("id -u; id -g; echo $USER $LOGNAME; grep Groups /proc/self/status | tr -d '\\t '");
-    return std::to_string(ran.command_uid) + "\n" + ran.out + (ran.record_protected ? "protected" : "unprotected");
+    return std::to_string(ran.command_uid) + "\n" + ran.out +
+           (ran.record_protected ? "protected" : "unprotected");
   });
   CHECK(seen == "54321\n54321\n54321\npostern-test postern-test\nGroups:\nprotected");
 }
@@ -146,7 +153,8 @@ TEST_CASE("SUDO_UID of root, of garbage, or without its group is no sudo") {
 
 TEST_CASE("an ordinary user's command is a subordinate id, shown as the user's own") {
   if (!can_sandbox()) return;
-  const std::string seen = ordinary_run("postern-test:3000000:1000\n", "id -u; id -g; cat /etc/hostname >/dev/null && cat /proc/self/gid_map");
+  const std::string seen = ordinary_run(
+      "postern-test:3000000:1000\n", "id -u; id -g; cat /etc/hostname >/dev/null && cat /proc/self/gid_map");
   CHECK(holds(seen, "54321\n54321\n"));
   CHECK(holds(seen, "protected\nthe command runs as user id 300"));
   CHECK(holds(seen, "a subordinate id of postern-test"));
@@ -167,7 +175,8 @@ TEST_CASE("root of a namespace that maps nobody else shares its id, and is never
   const std::string seen = in_private_mounts([] {
     become_user(ordinary);
     if (unshare(CLONE_NEWUSER) != 0) return std::string("cannot unshare");
-    if (!write_small_file("/proc/self/setgroups", "deny") || !write_small_file("/proc/self/gid_map", "0 54321 1") ||
+    if (!write_small_file("/proc/self/setgroups", "deny") ||
+        !write_small_file("/proc/self/gid_map", "0 54321 1") ||
         !write_small_file("/proc/self/uid_map", "0 54321 1")) {
       return std::string("cannot map");
     }
@@ -183,8 +192,10 @@ TEST_CASE("a refusal of user namespaces names the setting") {
     // A namespace of its own has its own limit; lowering it there touches nobody.
     become_user(ordinary);
     if (unshare(CLONE_NEWUSER) != 0) return std::string("cannot unshare");
-    if (!write_small_file("/proc/self/setgroups", "deny") || !write_small_file("/proc/self/gid_map", "0 54321 1") ||
-        !write_small_file("/proc/self/uid_map", "0 54321 1") || !write_small_file("/proc/sys/user/max_user_namespaces", "0")) {
+    if (!write_small_file("/proc/self/setgroups", "deny") ||
+        !write_small_file("/proc/self/gid_map", "0 54321 1") ||
+        !write_small_file("/proc/self/uid_map", "0 54321 1") ||
+        !write_small_file("/proc/sys/user/max_user_namespaces", "0")) {
       return std::string("cannot lower the limit");
     }
     return shell("true").error;
