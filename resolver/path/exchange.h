@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "detect/detector.h"
+#include "detect/meter.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/cache.h"
 #include "resolver/path/wire.h"
@@ -38,7 +39,10 @@ struct Peer {
 // What a session has done, over all of its sandboxes and after they are gone: a new `run` starts where the last one stopped.
 struct SessionState {
   std::string user, session;
+  SessionState(const SessionDetector::Limits& limits, const Budgets& budgets)
+      : detector(limits), meter(budgets, NameCode::builtin(), KnownNames::builtin()) {}
   SessionDetector detector;
+  SessionMeter meter;  // what the names forwarded so far can have told, in bits
   std::unordered_set<Name, NameHash> blocked_zones;  // the detector's verdict; at most `max_blocked_zones`, then quarantine
   bool quarantined = false;
   std::size_t sandboxes = 0;   // attached now

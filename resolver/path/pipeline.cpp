@@ -26,7 +26,11 @@ Task Pipeline::walk(Exchange* x) {
   if (x->entry) reinspect(*x->entry, sandbox);
 
   const bool answered_here = x->entry != nullptr || x->verdict.action != Action::allow;
-  if (answered_here) compose(*x);
+  if (answered_here) {
+    compose(*x);
+  } else {
+    meter(*x);
+  }
 
   if (!co_await Commit{*this, x}) {
     fail(*x, Ede::other, "the journal cannot be written");
@@ -102,6 +106,17 @@ void Pipeline::observe(Exchange& x) {
       x.verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
       return raise(x, "tunnel", finding, "quarantine");
   }
+}
+
+// What this forward can tell the world, priced and put on record before it goes. A question that is under way already tells nothing
+// new. The budgets are watched, not yet enforced: when one is spent, further forwards are still priced but no longer part of the
+// history, which bounds the meter's memory.
+void Pipeline::meter(Exchange& x) {
+  SandboxState& sandbox = *x.sandbox;
+  const Query& query = x.question.query;
+  if (sandbox.in_flight.contains(query)) return;
+  const Ask ask{&query, x.registered_labels, PublicSuffixes::icann_registered_labels(query.name)};
+  x.row.charge_bits = static_cast<float>(sandbox.session->meter.admit(ask).charge.bits());
 }
 
 // The reply, from what is known now, and the row's part of it.
@@ -403,15 +418,14 @@ Pipeline::~Pipeline() {
     if (x.sandbox != nullptr && std::find(free_.begin(), free_.end(), &x) == free_.end() && x.waiter) x.waiter.destroy();
 }
 
-SessionState& Pipeline::session_for(const Sandbox& who) {
+SessionState& Pipeline::session_for(const Sandbox& who, const Policy& policy) {
   // Without a session, user and code stand for it, so that starting over does not start afresh.
   const std::string key = who.user + '\0' + (who.session.empty() ? "code:" + who.code_sha256 : "name:" + who.session);
   auto& session = sessions_[key];
   if (!session) {
-    session = std::make_unique<SessionState>();
     SessionDetector::Limits limits;
     limits.seed = ports_.seed;
-    session->detector = SessionDetector(limits);
+    session = std::make_unique<SessionState>(limits, profile(policy.profile()).value_or(Budgets{}));
     session->user = who.user;
     session->session = who.session;
     if (sessions_.size() > max_sessions) {
@@ -432,7 +446,7 @@ SessionState& Pipeline::session_for(const Sandbox& who) {
 
 SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy) {
   auto state = std::make_unique<SandboxState>();
-  state->session = &session_for(who);
+  state->session = &session_for(who, *policy);
   ++state->session->sandboxes;
   state->session->last_used = ++use_;
   state->who = std::move(who);

@@ -1,6 +1,6 @@
 // The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). Read it aloud:
 //
-//   parse -> who asks -> decide -> cache -> observe -> [commit row] -> upstream -> inspect -> reply
+//   parse -> who asks -> decide -> cache -> observe -> meter -> [commit row] -> upstream -> inspect -> reply
 //
 // It knows no socket, clock or thread: messages come in through `receive`, time through `set_time`, and what has to happen outside goes
 // through four ports, so that the scenario tests run this very code with a fake clock and a fake upstream.
@@ -105,6 +105,7 @@ class Pipeline {
   Task walk(Exchange* x);
   Verdict decide(const Exchange& x) const;
   void observe(Exchange& x);
+  void meter(Exchange& x);
   void compose(Exchange& x);                     // from x.entry or x.verdict, into x.reply
   void fail(Exchange& x, Ede ede, std::string_view text);
   void record_outcome(const Exchange& x);
@@ -114,7 +115,7 @@ class Pipeline {
   void committed(const std::shared_ptr<Batch>& batch, bool ok);
   void raise(Exchange& x, std::string kind, const Finding& finding, std::string action);
   std::int64_t rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule);
-  SessionState& session_for(const Sandbox& who);
+  SessionState& session_for(const Sandbox& who, const Policy& policy);
 
   Exchange* take();
   void finish(Exchange* x);   // reply or not, it is over

@@ -62,12 +62,17 @@ Result<void> drop_rights(const IdPlan& plan) {
   return {};
 }
 
-// What namespaces and ids leave open, and no more: a long list breaks programs and is not what keeps the
-// command in.
-//   ioctl TIOCSTI, TIOCLINUX   the command shares the caller's terminal; these type into it, for the caller's
-//   shell to run add_key, request_key, keyctl   keyrings are inherited, possession passes for permission
-//   socket() other than unix, inet, inet6, netlink   AF_VSOCK and its like belong to no network namespace: a
-//   way out io_uring   makes sockets without socket()
+// What namespaces and ids leave open, and no more: a long list breaks programs and is not what keeps the command in.
+//
+//   ioctl TIOCSTI, TIOCLINUX
+//       the command shares the caller's terminal; these type into it, for the caller's shell to run
+//   add_key, request_key, keyctl
+//       keyrings are inherited, and possession passes for permission
+//   socket() of other families than unix, inet, inet6, netlink
+//       AF_VSOCK and its like belong to no network namespace: a way out
+//   io_uring
+//       makes sockets without socket()
+//
 // 32-bit system calls would pass by all this, so they are not served: such a program ends with SIGSYS.
 Result<void> install_filter() {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -48,8 +48,8 @@ class SandboxedCommand {
   ~SandboxedCommand();
   Listeners take_listeners();     // opened inside; hand them to the resolver
   bool record_protected() const;  // false: the command shares the caller's uid
-  const std::string& protection()
-      const;                  // one sentence for people: as whom the command runs, and why not better
+  // One sentence for people: as whom the command runs, and why not better.
+  const std::string& protection() const;
   uid_t command_uid() const;  // as seen from here
   // The file that will be executed, found as the command's own user finds it: the one to hash. Empty when
   // there is none; `release` then ends in 127 or 126.
@@ -74,15 +74,16 @@ class SandboxedCommand {
   SandboxedCommand();
 };
 
-// What identifies the code that a command runs. Kinds, told apart by argv and by the program file's first
-// octets
-// (`env`, with its options and assignments, is looked through first):
-//   program               a binary                          sha256 = program's
-//   script                "#!" in the first line            script = the file itself, program = its
-//   interpreter interpreter FILE      python, node, sh, perl, ...       script = FILE interpreter -c TEXT
-//   also -e, --eval, -r               script = "-c", script_sha256 = of TEXT
-// Modules (`python -m`), stdin and other wrappers (timeout, nice, npx) are not looked into: the program's own
-// hash then.
+// What identifies the code that a command runs. Told apart by argv and by the program file's first octets; `env`,
+// with its options and assignments, is looked through first:
+//
+//   a binary                              sha256 is the program's
+//   a file that begins with "#!"          script is the file itself, program its interpreter
+//   python, node, sh, ... FILE            script is FILE
+//   python, sh, ... -c TEXT (-e, -r)      script is "-c", script_sha256 that of TEXT
+//
+// Modules (`python -m`), stdin and other wrappers (timeout, nice, npx) are not looked into: the program's own hash
+// then.
 struct CodeHash {
   std::string sha256;  // what identifies the code: the script's hash if there is one, else the program's
   std::string program, program_sha256, script, script_sha256;

@@ -21,6 +21,7 @@
 //   N x LINE | LINE                    the lines N times; @ is a number that differs each time
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iostream>
@@ -280,6 +281,11 @@ class Story {
     const Rest how = rest(word, 3);
     if (how.has("server") && sent.server != std::stoul(how.get("server"))) wrong("server " + std::to_string(sent.server) + " was asked");
     if (how.has("tcp") != sent.tcp) wrong(sent.tcp ? "it was asked over TCP" : "it was asked over UDP");
+    // Promise 2: it is on record before it goes; and what it can tell has been priced.
+    const bool recorded = std::any_of(journal_.rows.begin(), journal_.rows.end(), [&](const auto& row) {
+      return row.second.name == question.query.name && row.second.type == question.query.type && row.second.charge_bits >= 8;
+    });
+    if (!recorded) wrong("what went upstream has no committed row with a charge");
     // Promise 3: rebuilt from nothing, this is the whole message.
     const auto anew = wire::build_upstream_query(question.query, question.id, {});
     if (anew.size() != sent.message.size()) wrong("the upstream query has octets that were not asked for");

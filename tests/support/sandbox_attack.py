@@ -6,7 +6,8 @@ JSON: {"supervisor": PID, "resolver": PID, "init": PID (1 in a sandbox), "journa
 "rt_signal": N, "control": false}
 
 Outcomes: `done` (the attack works), an errno's name (refused; ENOTRECOVERABLE: the attack could not be tried), or
-`absent` (this kernel has no such thing: only told where the attacker has every right). The same file is run outside by root as the control: there each attack must say `done`.
+`absent` (this kernel has no such thing: only told where the attacker has every right). The same file is run outside by
+root as the control: there each attack must say `done`.
 """
 import ctypes
 import errno

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -55,6 +56,7 @@ inline std::string in_child(const std::function<std::string()>& work) {
   const pid_t pid = fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // no test leaves a process behind
     close(ends[0]);
     for (const int number : {SIGABRT, SIGSEGV, SIGTERM, SIGINT})
       signal(number, SIG_DFL);  // not doctest's handlers
@@ -150,6 +152,7 @@ class BrokerProcess {
     pid_ = fork();
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       for (const int number : {SIGABRT, SIGSEGV, SIGTERM, SIGINT}) signal(number, SIG_DFL);
       ends->requests.reset();
       ends->events.reset();
@@ -202,6 +205,7 @@ class Inhabitant {
     pid_ = fork();
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       close(down[1]);
       char octet = own_network() ? 'y' : 'n';
       if (write(up[1], &octet, 1) != 1) _exit(1);
@@ -209,6 +213,7 @@ class Inhabitant {
         if (octet == 'f') {  // leave a child behind in the namespace
           const pid_t heir = fork();
           if (heir == 0) {
+            close(1);  // should a test leave it behind: nobody waits for its output
             pause();
             _exit(0);
           }
@@ -229,6 +234,7 @@ class Inhabitant {
     pid_t heir = -1;
     REQUIRE(write(to_.get(), "f", 1) == 1);
     REQUIRE(read(from_.get(), &heir, sizeof heir) == sizeof heir);
+    heir_ = heir;
     return heir;
   }
   void end() {
@@ -238,13 +244,16 @@ class Inhabitant {
     waitpid(pid_, nullptr, 0);
     pid_ = -1;
   }
-  ~Inhabitant() { end(); }
+  ~Inhabitant() {
+    end();
+    if (heir_ > 0) kill(heir_, SIGKILL);
+  }
   Inhabitant(const Inhabitant&) = delete;
   pid_t pid() const { return pid_; }
   bool alone = false;
 
  private:
-  pid_t pid_ = -1;
+  pid_t pid_ = -1, heir_ = -1;
   postern::Fd from_, to_;
 };
 

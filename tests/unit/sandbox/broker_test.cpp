@@ -389,6 +389,7 @@ TEST_CASE("a namespace whose path is removed lives on as long as a process does"
   REQUIRE(pipe2(ready.data(), O_CLOEXEC) == 0);
   const pid_t tenant = fork();
   if (tenant == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     const Fd ns(open(("/run/netns/" + name).c_str(), O_RDONLY));
     const bool inside = setns(ns.get(), CLONE_NEWNET) == 0;
     if (write(ready[1], inside ? "y" : "n", 1) == 1) pause();
