@@ -177,6 +177,7 @@ int main(int argc, char** argv) {
   const std::size_t rows = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 200'000;
   const std::string path = std::string(argc > 2 ? argv[2] : "/tmp") + "/postern-journal-bench.db";
   if (rows < 1000) give_up("give at least 1000 rows");
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line at a time, also into a pipe
   std::printf("CPU us per row, whole process, median of %zu rounds; %zu batches in flight\n", rounds,
               in_flight);
   std::printf("%6s %12s %12s %8s %14s %8s %18s %12s\n", "batch", "bare insert", "asked", "ratio",

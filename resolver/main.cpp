@@ -86,6 +86,40 @@ int main(int argc, char** argv) {
   control_option(reload_app, control);
   reload_app->callback([&] { status = reload_verb(control); });
 
+  const auto overlay_options = [](CLI::App* verb, PolicySet::Overlay& to) {
+    verb->add_option("--allow", to.allow, "Put an allow rule on top")->type_name("PATTERN")->expected(1)->take_all();
+    verb->add_option("--block", to.block, "Put a block rule on top")->type_name("PATTERN")->expected(1)->take_all();
+    verb->add_option("--default", to.default_action, "Replace the policy's default: allow or block")
+        ->check(CLI::IsMember({"allow", "block"}));
+  };
+  ExplainFlags explain;
+  CLI::App* explain_app = app.add_subcommand("explain", "Say what would become of a query, which rule speaks, and what it overrules");
+  explain_app->add_option("domain", explain.name, "The name")->type_name("NAME")->required();
+  explain_app->add_option("--type", explain.type, "The type, such as AAAA or TYPE65280")->capture_default_str();
+  explain_app->add_option("--policy", explain.policy, "Policy file (YAML); without one: the built-in policies")->type_name("FILE");
+  explain_app->add_option("--name", explain.overlay.base, "Named policy; default: default")->type_name("POLICY");
+  overlay_options(explain_app, explain.overlay);
+  explain_app->add_flag("--json", explain.json, "As JSON");
+  explain_app->callback([&] { status = explain_verb(explain); });
+
+  CLI::App* policy_app = app.add_subcommand("policy", "Check, test and compare policy files");
+  policy_app->require_subcommand(1);
+  std::string policy_file;
+  CLI::App* check_app = policy_app->add_subcommand("check", "Read a policy file and say what is in it, or what is wrong with it (status 1)");
+  check_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();
+  check_app->callback([&] { status = policy_check_verb(policy_file); });
+  CLI::App* test_app = policy_app->add_subcommand("test", "Hold a policy file against its own `expect:`; status 1 if one fails");
+  test_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();
+  test_app->callback([&] { status = policy_test_verb(policy_file); });
+  PolicyDiffFlags diff;
+  CLI::App* diff_app = policy_app->add_subcommand("diff", "Show the names whose verdict differs between two policy files (status 1 if any)");
+  diff_app->add_option("before", diff.before, "Policy file (YAML)")->type_name("FILE")->required();
+  diff_app->add_option("after", diff.after, "Policy file (YAML)")->type_name("FILE")->required();
+  diff_app->add_option("--name", diff.policy, "Compare only this named policy")->type_name("POLICY");
+  diff_app->add_option("--names", diff.names, "Ask for these names too: a file with one a line")->type_name("FILE");
+  diff_app->add_option("--type", diff.types, "Type to ask for, repeatable; default: A")->type_name("TYPE")->expected(1)->take_all();
+  diff_app->callback([&] { status = policy_diff_verb(diff); });
+
   SqlFlags sql;
   CLI::App* sql_app = app.add_subcommand("sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");
   sql_app->add_option("--db", sql.db, "Journal file; default: journal.db in the state folder");
@@ -100,6 +134,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : status_failed;
+  } catch (const std::exception& error) {
+    return complain(error.what());  // out of memory, and what a library throws against its word
   }
   return status;
 }

@@ -24,7 +24,10 @@ constexpr std::size_t max_name = 128;   // octets of a sandbox's name, session, 
 constexpr std::size_t max_labels = 32;  // K=V pairs of a sandbox
 
 Result<void> check(const Sandbox& who) {
-  const auto too_long = [](const std::string& text) { return text.size() > max_name; };
+  const auto too_long = [](const std::string& text) {  // or not fit for a log line
+    return text.size() > max_name ||
+           std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
+  };
   const auto bad = [](const std::string& what, const std::string& value) {
     return failure("cannot attach: " + what + " \"" + value.substr(0, max_name) + "\" is not usable");
   };
@@ -33,7 +36,10 @@ Result<void> check(const Sandbox& who) {
     if (c <= ' ' || c == '/' || c == 0x7f) return bad("the name", who.name);
   if (too_long(who.session)) return bad("the session", who.session);
   if (too_long(who.user)) return bad("the user", who.user);
-  if (too_long(who.code_sha256)) return bad("the code hash", who.code_sha256);
+  const bool hex = who.code_sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!hex || (!who.code_sha256.empty() && who.code_sha256.size() != 64))
+    return failure("cannot attach: the code hash \"" + who.code_sha256.substr(0, max_name) +
+                   "\" is not 64 digits of lower-case hex");
   if (who.labels.size() > max_labels) return failure("cannot attach: more than 32 labels");
   for (const auto& [key, value] : who.labels)
     if (key.empty() || too_long(key) || too_long(value)) return bad("the label", key);

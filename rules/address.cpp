@@ -141,6 +141,17 @@ std::array<std::uint8_t, 16> Address::octets() const noexcept {
   return out;
 }
 
+std::string Address::text() const {
+  const std::array<std::uint8_t, 16> network = octets();
+  char out[INET6_ADDRSTRLEN] = "";
+  POSTERN_CHECK(inet_ntop(v6 ? AF_INET6 : AF_INET, network.data(), out, sizeof out) != nullptr);
+  return out;
+}
+
+std::string AddressRange::text() const {
+  return is_one_address() ? base.text() : base.text() + "/" + std::to_string(length);
+}
+
 Result<AddressRange> AddressRange::parse(std::string_view text) {
   const auto bad = [&](const char* why) {
     return failure("cannot read address range " + quoted(text) + ": " + why);

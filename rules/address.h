@@ -26,6 +26,7 @@ struct Address {
   // Strict dotted quad or RFC 4291 text, without zone index or port; nothing for anything else.
   static std::optional<Address> parse(std::string_view text) noexcept;
   std::array<std::uint8_t, 16> octets() const noexcept;  // network order; IPv4 in the first four
+  std::string text() const;                              // as RFC 5952 writes it; parse reads it back
   friend bool operator==(const Address&, const Address&) = default;
 };
 
@@ -46,6 +47,7 @@ struct AddressRange {
   // "10.0.0.0/8", "fc00::/7", or one address. Errors quote the text: not an address, bad
   // length, bits outside the prefix.
   static Result<AddressRange> parse(std::string_view text);
+  std::string text() const;  // "10.0.0.0/8"; without the length if it is one address
 };
 
 // One refused class. A cloud metadata address passes only where an exception names exactly this address.

@@ -6,6 +6,7 @@
 //   3. special names, which act like built-in rules: an inline rule at their zone or below takes over
 //   4. single-label names, then the default
 //   5. what is left is permitted by name; now its form and its type must be permitted too
+// What only observes has no part in this; a second RulePolicy (`trial_`) goes through the same steps with it.
 #include "rules/policy.h"
 
 #include <algorithm>
@@ -32,6 +33,18 @@ bool is_host_name(const Name& name) noexcept {
 // NXDOMAIN says that nothing exists below either (RFC 8020); that would kill what a rule allows there.
 Verdict refuse_name(bool allowed_beneath, Reason reason, RuleId rule) noexcept {
   return {allowed_beneath ? Action::block_data : Action::block_name, reason, rule, nullptr};
+}
+
+bool is_refusal(const Verdict& verdict) noexcept {
+  return verdict.action == Action::block_name || verdict.action == Action::block_data;
+}
+
+// The reserved zero, EDNS's pseudo-record and the two that carry keys of a transaction (RFC 6895).
+constexpr std::array<Type, 4> never_asked{0, type::OPT, 249, 250};
+
+// What the record says of a query that passed because its rule only observes.
+std::string would_block(const std::string& text) {
+  return rule_line("would block:", text, "");
 }
 
 // Octets, as Policy::rule_text promises; it goes into an Extended DNS Error.
@@ -64,8 +77,36 @@ PolicySpec::PolicySpec() {
     types.set(permitted);
 }
 
-RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin)
-    : spec_(std::move(spec)), builtin_(std::move(builtin)) {
+bool is_never_asked(Type type) noexcept {
+  return std::find(never_asked.begin(), never_asked.end(), type) != never_asked.end();
+}
+
+void permit_every_type(std::bitset<65536>& types) {
+  types.set();
+  for (const Type never : never_asked) types.reset(never);
+}
+
+RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin, Force force)
+    : spec_(std::move(spec)),
+      force_(force),
+      default_block_(spec_.default_block),
+      odd_names_(spec_.odd_names),
+      types_(spec_.types),
+      builtin_(std::move(builtin)) {
+  const bool observes = spec_.mode == Mode::observe;
+  if (force == Force::as_written) {
+    if (observes || std::any_of(spec_.rules.begin(), spec_.rules.end(),
+                                [](const RuleSpec& rule) { return rule.observes; }))
+      trial_ = std::make_unique<const RulePolicy>(spec_, builtin_, Force::everything);
+    if (observes) {
+      default_block_ = false;
+      odd_names_ = OddNames::allowed;
+      permit_every_type(types_);
+    }
+  }
+  const auto add_setting = [&](std::string text) {
+    return add_text(observes ? would_block(text) : std::move(text));
+  };
   add_text("");
   const std::span<const SpecialName> specials = special_names();
   first_special_ = static_cast<RuleId>(texts_.size());
@@ -77,13 +118,15 @@ RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> bu
   }
   first_class_ = static_cast<RuleId>(texts_.size());
   for (const AddressClass& refused : address_classes()) add_text(std::string(refused.what));
-  odd_name_ = add_text("names hold letters, digits, hyphen and underscore only (names: host)");
+  odd_name_ = add_setting("names hold letters, digits, hyphen and underscore only (names: host)");
   single_label_ = add_text("single-label names are not forwarded (single_labels: local)");
-  type_ = add_text("this type is not among the policy's types");
+  type_ = add_setting("this type is not among the policy's types");
   malformed_ = add_text("answer holds a malformed record");
-  default_ =
-      add_text(spec_.default_text.empty() ? "policy " + spec_.name + ": default block" : spec_.default_text);
+  default_ = add_setting(spec_.default_text.empty() ? "policy " + spec_.name + ": default block"
+                                                    : spec_.default_text);
+  first_rule_ = static_cast<RuleId>(texts_.size());
   for (const RuleSpec& rule : spec_.rules) add_rule(rule);
+  first_host_ = static_cast<RuleId>(texts_.size());
   for (const HostSpec& host : spec_.hosts) add_host(host);
 }
 
@@ -93,7 +136,8 @@ RuleId RulePolicy::add_text(std::string text) {
 }
 
 void RulePolicy::add_rule(const RuleSpec& rule) {
-  const RuleId id = add_text(rule.text);
+  const RuleId id = add_text(only_observes(rule) ? would_block(rule.text) : rule.text);
+  if (force_ == Force::as_written && only_observes(rule)) return;
   // The first of equals is kept, but a block takes the place of an allow: a tie blocks.
   const auto speak = [&](Voice& voice) {
     if (voice.rule == 0 || (rule.block && !voice.block)) voice = {id, rule.block};
@@ -191,6 +235,20 @@ Verdict RulePolicy::special_verdict(const Findings& found, Type type) const noex
 }
 
 Verdict RulePolicy::decide(const Query& query) const noexcept {
+  Verdict verdict = enforced(query);
+  if (trial_ == nullptr) return verdict;
+  // Special names and single labels stay here either way: nothing is gained by telling what else would refuse
+  // them.
+  if (verdict.action != Action::allow && verdict.reason != Reason::local_data) return verdict;
+  const Verdict strict = trial_->enforced(query);
+  if (!is_refusal(strict)) return verdict;
+  verdict.reason = strict.reason;
+  verdict.rule = strict.rule;
+  verdict.observed = true;
+  return verdict;
+}
+
+Verdict RulePolicy::enforced(const Query& query) const noexcept {
   const Findings found = look_up(query.name);
   if (found.host != 0) {
     const HostAnswers& host = hosts_[found.host - 1];
@@ -210,13 +268,13 @@ Verdict RulePolicy::decide(const Query& query) const noexcept {
   }
   if (rule_speaks && found.voice.block)
     return refuse_name(found.allowed_beneath, Reason::rule, found.voice.rule);
-  if (!rule_speaks && spec_.default_block)
+  if (!rule_speaks && default_block_)
     return refuse_name(found.allowed_beneath, Reason::policy_default, default_);
 
   // Permitted by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.
-  if (spec_.odd_names == OddNames::refused && !is_host_name(query.name))
+  if (odd_names_ == OddNames::refused && !is_host_name(query.name))
     return {Action::block_name, Reason::name_form, odd_name_, nullptr};
-  if (!spec_.types.test(query.type)) return {Action::block_data, Reason::type, type_, nullptr};
+  if (!types_.test(query.type)) return {Action::block_data, Reason::type, type_, nullptr};
   return rule_speaks ? Verdict{Action::allow, Reason::rule, found.voice.rule, nullptr}
                      : Verdict{Action::allow, Reason::policy_default, 0, nullptr};
 }
@@ -251,6 +309,17 @@ RuleId RulePolicy::refused_target(const Name& target) const noexcept {
 }
 
 AnswerVerdict RulePolicy::inspect(const Query& query, const Answer& answer) const noexcept {
+  AnswerVerdict verdict = enforced(query, answer);
+  if (trial_ == nullptr || !verdict.pass) return verdict;
+  const AnswerVerdict strict = trial_->enforced(query, answer);
+  if (strict.pass) return verdict;
+  verdict = strict;
+  verdict.pass = true;
+  verdict.observed = true;
+  return verdict;
+}
+
+AnswerVerdict RulePolicy::enforced(const Query& query, const Answer& answer) const noexcept {
   for (std::size_t i = 0; i < answer.answer.size(); ++i) {
     const Record& record = answer.answer[i];
     const std::span<const std::uint8_t> rdata = record.rdata;
@@ -323,8 +392,12 @@ std::shared_ptr<const PolicySet> PolicyAssembly::assemble(std::vector<PolicySpec
   const auto has = [&](std::string_view name) {
     return std::any_of(specs.begin(), specs.end(), [&](const PolicySpec& spec) { return spec.name == name; });
   };
-  if (!has("default")) specs.emplace_back();
-  if (!has("deny-all")) specs.push_back(deny_all());
+  const auto add = [&](PolicySpec spec) {
+    spec.built_in = true;
+    if (!has(spec.name)) specs.push_back(std::move(spec));
+  };
+  add(PolicySpec{});
+  add(deny_all());
   std::sort(specs.begin(), specs.end(),
             [](const PolicySpec& a, const PolicySpec& b) { return a.name < b.name; });
   auto set = std::make_shared<PolicySet>();
@@ -375,7 +448,7 @@ Result<std::shared_ptr<const PolicySet>> PolicySet::with(const Overlay& overlay)
       return failure("command line: cannot read default " + quoted(overlay.default_action) +
                      ": it is allow or block");
     changed->default_block = overlay.default_action == "block";
-    changed->default_text = "command line: default block";
+    changed->default_text = "command line: default " + overlay.default_action;
   }
   return PolicyAssembly::assemble(std::move(specs));
 }

@@ -5,7 +5,7 @@
 // `inspect` gives another. Both are total, allocate nothing and never fail: what cannot be understood is
 // refused. Read next: policy.cpp (precedence), pattern.h (what `*.example.com` means), special.h (names
 // answered locally), address.h (address classes), policy_yaml.cpp (the file format and its errors),
-// suffix_table.h (how a lookup is fast).
+// suffix_table.h (how a lookup is fast), explain.h (decisions told to people).
 //
 // Pure: no I/O, no clock, no log. Thread: any; immutable after parse.
 #pragma once
@@ -19,12 +19,16 @@
 
 namespace postern {
 
+struct Explanation;    // explain.h
+struct PolicyOutline;  // explain.h
+
 // What policy says of an answer. `record` is the index in Answer::answer of the record that did it.
 struct AnswerVerdict {
   bool pass = true;
   Reason reason = Reason::policy_default;
   RuleId rule = 0;
   std::size_t record = 0;
+  bool observed = false;  // it passes, but reason, rule and record say what would have refused it
 };
 
 // What the operator wants done when the detector calls something a tunnel.
@@ -50,6 +54,9 @@ class Policy {
   virtual const std::string& name() const noexcept = 0;
   // Which leak budgets apply: "code", "browse" or "strict".
   virtual std::string_view profile() const noexcept { return "code"; }
+  // For people, not for the path: why `decide` says what it says, and what the policy holds (explain.h).
+  virtual Explanation explain(const Query& query) const = 0;
+  virtual PolicyOutline outline() const = 0;
 };
 
 // All policies of one file. `default` and `deny-all` always exist.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rules/address.h"
+#include "rules/explain.h"
 #include "rules/pattern.h"
 #include "rules/policy.h"
 #include "rules/special.h"
@@ -19,6 +20,7 @@ struct RuleSpec {
   Pattern pattern;
   bool block = true;
   std::string text;
+  bool observes = false;  // from `observe:`: a block that is only recorded
 };
 
 // Addresses that answers may hold after all, for the names that are asked for.
@@ -36,6 +38,7 @@ struct HostSpec {
 
 enum class OddNames : std::uint8_t { refused, allowed };      // `names: host` or `any`
 enum class SingleLabels : std::uint8_t { local, forwarded };  // `single_labels:`
+enum class Mode : std::uint8_t { enforce, observe };          // `mode:`
 
 // Everything that can be said about a policy, complete with defaults.
 struct PolicySpec {
@@ -43,7 +46,7 @@ struct PolicySpec {
 
   std::string name = "default";
   bool default_block = false;
-  std::string default_text;  // rule_text for what falls to a blocking default
+  std::string default_text;  // rule_text for what falls to the default; empty if it was not written
   std::vector<RuleSpec> rules;
   std::vector<HostSpec> hosts;
   std::vector<AddressException> exceptions;
@@ -55,15 +58,29 @@ struct PolicySpec {
   bool alert_on_first_query = false;
   TunnelAction on_tunnel = TunnelAction::block_zone;
   std::string profile = "code";
+  Mode mode = Mode::enforce;
+  bool built_in = false;                  // added by PolicyAssembly
+  std::vector<Expectation> expectations;  // not inherited: a policy's settings change what is to be expected
 };
+
+// `types: any`: all but those that are not questions about data.
+void permit_every_type(std::bitset<65536>& types);
+bool is_never_asked(Type type) noexcept;
 
 // "FILE:3:5 block PATTERN", cut to what rule_text promises.
 std::string rule_line(const std::string& place, std::string_view what, std::string_view value);
 
+// Which refusals of a policy are in force: those that it does not merely observe, or all of them.
+enum class Force : std::uint8_t { as_written, everything };
+
 // A PolicySpec made ready to be asked. Immutable; any thread.
+//
+// A policy that observes is two of these: the outer one leaves out what is only observed, and so decides; the
+// inner one (`trial_`) enforces everything, and its refusals that the outer one does not share are
+// observations. So an observing rule can never change a verdict. Both give the same rules the same ids.
 class RulePolicy final : public Policy {
  public:
-  RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin);
+  RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin, Force force = Force::as_written);
 
   Verdict decide(const Query& query) const noexcept override;
   AnswerVerdict inspect(const Query& query, const Answer& answer) const noexcept override;
@@ -73,6 +90,8 @@ class RulePolicy final : public Policy {
   TunnelAction on_tunnel() const noexcept override { return spec_.on_tunnel; }
   const std::string& name() const noexcept override { return spec_.name; }
   std::string_view profile() const noexcept override { return spec_.profile; }
+  Explanation explain(const Query& query) const override;
+  PolicyOutline outline() const override;
   const PolicySpec& spec() const noexcept { return spec_; }
 
  private:
@@ -108,10 +127,16 @@ class RulePolicy final : public Policy {
     RuleId rule = 0;
   };
 
+  bool only_observes(const RuleSpec& rule) const noexcept {
+    return rule.observes || (spec_.mode == Mode::observe && rule.block);
+  }
   RuleId add_text(std::string text);
   void add_rule(const RuleSpec& rule);
   void add_host(const HostSpec& host);
   Findings look_up(const Name& name) const noexcept;
+  Verdict enforced(const Query& query) const noexcept;
+  AnswerVerdict enforced(const Query& query, const Answer& answer) const noexcept;
+  std::vector<SilentRule> silent_rules() const;
   Verdict special_verdict(const Findings& found, Type type) const noexcept;
   bool excepted(const Name& name, const Address& meaning, const Address& written,
                 bool metadata) const noexcept;
@@ -119,12 +144,19 @@ class RulePolicy final : public Policy {
   RuleId refused_target(const Name& target) const noexcept;
 
   PolicySpec spec_;
+  // The settings in force: spec_'s, or open ones under `mode: observe`.
+  Force force_;
+  bool default_block_;
+  OddNames odd_names_;
+  std::bitset<65536> types_;
+  std::unique_ptr<const RulePolicy> trial_;  // null if nothing is observed
   SuffixTable<Node> table_;
   std::vector<std::string> texts_;  // by RuleId; texts_[0] is empty
   std::shared_ptr<const BuiltinAnswers> builtin_;
   std::vector<HostAnswers> hosts_;
   RuleId first_special_ = 0, first_class_ = 0;
   RuleId odd_name_ = 0, single_label_ = 0, type_ = 0, malformed_ = 0, default_ = 0;
+  RuleId first_rule_ = 0, first_host_ = 0;  // ids of spec_.rules and spec_.hosts, in order
 };
 
 // Builds policy sets; the only writer of PolicySet's members.

@@ -16,16 +16,18 @@ constexpr std::size_t max_rules =
     100'000;  // per policy: each costs about 400 octets; more than that is a list
 constexpr std::size_t max_exceptions =
     1'000;  // per policy: they are searched one by one for each refused address
-constexpr std::size_t max_host_addresses = 32;  // per name: the reply still fits a UDP packet
-constexpr std::size_t max_policies = 64;        // per file: each carries the built-in tables
-constexpr std::size_t max_entries = 300'000;    // per file, what is inherited counted again: `extends` copies
+constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
+constexpr std::size_t max_host_addresses = 32;    // per name: the reply still fits a UDP packet
+constexpr std::size_t max_policies = 64;          // per file: each carries the built-in tables
+constexpr std::size_t max_entries = 300'000;  // per file, what is inherited counted again: `extends` copies
 constexpr std::size_t max_extends =
     8;  // policies that build on each other; more is hard to follow for people too
 constexpr std::size_t max_name = 64;  // octets of a policy's name: it is a column and a log field
 
-constexpr auto policy_keys = std::to_array<std::string_view>(
-    {"extends", "default", "allow", "block", "types", "names", "single_labels", "allow_public_suffix",
-     "explain", "answers", "hosts", "on_tunnel", "alert_on_first_query", "profile"});
+constexpr auto policy_keys =
+    std::to_array<std::string_view>({"extends", "default", "allow", "block", "observe", "mode", "types",
+                                     "names", "single_labels", "allow_public_suffix", "explain", "answers",
+                                     "hosts", "on_tunnel", "alert_on_first_query", "profile", "expect"});
 
 std::string list_of(std::span<const std::string_view> words) {
   std::string out;
@@ -127,6 +129,7 @@ class Reader {
       const Result<PolicySpec> base = base_of(*extends);
       if (!base) return tl::unexpected(base.error());
       spec = *base;
+      spec.expectations.clear();
     }
     spec.name = drafts_[index].name;
     if (const auto ok = read_policy(node, spec); !ok) return ok;
@@ -187,10 +190,14 @@ class Reader {
     if (key == "default") {
       return word(std::to_array<std::string_view>({"allow", "block"}), [&](std::size_t chosen) {
         spec.default_block = chosen == 1;
-        spec.default_text = spec.default_block ? rule_line(place(value), "default", "block") : "";
+        spec.default_text = rule_line(place(value), "default", value.text);
       });
     }
-    if (key == "allow" || key == "block") return read_rules(value, key, spec);
+    if (key == "allow" || key == "block" || key == "observe") return read_rules(value, key, spec);
+    if (key == "mode") {
+      return word(std::to_array<std::string_view>({"enforce", "observe"}),
+                  [&](std::size_t chosen) { spec.mode = chosen == 1 ? Mode::observe : Mode::enforce; });
+    }
     if (key == "types") return read_types(value, spec);
     if (key == "names") {
       return word(std::to_array<std::string_view>({"host", "any"}), [&](std::size_t chosen) {
@@ -217,6 +224,7 @@ class Reader {
     }
     if (key == "answers") return read_answers(value, spec);
     if (key == "hosts") return read_hosts(value, spec);
+    if (key == "expect") return read_expect(value, spec);
     return {};  // extends and allow_public_suffix: read before
   }
 
@@ -249,15 +257,15 @@ class Reader {
       if (!pattern) return tl::unexpected(pattern.error());
       if (spec.rules.size() >= max_rules)
         return at(item, "a policy holds at most " + std::to_string(max_rules) + " rules");
-      spec.rules.push_back({*pattern, key == "block", rule_line(place(item), key, pattern->text())});
+      spec.rules.push_back(
+          {*pattern, key != "allow", rule_line(place(item), key, pattern->text()), key == "observe"});
     }
     return {};
   }
 
   Result<void> read_types(const YamlNode& value, PolicySpec& spec) const {
     if (value.kind == YamlNode::Kind::scalar && value.text == "any") {
-      spec.types.set();
-      for (const Type never : never_asked) spec.types.reset(never);
+      permit_every_type(spec.types);
       return {};
     }
     if (value.kind == YamlNode::Kind::scalar)
@@ -270,9 +278,47 @@ class Reader {
       if (item.kind != YamlNode::Kind::scalar) return wrong_kind(item, "a type", YamlNode::Kind::scalar);
       const std::optional<Type> type = item.text.size() <= 32 ? type_from_text(item.text) : std::nullopt;
       if (!type) return at(item, "unknown type " + quoted(item.text));
-      if (std::find(never_asked.begin(), never_asked.end(), *type) != never_asked.end())
+      if (is_never_asked(*type))
         return at(item, "type " + quoted(item.text) + " is not a question that can be asked");
       spec.types.set(*type);
+    }
+    return {};
+  }
+
+  // "NAME" or "NAME TYPE"; the type is A where none is written.
+  Result<Query> read_question(const YamlNode& item) const {
+    if (item.kind != YamlNode::Kind::scalar)
+      return wrong_kind(item, "an expectation", YamlNode::Kind::scalar);
+    const std::size_t space = item.text.find(' ');
+    const Result<Pattern> name = Pattern::parse(std::string_view(item.text).substr(0, space));
+    if (!name) return at(item, name.error().message);
+    if (name->scope != Pattern::Scope::exact)
+      return at(item, "an expectation is about one name, here is the pattern " + quoted(item.text));
+    Query query{name->base, type::A};
+    if (space == std::string::npos) return query;
+    const std::string_view type = std::string_view(item.text).substr(space + 1);
+    const std::optional<Type> known = type.size() <= 32 ? type_from_text(type) : std::nullopt;
+    if (!known) return at(item, "unknown type " + quoted(type) + " in " + quoted(item.text));
+    query.type = *known;
+    return query;
+  }
+
+  Result<void> read_expect(const YamlNode& value, PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "expect", YamlNode::Kind::map);
+    for (std::size_t i = 0; i < value.items.size(); i += 2) {
+      const YamlNode& key = value.items[i];
+      const YamlNode& list = value.items[i + 1];
+      if (key.text != "allow" && key.text != "block")
+        return unknown_key(key, "in expect; known are allow and block");
+      if (list.kind != YamlNode::Kind::sequence)
+        return wrong_kind(list, "expect: " + key.text, YamlNode::Kind::sequence);
+      for (const YamlNode& item : list.items) {
+        const Result<Query> query = read_question(item);
+        if (!query) return tl::unexpected(query.error());
+        if (spec.expectations.size() >= max_expectations)
+          return at(item, "a policy holds at most " + std::to_string(max_expectations) + " expectations");
+        spec.expectations.push_back({*query, key.text == "block", place(item)});
+      }
     }
     return {};
   }
@@ -359,10 +405,6 @@ class Reader {
     }
     return {};
   }
-
-  // Not types of data: the reserved zero, EDNS's pseudo-record and the two that carry
-  // keys of a transaction (RFC 6895).
-  static constexpr std::array<Type, 4> never_asked{0, type::OPT, 249, 250};
 
   const std::string& file_;
   std::vector<Draft> drafts_;

@@ -102,6 +102,8 @@ struct Verdict {
   // With Action::local: what to answer; lives as long as the policy. It serves many names, so records in its *answer* section
   // that are owned by the root are meant for the name that was asked: put that name there. Authority is sent as it stands.
   const Answer* local = nullptr;
+  // True: nothing is refused, but `reason` and `rule` say what would have been (`mode: observe`, `observe:`).
+  bool observed = false;
 };
 
 }  // namespace postern

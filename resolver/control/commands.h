@@ -1,4 +1,4 @@
-// The command line's verbs, each a function from its flags to an exit status.
+// The command line's verbs, each a function from its flags to an exit status. The front door of control/.
 #pragma once
 
 #include <map>
@@ -43,6 +43,25 @@ int detach_verb(const std::string& control, const std::string& name);
 int ls_verb(const std::string& control, bool json);
 int status_verb(const std::string& control);
 int reload_verb(const std::string& control);
+
+// Verbs about policy files: they need no daemon. Status 1 says that the file is bad, an expectation fails, or the files differ.
+struct ExplainFlags {
+  std::string name, type = "A";
+  std::string policy;          // file; empty: the built-in policies
+  PolicySet::Overlay overlay;  // --allow, --block, --default; `base` is the policy that is asked
+  bool json = false;
+};
+int explain_verb(const ExplainFlags& flags);
+int policy_check_verb(const std::string& file);
+int policy_test_verb(const std::string& file);
+
+struct PolicyDiffFlags {
+  std::string before, after;  // files
+  std::string policy;         // only this one; empty: all
+  std::string names;          // file with one name a line
+  std::vector<std::string> types;
+};
+int policy_diff_verb(const PolicyDiffFlags& flags);
 
 struct SqlFlags {
   std::string db;

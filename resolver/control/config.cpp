@@ -31,6 +31,9 @@ class Config {
       if (auto read = set(key, pair.first, pair.second); !read) return tl::unexpected(read.error());
     }
     if (config_.journal.empty()) config_.journal = config_.state + "/journal.db";
+    for (const char* shared : {"/", "/etc", "/usr", "/var", "/run", "/tmp", "/home", "/root"})
+      if (config_.state == shared)
+        return failure(file_ + ": the state folder cannot be \"" + config_.state + "\": it must be Postern's own");
     if (std::filesystem::path(config_.journal).parent_path() != std::filesystem::path(config_.state))
       return failure(file_ + ": the journal \"" + config_.journal + "\" is not in the state folder \"" + config_.state +
                      "\": the resolver process sees nothing else");
@@ -78,7 +81,12 @@ class Config {
     if (!value.IsScalar() || value.Scalar().empty() || value.Scalar().find('\0') != std::string::npos)
       return wrong(value, "expected a path");
     std::filesystem::path found(value.Scalar());
-    if (found.is_relative()) found = std::filesystem::absolute(file_).parent_path() / found;
+    if (found.is_relative()) {
+      std::error_code error;
+      const auto own = std::filesystem::absolute(file_, error);
+      if (error) return wrong(value, "cannot find \"" + value.Scalar() + "\" from the working folder: " + error.message());
+      found = own.parent_path() / found;
+    }
     to = found.lexically_normal().string();
     if (to.size() > 1 && to.back() == '/') to.pop_back();
     return {};

@@ -65,6 +65,10 @@ class Control {
     wait_event();
     accept();
     io_.run();
+    ended_ = true;  // clients that are still there are not answered any more
+    boost::system::error_code ignored;
+    if (acceptor_) acceptor_->close(ignored);
+    events_.close(ignored);
     resolver_.end();
     io_.restart();
     io_.poll();  // alerts raised by the last queries still reach the hook
@@ -73,12 +77,13 @@ class Control {
 
   void client_gone() {
     --clients_;
-    if (paused_) {
+    if (paused_ && !ended_) {
       paused_ = false;
       accept();
     }
   }
   Resolver& resolver() { return resolver_; }
+  bool ended() const { return ended_; }
 
  private:
   void wait_event() {
@@ -106,13 +111,13 @@ class Control {
   }
 
   void accept() {
-    if (!acceptor_) return;
+    if (!acceptor_ || ended_) return;
     if (clients_ >= max_clients) {
       paused_ = true;
       return;
     }
     acceptor_->async_accept([this](const boost::system::error_code& error, Local::socket socket) {
-      if (error == asio::error::operation_aborted) return;
+      if (ended_ || error == asio::error::operation_aborted) return;
       if (!error) {
         ++clients_;
         std::make_shared<Client>(*this, std::move(socket))->read();
@@ -123,7 +128,7 @@ class Control {
 
   Resolver& resolver_;
   std::size_t clients_ = 0;  // before io_, whose end destroys the last of them
-  bool paused_ = false;
+  bool paused_ = false, ended_ = false;
   std::atomic<std::size_t> waiting_alerts_{0}, lost_alerts_{0};
   asio::io_context io_{1};
   asio::posix::stream_descriptor events_;
@@ -138,6 +143,7 @@ void Client::read() {
   stream_.expires_after(client_patience);
   http::async_read(stream_, buffer_, *parser_,
                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                     if (self->control_.ended()) return;
                      if (!error) return self->answer();
                      if (error != http::error::body_limit) return;  // closed, or not HTTP
                      self->response_ = {http::status::payload_too_large, 11};

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <vector>
 
 namespace postern {
@@ -44,7 +45,11 @@ int resolver_process(Broker::Ends ends, LaunchOptions& options, Fd ready) {
     if (null > 2) close(null);
   }
   tzset();  // reads the zone file while it can be seen
-  const auto fail = [&](const std::string& why) {
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> options.resolver.journal.boot_id;
+  const std::string inside = "\"" + options.resolver.journal.path, outside = "\"" + options.cell.journal_file;
+  const auto fail = [&](std::string why) {
+    for (std::size_t at = 0; (at = why.find(inside, at)) != std::string::npos; at += outside.size())
+      why.replace(at, inside.size(), outside);  // the path as the operator knows it
     say(ready, why);
     return 1;
   };

@@ -45,8 +45,9 @@ constexpr std::array<Field<Forwarder::Counters>, 10> forwarder_fields{{
     {"malformed", &Forwarder::Counters::malformed},
     {"failovers", &Forwarder::Counters::failovers},
 }};
-constexpr std::array<Field<ListenerCounters>, 6> listener_fields{{
+constexpr std::array<Field<ListenerCounters>, 7> listener_fields{{
     {"looped", &ListenerCounters::looped},
+    {"foreign", &ListenerCounters::foreign},
     {"oversized", &ListenerCounters::oversized},
     {"unsent", &ListenerCounters::unsent},
     {"connections", &ListenerCounters::connections},

@@ -17,6 +17,7 @@
 #include "resolver/control/config.h"
 #include "resolver/control/launch.h"
 #include "resolver/journal/file_lock.h"
+#include "resolver/journal/schema.h"
 #include "resolver/sandbox/run.h"
 
 namespace postern {
@@ -55,14 +56,26 @@ Result<std::vector<std::string>> hidden_paths(const std::string& journal, bool d
   return paths;
 }
 
+// Fails in a working folder that is no more.
+Result<std::string> absolute_path(const std::string& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  if (error) return failure("cannot find \"" + path + "\" from the working folder: " + error.message());
+  return absolute.lexically_normal().string();
+}
+
 // The default journal, or the first of journal-2.db, ... that no other Postern is writing.
-Result<std::string> free_journal(const std::string& folder) {
+struct FreeJournal {
+  std::string path;
+  FileLock lock;
+};
+Result<FreeJournal> free_journal(const std::string& folder) {
   constexpr int most = 256;  // commands at once, without a daemon
   for (int i = 1; i <= most; ++i) {
     const std::string path = folder + (i == 1 ? "/journal.db" : "/journal-" + std::to_string(i) + ".db");
-    const auto lock = FileLock::take(path);
-    if (lock) return path;
-    // As root the lock file is the service user's; the probe fails only when it is held.
+    auto lock = FileLock::take(path);
+    if (lock) return FreeJournal{path, std::move(*lock)};
+    if (lock.error().message.find("another Postern has it") == std::string::npos) return tl::unexpected(lock.error());
   }
   return failure("cannot find a free journal in \"" + folder + "\": 256 are in use");
 }
@@ -99,7 +112,10 @@ int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& comma
   if (!flags.overlay.allow.empty() || !flags.overlay.block.empty() || !flags.overlay.default_action.empty())
     body["overlay"] = {{"allow", flags.overlay.allow}, {"block", flags.overlay.block}, {"default", flags.overlay.default_action}};
   const auto refused = [](const Result<HttpReply>& reply) {
-    return reply ? Json::parse(reply->body, nullptr, false).value("error", reply->body) : reply.error().message;
+    if (!reply) return reply.error().message;
+    const Json said = Json::parse(reply->body, nullptr, false);
+    const bool has_error = said.is_object() && said.contains("error") && said["error"].is_string();
+    return has_error ? said["error"].get<std::string>() : reply->body;
   };
   auto attached = ask_daemon(flags.control, "POST", "/v1/sandboxes", body.dump(-1, ' ', false, Json::error_handler_t::replace));
   if (!attached || attached->status != 201) return complain(refused(attached));
@@ -147,7 +163,9 @@ int run_verb(const RunFlags& flags) {
   }
   std::string alert_exec;
   if (!flags.alert_exec.empty()) {
-    alert_exec = std::filesystem::absolute(flags.alert_exec).string();
+    auto absolute = absolute_path(flags.alert_exec);
+    if (!absolute) return complain(absolute.error().message);
+    alert_exec = std::move(*absolute);
     if (access(alert_exec.c_str(), X_OK) != 0)
       return complain("cannot use the alert program \"" + flags.alert_exec + "\": " + std::strerror(errno));
   }
@@ -157,6 +175,7 @@ int run_verb(const RunFlags& flags) {
   const bool to_daemon = !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
 
   std::string journal, folder;
+  std::optional<FileLock> lock;  // of a journal that was chosen here; the resolver process takes it over
   bool made_folder = false;
   std::vector<std::string> hide{"/run/postern", "/var/lib/postern"};
   if (!to_daemon) {
@@ -164,7 +183,11 @@ int run_verb(const RunFlags& flags) {
       if (auto text = read_text_file("/etc/resolv.conf")) servers = parse_resolv_conf(*text);
       if (servers.empty()) return complain("no upstream: give --upstream, since /etc/resolv.conf names no nameserver");
     }
-    journal = flags.db.empty() ? "" : std::filesystem::absolute(flags.db).lexically_normal().string();
+    if (!flags.db.empty()) {
+      auto absolute = absolute_path(flags.db);
+      if (!absolute) return complain(absolute.error().message);
+      journal = std::move(*absolute);
+    }
     folder = flags.db.empty() ? default_state_folder() : std::filesystem::path(journal).parent_path().string();
     auto made = make_folder(folder);
     if (!made) return complain(made.error().message);
@@ -172,8 +195,10 @@ int run_verb(const RunFlags& flags) {
     if (journal.empty()) {
       auto found = free_journal(folder);
       if (!found) return complain(found.error().message);
-      journal = std::move(*found);
+      journal = std::move(found->path);
+      lock.emplace(std::move(found->lock));
     }
+    if (auto ours = check_journal_is_ours(journal); !ours) return complain(ours.error().message);
     auto paths = hidden_paths(journal, flags.db.empty());
     if (!paths) return complain(paths.error().message);
     hide = std::move(*paths);
@@ -219,18 +244,27 @@ int run_verb(const RunFlags& flags) {
   launch.own_session = true;
   Listeners listeners = command.take_listeners();
   launch.keep = {listeners.udp.get(), listeners.tcp.get()};
+  if (lock) {
+    launch.keep.push_back(lock->descriptor());
+    launch.resolver.journal.lock = lock->descriptor();
+  }
   launch.first = [&](Resolver& resolver) { return resolver.attach(who, std::move(listeners)); };
 
   BrokerOptions options;
   options.servers = servers;
   if (flags.upstream.empty()) options.resolv_conf = "/etc/resolv.conf";
-  if (!flags.policy.empty()) options.policy_files = {std::filesystem::absolute(flags.policy).string()};
+  if (!flags.policy.empty()) {
+    auto absolute = absolute_path(flags.policy);
+    if (!absolute) return complain(absolute.error().message);
+    options.policy_files = {std::move(*absolute)};
+  }
   if (!alert_exec.empty()) options.hooks = {alert_exec};
   options.may_attach = false;
   Broker broker(std::move(options));
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);
   { const Listeners closed = std::move(listeners); }  // the resolver's now
+  lock.reset();
 
   // The broker serves while we wait for, in turn: the resolver to be ready, then signals and the command's end.
   const Fd events(epoll_create1(EPOLL_CLOEXEC));

@@ -15,6 +15,7 @@
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
 #include "resolver/control/launch.h"
+#include "resolver/journal/schema.h"
 
 namespace postern {
 namespace {
@@ -71,6 +72,8 @@ int serve_verb(const ServeFlags& flags) {
     return 0;
   }
 
+  if (auto ours = check_journal_is_ours(config->journal); !ours && access(config->state.c_str(), F_OK) == 0)
+    return complain(ours.error().message);
   auto made = make_folder(config->state);
   if (!made) return complain(made.error().message);
   LaunchOptions launch;

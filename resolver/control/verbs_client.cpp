@@ -21,7 +21,8 @@ Result<Json> ask(const std::string& control, const std::string& method, const st
   if (!reply) return tl::unexpected(reply.error());
   Json json = Json::parse(reply->body, nullptr, false);
   if (reply->status >= 400) {
-    const std::string why = json.is_object() ? json.value("error", "") : "";
+    const bool has_error = json.is_object() && json.contains("error") && json["error"].is_string();
+    const std::string why = has_error ? json["error"].get<std::string>() : "";
     return failure(why.empty() ? "the daemon answered " + std::to_string(reply->status) : why);
   }
   if (json.is_discarded()) return failure("the daemon's answer is not JSON");

@@ -88,6 +88,23 @@ Result<void> check_journal_magic(const std::string& path) {
   return {};
 }
 
+Result<void> check_journal_is_ours(const std::string& path) {
+  if (auto fine = check_journal_path(path); !fine) return fine;
+  if (auto fine = check_journal_magic(path); !fine) return fine;
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return {};  // check_journal_magic has told other errors than "not there"
+  constexpr std::size_t id_at = 68, first_page = 4096;
+  std::uint8_t id[4];
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0 || status.st_size == 0) return {};
+  const bool read = ::pread(file.get(), id, sizeof id, id_at) == sizeof id;
+  const auto number = static_cast<std::int32_t>(std::uint32_t{id[0]} << 24 | std::uint32_t{id[1]} << 16 |
+                                                std::uint32_t{id[2]} << 8 | id[3]);
+  const bool young = number == 0 && static_cast<std::size_t>(status.st_size) <= first_page;
+  if (read && (number == journal_application_id || young)) return {};
+  return failure("cannot open journal \"" + path + "\": it is another program's database; it was left as it is");
+}
+
 Result<void> check_journal_identity(Connection& connection, std::int64_t newest_version) {
   const auto application = connection.integer("PRAGMA application_id");
   if (!application) return tl::unexpected(application.error());

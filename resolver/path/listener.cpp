@@ -3,10 +3,13 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 namespace postern {
@@ -18,6 +21,27 @@ namespace {
 constexpr unsigned batch_messages = 64;
 constexpr int rounds_a_turn = 4;      // then the other sandboxes of the shard have their turn
 constexpr int accepts_a_turn = 16;
+// Who is in the sandbox sends from a loopback address, or from the very address that it sends to. Anything else came over a network that the
+// namespace has, and would be on the sandbox's record (promise 1). The kernel takes neither kind of source from outside.
+bool is_loopback(const sockaddr_in6& address) {
+  const std::uint8_t* octets = address.sin6_addr.s6_addr;
+  if (address.sin6_family == AF_INET)
+    return ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24 == 127;
+  return IN6_IS_ADDR_LOOPBACK(&address.sin6_addr) || (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr) && octets[12] == 127);
+}
+
+bool is_local(int connection) {
+  sockaddr_in6 peer{}, own{};
+  socklen_t peer_size = sizeof peer, own_size = sizeof own;
+  if (getpeername(connection, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0 ||
+      getsockname(connection, reinterpret_cast<sockaddr*>(&own), &own_size) != 0)
+    return false;
+  if (is_loopback(peer)) return true;
+  if (peer.sin6_family == AF_INET)
+    return reinterpret_cast<const sockaddr_in&>(peer).sin_addr.s_addr == reinterpret_cast<const sockaddr_in&>(own).sin_addr.s_addr;
+  return std::memcmp(&peer.sin6_addr, &own.sin6_addr, sizeof peer.sin6_addr) == 0;
+}
+
 constexpr std::size_t control_octets = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(in_pktinfo));
 
 }  // namespace
@@ -35,15 +59,31 @@ std::unique_ptr<DatagramBatch, DatagramBatchFree> make_datagram_batch() {
 }
 
 // One TCP connection. Exchanges hold it through their Peer, so it may outlive its listener; then replies are dropped.
-class Listener::Connection : public StreamPeer, public std::enable_shared_from_this<Listener::Connection> {
+class Listener::Connection : public std::enable_shared_from_this<Listener::Connection> {
  public:
+  // One question's place in the connection; its end, with a reply or without, makes room for the next.
+  class Turn : public StreamPeer {
+   public:
+    explicit Turn(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {
+      ++connection_->outstanding_;
+    }
+    ~Turn() override {
+      --connection_->outstanding_;
+      connection_->go_on();
+    }
+    void reply(wire::Octets message) override { connection_->reply(message); }
+
+   private:
+    std::shared_ptr<Connection> connection_;
+  };
+
   Connection(Listener& listener, int fd)
       : listener_(&listener), socket_(listener.io_), last_used_(listener.now_) {
     socket_.assign(asio::generic::stream_protocol(listener.ipv6_ ? AF_INET6 : AF_INET, IPPROTO_TCP), fd);
   }
 
   void read() {
-    if (reading_ || listener_ == nullptr || unsent_ > max_unsent_octets) return;
+    if (reading_ || listener_ == nullptr || full()) return;
     reading_ = true;
     if (input_.size() < filled_ + read_octets) input_.resize(filled_ + read_octets);
     socket_.async_read_some(asio::buffer(input_.data() + filled_, read_octets),
@@ -56,7 +96,7 @@ class Listener::Connection : public StreamPeer, public std::enable_shared_from_t
                             });
   }
 
-  void reply(wire::Octets message) override {
+  void reply(wire::Octets message) {
     if (listener_ == nullptr || message.size() > 0xffff) return;
     std::vector<std::uint8_t> framed;
     framed.reserve(message.size() + 2);
@@ -79,6 +119,16 @@ class Listener::Connection : public StreamPeer, public std::enable_shared_from_t
  private:
   static constexpr std::size_t read_octets = 2048;
 
+  bool full() const { return outstanding_ >= max_outstanding || unsent_ > max_unsent_octets; }
+  // There was no room for more questions; there may be now. Later, since this is called from inside the pipeline too.
+  void go_on() {
+    if (listener_ == nullptr || !blocked_ || full()) return;
+    blocked_ = false;
+    asio::post(listener_->io_, [self = shared_from_this()] {
+      if (self->listener_ != nullptr) self->messages();
+    });
+  }
+
   // The client may close its half after its last question and still read answers (RFC 7766 section 6.2.4): the connection
   // then lives until its idle time is over.
   void end_of_input() {
@@ -90,24 +140,29 @@ class Listener::Connection : public StreamPeer, public std::enable_shared_from_t
     std::size_t at = 0;
     const auto self = shared_from_this();
     listener_->now_ = listener_->on_turn_();
-    while (listener_ != nullptr && filled_ - at >= 2) {
+    while (listener_ != nullptr && filled_ - at >= 2 && !full()) {
       const std::size_t size = static_cast<std::size_t>(input_[at]) << 8 | input_[at + 1];
       if (size > wire::max_query_octets) {  // no stub sends it, and it is not buffered
         ++listener_->counters_.oversized;
-        return listener_->drop(self);
+        Listener& listener = *listener_;
+        listener.pipeline_.flush();  // what came before it is answered into the void, but on record
+        return listener.drop(self);
       }
       if (filled_ - at - 2 < size) break;
       last_used_ = listener_->now_;
       Peer peer;
-      peer.stream = self;
+      peer.stream = std::make_shared<Turn>(self);
       listener_->pipeline_.receive(listener_->sandbox_, std::move(peer), {input_.data() + at + 2, size});
       at += 2 + size;
     }
     if (listener_ == nullptr) return;
+    const bool stopped = full();  // with messages left, perhaps
     listener_->pipeline_.flush();
     if (listener_ == nullptr) return;
     std::memmove(input_.data(), input_.data() + at, filled_ - at);
     filled_ -= at;
+    blocked_ = stopped || full();
+    if (blocked_) return go_on();
     if (!input_over_) read();
   }
 
@@ -123,7 +178,7 @@ class Listener::Connection : public StreamPeer, public std::enable_shared_from_t
                         self->output_.pop_front();
                         self->last_used_ = self->listener_->now_;
                         self->write();
-                        if (!self->input_over_) self->read();
+                        self->go_on();
                       });
   }
 
@@ -133,8 +188,9 @@ class Listener::Connection : public StreamPeer, public std::enable_shared_from_t
   std::vector<std::uint8_t> input_;
   std::size_t filled_ = 0;
   std::deque<std::vector<std::uint8_t>> output_;
-  std::size_t unsent_ = 0;
+  std::size_t unsent_ = 0, outstanding_ = 0;
   bool reading_ = false, writing_ = false, input_over_ = false;
+  bool blocked_ = false;  // messages were left in `input_`, or reading stopped, for lack of room
   Instant last_used_;
 };
 
@@ -176,8 +232,19 @@ void Listener::drop(const std::shared_ptr<Connection>& connection) {
   connections_.remove(connection);
 }
 
+void Listener::drop_idlest() {
+  auto idlest = connections_.begin();
+  for (auto at = connections_.begin(); at != connections_.end(); ++at)
+    if ((*at)->last_used() < (*idlest)->last_used()) idlest = at;
+  drop(std::shared_ptr<Connection>(*idlest));
+}
+
 void Listener::tick(Instant now) {
   now_ = now;
+  if (accept_later_) {
+    accept_later_ = false;
+    wait_connections();
+  }
   for (auto at = connections_.begin(); at != connections_.end();) {
     if (now - (*at)->last_used() > connection_idle) {
       ++counters_.connections_closed_idle;
@@ -235,6 +302,10 @@ void Listener::read_datagrams() {
       const auto* from4 = reinterpret_cast<const sockaddr_in*>(&peer.address);
       const bool own_address = ipv6_ ? std::memcmp(&peer.address.sin6_addr, &peer.local.ipi6_addr, 16) == 0
                                      : std::memcmp(&from4->sin_addr, &local4, 4) == 0;
+      if (!own_address && !is_loopback(peer.address)) {
+        ++counters_.foreign;
+        continue;
+      }
       if (peer.address.sin6_port == 0 || (peer.address.sin6_port == port_ && own_address)) {
         ++counters_.looped;
         continue;
@@ -302,7 +373,7 @@ void Listener::wait_connections() {
                   [self = shared_from_this()](const boost::system::error_code& error) {
                     if (error || self->closed_) return;
                     self->accept_connections();
-                    if (!self->closed_) self->wait_connections();
+                    if (!self->closed_ && !self->accept_later_) self->wait_connections();
                   });
 }
 
@@ -310,13 +381,25 @@ void Listener::accept_connections() {
   now_ = on_turn_();
   for (int i = 0; i < accepts_a_turn; ++i) {
     const int fd = accept4(tcp_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;
-    if (connections_.size() >= max_connections) {
-      auto idlest = connections_.begin();
-      for (auto at = connections_.begin(); at != connections_.end(); ++at)
-        if ((*at)->last_used() < (*idlest)->last_used()) idlest = at;
+    if (fd < 0) {
+      if (errno != EMFILE && errno != ENFILE) return;
+      // No descriptor left: the longest idle connection makes room, or the backlog waits for the next second.
       ++counters_.connections_closed_full;
-      drop(*idlest);
+      if (connections_.empty()) {
+        accept_later_ = true;
+        return;
+      }
+      drop_idlest();
+      continue;
+    }
+    if (!is_local(fd)) {
+      ++counters_.foreign;
+      ::close(fd);
+      continue;
+    }
+    if (connections_.size() >= max_connections) {
+      ++counters_.connections_closed_full;
+      drop_idlest();
     }
     ++counters_.connections;
     auto connection = std::make_shared<Connection>(*this, fd);

@@ -30,6 +30,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
  public:
   static constexpr std::size_t max_connections = 64;              // TCP, of one sandbox; then the longest idle is closed
   static constexpr std::chrono::seconds connection_idle{10};      // RFC 7766 section 6.2.3: of the order of seconds
+  static constexpr std::size_t max_outstanding = 16;              // questions of a connection under way; the rest waits
   static constexpr std::size_t max_unsent_octets = 128 << 10;     // of one connection; until it is read, nothing more is read from it
 
   Listener(boost::asio::io_context& io, Pipeline& pipeline, SandboxState& sandbox, Listeners sockets, DatagramBatch& batch,
@@ -48,6 +49,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   void read_datagrams();
   void wait_connections();
   void accept_connections();
+  void drop_idlest();
   void drop(const std::shared_ptr<Connection>& connection);
 
   boost::asio::io_context& io_;
@@ -63,6 +65,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   std::list<std::shared_ptr<Connection>> connections_;
   Instant now_{};
   bool closed_ = false;
+  bool accept_later_ = false;  // out of descriptors: tried again at the next tick
 };
 
 }  // namespace postern

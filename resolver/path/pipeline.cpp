@@ -322,9 +322,7 @@ void Pipeline::release(Exchange* x) {
   if (x->reply.capacity() > kept_reply) x->reply = {};
   free_.push_back(x);
   --alive_;
-  if (--sandbox->exchanges == 0 && sandbox->closed) {
-    std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == sandbox; });
-  }
+  if (--sandbox->exchanges == 0 && sandbox->closed) erase(*sandbox);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------
@@ -461,9 +459,14 @@ void Pipeline::detach(SandboxState& sandbox) {
   POSTERN_CHECK(!sandbox.closed);
   sandbox.closed = true;
   sandbox.listener = nullptr;
-  --sandbox.session->sandboxes;
   sandbox.session->last_used = ++use_;
-  if (sandbox.exchanges == 0) std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == &sandbox; });
+  if (sandbox.exchanges == 0) erase(sandbox);
+}
+
+// Its session may be forgotten only after the last of its questions has come back.
+void Pipeline::erase(SandboxState& sandbox) {
+  --sandbox.session->sandboxes;
+  std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == &sandbox; });
 }
 
 void Pipeline::set_policies(const PolicySet& policies) {

@@ -1,4 +1,4 @@
-// The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). Read it aloud:
+// The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). The front door of path/. Read it aloud:
 //
 //   parse -> who asks -> decide -> cache -> observe -> meter -> [commit row] -> upstream -> inspect -> reply
 //
@@ -45,9 +45,9 @@ class Pipeline {
     std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0, unrecorded = 0, coalesced = 0;
   };
 
-  static constexpr std::size_t max_exchanges = 8192;             // of a shard; more are dropped and counted
-  static constexpr std::size_t max_sandbox_exchanges = 1024;     // of one sandbox, so that it cannot take the shard's
-  static constexpr std::size_t max_sessions = 16384;             // remembered; the longest unused without a sandbox goes first
+  static constexpr std::size_t max_exchanges = 16384;            // of a shard; more are dropped and counted
+  static constexpr std::size_t max_sandbox_exchanges = 512;      // of one sandbox, so that a few cannot take the shard's
+  static constexpr std::size_t max_sessions = 4096;              // remembered, at most 0.8 MiB each; the longest unused goes first
   static constexpr std::size_t max_blocked_zones = 1024;         // of a session; then it is quarantined
   static constexpr std::chrono::seconds journal_patience{2};     // a commit that takes longer: fail closed
 
@@ -121,6 +121,7 @@ class Pipeline {
   void finish(Exchange* x);   // reply or not, it is over
   void deliver();
   void release(Exchange* x);
+  void erase(SandboxState& sandbox);
 
   Ports ports_;
   Instant now_{};

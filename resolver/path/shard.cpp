@@ -114,6 +114,7 @@ void Shard::State::tick() {
   turn();
   transport->expire(now);
   pipeline->tick();
+  pipeline->flush();  // nothing should be left; what is must not wait
   if (++ticks % ticks_a_sweep == 0)
     for (auto& [name, one] : attached) one.first->tick(now);
 }

@@ -248,6 +248,7 @@ void CaresTransport::set_servers(std::vector<Server> servers) {
 }
 
 void CaresTransport::send(std::size_t server, bool tcp, std::vector<std::uint8_t> message, Done done) {
+  if (server >= state_->servers.size()) return done(Status::error, {});  // the list became shorter meanwhile
   State::Channel* channel = state_->pick(server, tcp);
   if (channel == nullptr) return done(Status::error, {});
   ++channel->asked;

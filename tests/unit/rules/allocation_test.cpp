@@ -26,6 +26,7 @@ using postern::test::name;
 
 TEST_CASE("decide, inspect and rule_text allocate nothing") {
   const auto policy = postern::test::policy(R"(
+observe: ["**.example.net", www.example.com]
 allow: ["**.example.com"]
 block: [bad.example.com, "**.tracker.example"]
 hosts: {db.example.com: 10.0.0.1}

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "rules/address.h"
+#include "rules/explain.h"
 #include "rules/special.h"
 #include "support.h"
 
@@ -46,7 +47,27 @@ TEST_CASE("every yaml example in docs/RULES.md is read") {
     CAPTURE(block);
     const auto set = PolicySet::parse(block, "docs/RULES.md");
     CHECK_MESSAGE(set.has_value(), (set ? "" : set.error().message));
+    if (set) CHECK(test_expectations(**set).unmet.empty());
   }
+}
+
+TEST_CASE("docs/RULES.md has examples of observing and of expectations, and they do what the text says") {
+  std::size_t expectations = 0;
+  for (const std::string& block : yaml_blocks(document())) {
+    const auto set = postern::test::policies(block);
+    expectations += test_expectations(*set).expectations;
+    const auto careful = set->find("careful");
+    if (!careful) continue;
+    const Verdict trial = set->find("")->decide({postern::test::name("other.example"), type::A});
+    CHECK(trial.action == Action::allow);
+    CHECK(set->find("")->rule_text(trial.rule) == "would block: p.yaml:4:14 default block");
+    CHECK(document().find("`would block: policy.yaml:4:14 default block`") != std::string::npos);
+    const Verdict ads = careful->decide({postern::test::name("x.ads.example.com"), type::A});
+    CHECK(ads.action == Action::allow);
+    CHECK(ads.observed);
+    CHECK(postern::test::decide(*careful, "x.ads.example.org") == "NXDOMAIN default");
+  }
+  CHECK(expectations >= 6);
 }
 
 TEST_CASE("docs/RULES.md names every special zone and every address range") {
@@ -67,7 +88,7 @@ TEST_CASE("docs/RULES.md names every special zone and every address range") {
 TEST_CASE("the complete example of docs/RULES.md does what the text says") {
   const auto set = postern::test::policies(yaml_blocks(document()).front());
   const auto main = set->find("");
-  CHECK(postern::test::decide(*main, "security.debian.org") == "allow rule");
+  CHECK(postern::test::decide(*main, "mirrors.debian.org") == "allow rule");
   CHECK(postern::test::decide(*main, "debian.org") == "allow rule");
   CHECK(postern::test::decide(*main, "api.example.com") == "allow rule");
   CHECK(postern::test::decide(*main, "example.com") == "NODATA default");

@@ -23,9 +23,22 @@ TEST_CASE("a mistake is told with file, line, column and value") {
       {"block:\n- a..example\n", "p.yaml:2:3: cannot read pattern \"a..example\": a label is empty"},
       {"block: ['']", "p.yaml:1:9: cannot read pattern \"\": it is empty"},
       {"blokc: [a.example]",
-       "p.yaml:1:1: unknown key \"blokc\" in a policy; known are extends, default, allow, block, types, "
-       "names, single_labels, "
-       "allow_public_suffix, explain, answers, hosts, on_tunnel, alert_on_first_query or profile"},
+       "p.yaml:1:1: unknown key \"blokc\" in a policy; known are extends, default, allow, block, "
+       "observe, mode, types, names, single_labels, allow_public_suffix, explain, answers, hosts, on_tunnel, "
+       "alert_on_first_query, profile or expect"},
+      {"mode: watch", "p.yaml:1:7: mode is enforce or observe, here is \"watch\""},
+      {"observe: ['*.com']",
+       "p.yaml:1:11: cannot read pattern \"*.com\": it covers the public suffix \"com\"; set "
+       "allow_public_suffix: true if that is meant"},
+      {"expect: [a.example]", "p.yaml:1:9: expect is a map, here is a list"},
+      {"expect: {deny: []}", "p.yaml:1:10: unknown key \"deny\" in expect; known are allow and block"},
+      {"expect: {allow: a.example}",
+       "p.yaml:1:17: expect: allow is a list, here is a single value \"a.example\""},
+      {"expect: {block: [[a.example]]}", "p.yaml:1:18: an expectation is a single value, here is a list"},
+      {"expect: {allow: [a.example, '**.b.example']}",
+       "p.yaml:1:29: an expectation is about one name, here is the pattern \"**.b.example\""},
+      {"expect: {allow: [a.example AAAAA]}", "p.yaml:1:18: unknown type \"AAAAA\" in \"a.example AAAAA\""},
+      {"expect: {allow: ['a.example ']}", "p.yaml:1:18: unknown type \"\" in \"a.example \""},
       {"default: allow\nexplain: true\ndefault: block\n", "p.yaml:3:1: duplicate key \"default\""},
       {"hosts: {a.example: 10.0.0.1, a.example: 10.0.0.2}", "p.yaml:1:30: duplicate key \"a.example\""},
       {"hosts: {a.example: 10.0.0.1, A.example.: 10.0.0.2}",

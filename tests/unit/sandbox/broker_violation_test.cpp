@@ -123,6 +123,7 @@ TEST_CASE("descriptors sent to the broker close the channel and are not kept") {
   char octet = 0;
   CHECK(recv(rogue.broker.raw, &octet, 1, 0) <= 0);
   close(pipe_ends[1]);
+  REQUIRE(readable(pipe_ends[0]));
   CHECK(read(pipe_ends[0], &octet, 1) == 0);  // nobody else has the other end
   close(pipe_ends[0]);
 }

@@ -2,6 +2,7 @@
 // environment, rights.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -58,10 +59,28 @@ Supervisor supervise(const std::string& script, const std::function<int(Sandboxe
   return supervisor;
 }
 
+// For a session's leader: its end hangs the terminal up, and what the other side has not read by then may be lost.
+[[noreturn]] void leave_terminal(int status) {
+  signal(SIGTTOU, SIG_IGN);
+  tcsetpgrp(0, getpgrp());
+  dprintf(1, "finished\n");
+  char newline;
+  [[maybe_unused]] const ssize_t size = read(0, &newline, 1);
+  _exit(status);
+}
+
 std::string read_line(const Fd& fd) {
   std::string line;
   for (char one; read(fd.get(), &one, 1) == 1 && one != '\n';) line += one;
   return line;
+}
+
+// All that came up to leave_terminal's word; then lets the leader go.
+std::string read_terminal(const Fd& master) {
+  std::string seen;
+  for (char one; !holds(seen, "finished") && read(master.get(), &one, 1) == 1;) seen += one;
+  [[maybe_unused]] const ssize_t size = write(master.get(), "\n", 1);
+  return seen;
 }
 
 int status_of(pid_t pid) {
@@ -150,6 +169,16 @@ TEST_CASE(
   CHECK(holds(ran.out, "Uid:\t65534\t65534\t65534\t65534\n"));
   CHECK((holds(ran.out, "Groups:\t\n") || holds(ran.out, "Groups:\t \n")));
   CHECK(ran.out.ends_with("0\n1\n2\n65534\n65534\n"));
+}
+
+TEST_CASE("the caller's supplementary groups are given up") {
+  if (!can_sandbox()) return;
+  const std::string seen = in_private_mounts([] {
+    const gid_t groups[] = {0, 1, 54321};
+    if (setgroups(3, groups) != 0) return std::string("cannot set groups");
+    return shell("id -G; grep Groups /proc/self/status | tr -d '\\t '").out;
+  });
+  CHECK(seen == "65534\nGroups:\n");
 }
 
 TEST_CASE("what the caller ignored stays ignored, what Postern ignores does not") {
@@ -356,13 +385,13 @@ TEST_CASE(
                  "for i in 1 2 3 4 5; do sleep 0.02; done; echo count $n; exit 6"};
     spec.quiet = true;
     auto sandbox = SandboxedCommand::prepare(spec);
-    _exit(sandbox ? release_and_wait(**sandbox) : 99);
+    leave_terminal(sandbox ? release_and_wait(**sandbox) : 99);
   }
   const Fd master(terminal);
   std::string seen;
   while (!holds(seen, "started")) seen += read_line(master);
   CHECK(write(master.get(), "\x03", 1) == 1);
-  seen = read_all(master.get());
+  seen = read_terminal(master);
   INFO(seen);
   CHECK(holds(seen, "count 1"));
   CHECK(status_of(pid) == 6);
@@ -389,19 +418,19 @@ TEST_CASE("Ctrl-Z stops command and supervisor, and both go on") {
     }
     int status = 0;
     waitpid(child, &status, WUNTRACED);
-    if (!WIFSTOPPED(status)) _exit(97);
+    if (!WIFSTOPPED(status)) leave_terminal(97);
     dprintf(1, "stopped\n");
     kill(-child, SIGCONT);
     waitpid(child, &status, 0);
-    _exit(WEXITSTATUS(status));
+    leave_terminal(WEXITSTATUS(status));
   }
   const Fd master(terminal);
   std::string seen;
-  while (!holds(seen, "started")) seen += read_line(master) + "\n";
+  while (!holds(seen, "started") && !holds(seen, "finished")) seen += read_line(master) + "\n";
   CHECK(write(master.get(), "\x1a", 1) == 1);
   while (!holds(seen, "stopped")) seen += read_line(master) + "\n";
   CHECK(write(master.get(), "on\n", 3) == 3);
-  seen += read_all(master.get());
+  seen += read_terminal(master);
   INFO(seen);
   CHECK(holds(seen, "read on"));
   CHECK(status_of(pid) == 8);
@@ -416,11 +445,11 @@ TEST_CASE("the terminal comes back to the caller after an interactive shell") {
     spec.argv = {"/bin/bash", "--norc", "-ic", "/bin/true; ps -o tpgid= -p $$; exit 2"};
     spec.quiet = true;
     auto sandbox = SandboxedCommand::prepare(spec);
-    if (!sandbox || release_and_wait(**sandbox) != 2) _exit(99);
-    _exit(tcgetpgrp(0) == getpgrp() ? 0 : 1);
+    if (!sandbox || release_and_wait(**sandbox) != 2) leave_terminal(99);
+    leave_terminal(tcgetpgrp(0) == getpgrp() ? 0 : 1);
   }
   const Fd master(terminal);
-  const std::string seen = read_all(master.get());
+  const std::string seen = read_terminal(master);
   INFO(seen);
   CHECK(status_of(pid) == 0);
 }

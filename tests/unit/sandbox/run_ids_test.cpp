@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
-#include <set>
 
 #include "resolver/sandbox/command_files.h"
 #include "resolver/sandbox/idmap.h"
@@ -91,23 +91,22 @@ TEST_CASE("draws stay below their bound") {
 
 TEST_CASE("root's commands are users of nobody else, and two at once are two users") {
   if (!can_sandbox()) return;
-  std::set<uid_t> seen;
-  std::vector<std::unique_ptr<SandboxedCommand>> held;
-  // The smallest of ranges, so that without the claim they would meet.
-  const std::string text = in_private_mounts([] {
-    replace_file("/etc/subuid", "root:3000000:2\n");
+  // The smallest of ranges, so that without the claim they would meet; its place differs between runs of this test.
+  const std::uint32_t first = 3'000'000 + static_cast<std::uint32_t>(getpid()) * 4;
+  const std::string text = in_private_mounts([first] {
+    replace_file("/etc/subuid", "root:" + std::to_string(first) + ":2\n");
     replace_file("/etc/subgid", "root:4000000:1\n");
     CommandSpec spec;
     spec.argv = {"/bin/true"};
     auto one = SandboxedCommand::prepare(spec), two = SandboxedCommand::prepare(spec),
          three = SandboxedCommand::prepare(spec);
     if (!one || !two) return std::string("cannot prepare");
-    std::string both = std::to_string((*one)->command_uid() + (*two)->command_uid());
-    if ((*one)->command_uid() == (*two)->command_uid()) both += " the same";
-    return both + (three ? " and a third" : " " + three.error().message);
+    if (three) return std::string("a third has the id of one of them");
+    if ((*one)->command_uid() == (*two)->command_uid()) return std::string("the same");
+    return std::to_string((*one)->command_uid() + (*two)->command_uid() - 2 * first) + " " + three.error().message;
   });
-  CHECK(text ==
-        "6000001 cannot find a free user id for the command among 2 from 3000000: other sandboxes hold them");
+  CHECK(text == "1 cannot find a free user id for the command among 2 from " + std::to_string(first) +
+                    ": other sandboxes hold them");
 }
 
 TEST_CASE("what root's command writes belongs to the drawn id") {

@@ -1,0 +1,103 @@
+// explain, policy check, policy test, policy diff: files in, text out; policy_report.cpp says what.
+#include <iostream>
+
+#include "resolver/control/commands.h"
+#include "resolver/control/config.h"
+#include "resolver/control/policy_report.h"
+#include "rules/quote.h"
+
+namespace postern {
+namespace {
+
+constexpr int status_no = 1;  // the file is bad, an expectation fails, the files differ; as of grep and diff
+
+// The file's policies; on an error, complains with the offending line. Statuses: unreadable 125, bad
+// `bad_status`.
+struct Loaded {
+  std::shared_ptr<const PolicySet> policies;
+  int status = 0;
+};
+Loaded load(const std::string& file, int bad_status = status_failed) {
+  const auto text = read_text_file(file);
+  if (!text) return {nullptr, complain(text.error().message)};
+  auto parsed = PolicySet::parse(*text, file);
+  if (parsed) return {std::move(*parsed), 0};
+  complain(parsed.error().message);
+  std::cerr << excerpt(*text, file, parsed.error().message);
+  return {nullptr, bad_status};
+}
+
+Result<Type> parse_type(const std::string& text) {
+  const auto type = type_from_text(text);
+  if (!type) return failure("unknown type " + quoted(text));
+  return *type;
+}
+
+}  // namespace
+
+int explain_verb(const ExplainFlags& flags) {
+  const auto name = parse_asked_name(flags.name);
+  if (!name) return complain(name.error().message);
+  const auto type = parse_type(flags.type);
+  if (!type) return complain(type.error().message);
+  std::shared_ptr<const PolicySet> policies = PolicySet::builtin();
+  if (!flags.policy.empty()) {
+    Loaded loaded = load(flags.policy);
+    if (loaded.policies == nullptr) return loaded.status;
+    policies = std::move(loaded.policies);
+  }
+  if (policies->find(flags.overlay.base) == nullptr) {
+    std::string known;
+    for (const std::string& one : policies->names()) known += (known.empty() ? "" : ", ") + one;
+    return complain((flags.policy.empty() ? "there is no built-in" : flags.policy + " has no") + " policy " +
+                    quoted(flags.overlay.base) + "; known are " + known);
+  }
+  const auto with = policies->with(flags.overlay);
+  if (!with) return complain(with.error().message);
+  const auto policy = (*with)->find(flags.overlay.base);
+  const Explanation explanation = policy->explain({*name, *type});
+  std::cout << (flags.json ? explain_json(*policy, explanation, flags.policy)
+                           : explain_text(*policy, explanation, flags.policy));
+  return 0;
+}
+
+int policy_check_verb(const std::string& file) {
+  const Loaded loaded = load(file, status_no);
+  if (loaded.policies == nullptr) return loaded.status;
+  std::cout << check_text(*loaded.policies, file);
+  return 0;
+}
+
+int policy_test_verb(const std::string& file) {
+  const Loaded loaded = load(file);
+  if (loaded.policies == nullptr) return loaded.status;
+  const TestReport report = test_expectations(*loaded.policies);
+  std::cout << test_text(report, file);
+  return report.unmet.empty() && report.expectations > 0 ? 0 : status_no;  // nothing tested is no success
+}
+
+int policy_diff_verb(const PolicyDiffFlags& flags) {
+  const Loaded before = load(flags.before), after = load(flags.after);
+  if (before.policies == nullptr || after.policies == nullptr) return status_failed;
+  std::vector<Name> more;
+  if (!flags.names.empty()) {
+    const auto text = read_text_file(flags.names);
+    if (!text) return complain(text.error().message);
+    auto names = parse_name_list(*text, flags.names);
+    if (!names) return complain(names.error().message);
+    more = std::move(*names);
+  }
+  std::vector<Type> types;
+  for (const std::string& text : flags.types) {
+    const auto type = parse_type(text);
+    if (!type) return complain(type.error().message);
+    types.push_back(*type);
+  }
+  if (types.empty()) types.push_back(type::A);
+  const auto diff = diff_sets(*before.policies, *after.policies, flags.policy, more, types);
+  if (!diff) return complain(diff.error().message);
+  std::cout << diff_text(*diff, flags.before, flags.after);
+  return diff->is_empty() ? 0 : status_no;
+}
+
+}  // namespace postern

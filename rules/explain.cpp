@@ -1,0 +1,256 @@
+// Explanations of one policy: the ladder of everything that has a say about a name, and what the policy
+// holds.
+#include "rules/explain.h"
+
+#include <algorithm>
+
+#include "rules/policy_spec.h"
+
+namespace postern {
+namespace {
+
+std::string labels_text(std::size_t count) {
+  return std::to_string(count) + (count == 1 ? " label" : " labels");
+}
+
+// Something that has a say about a name. `rank` orders them as policy.cpp does: the highest speaks.
+struct Claim {
+  enum class Kind : std::uint8_t { host, rule, special, single_label, fallback };
+  Kind kind;
+  std::size_t rank;
+  std::size_t depth;  // labels of its base
+  bool block;
+  RuleId id;
+  std::string_view text;
+};
+
+// Four steps a label: special names stand below the rules at their zone, an exact pattern above a wildcard.
+constexpr std::size_t rank_of(std::size_t depth, std::size_t step) {
+  return depth * 4 + step;
+}
+constexpr std::size_t special_step = 1, wildcard_step = 2, exact_step = 3;
+constexpr std::size_t single_label_rank = rank_of(1, 0);  // above `*` and `**`, which have no label
+constexpr std::size_t fallback_rank = 0;
+
+// Why `lower` is not what spoke, given that `upper` did.
+std::string why_overruled(const Claim& lower, const Claim& upper) {
+  using Kind = Claim::Kind;
+  if (lower.kind == Kind::fallback) return "holds only where nothing else speaks";
+  if (upper.kind == Kind::host) return "a hosts entry for exactly this name comes first";
+  if (lower.kind == Kind::host) return "a rule blocks exactly this name: a tie blocks";
+  if (upper.kind == Kind::special)
+    return lower.kind == Kind::special ? "a longer special name speaks"
+           : lower.kind == Kind::single_label
+               ? "it is a special name"
+               : "further up than the special name; allow it at its zone or below";
+  if (upper.kind == Kind::single_label) return "a wildcard for every name does not name a single label";
+  if (lower.kind == Kind::special) return "a rule at its zone or below takes over";
+  if (lower.kind == Kind::single_label) return "a rule names it";
+  if (lower.depth < upper.depth)
+    return "less specific: " + labels_text(lower.depth) + ", the rule that spoke has " +
+           std::to_string(upper.depth);
+  if (lower.rank < upper.rank) return "a wildcard: the exact pattern wins";
+  return lower.block == upper.block ? "says the same" : "just as specific: a tie blocks";
+}
+
+std::string flag_text(bool value) {
+  return value ? "true" : "false";
+}
+
+std::string types_text(const std::bitset<65536>& types) {
+  std::bitset<65536> any;
+  permit_every_type(any);
+  if (types == any) return "any";
+  std::string out;
+  for (std::size_t type = 0; type < types.size(); ++type)
+    if (types.test(type)) out += (out.empty() ? "" : ", ") + type_text(static_cast<Type>(type));
+  return "[" + out + "]";
+}
+
+std::string exceptions_text(const std::vector<AddressException>& exceptions) {
+  std::string out;
+  for (const AddressException& one : exceptions) {
+    out += out.empty() ? "" : ", ";
+    out += one.range.text();
+    const bool every_name = one.names.base.is_root() && one.names.scope == Pattern::Scope::at_or_below;
+    if (!every_name) out += " for " + one.names.text();
+  }
+  return "[" + out + "]";
+}
+
+}  // namespace
+
+Explanation RulePolicy::explain(const Query& query) const {
+  Explanation out;
+  out.query = query;
+  out.verdict = decide(query);
+  // An observation is the inner policy's decision, so its ladder is the one to tell.
+  const RulePolicy& judge = out.verdict.observed ? *trial_ : *this;
+  const Name& name = query.name;
+  const std::size_t labels = name.labels();
+
+  std::vector<Claim> claims, observing;
+  for (std::size_t i = 0; i < spec_.rules.size(); ++i) {
+    const RuleSpec& rule = spec_.rules[i];
+    if (!rule.pattern.matches(name)) continue;
+    const std::size_t depth = rule.pattern.base.labels();
+    const std::size_t step = rule.pattern.scope == Pattern::Scope::exact ? exact_step : wildcard_step;
+    const RuleId id = first_rule_ + static_cast<RuleId>(i);
+    const bool left_out = judge.force_ == Force::as_written && only_observes(rule);
+    (left_out ? observing : claims)
+        .push_back({Claim::Kind::rule, rank_of(depth, step), depth, rule.block, id, judge.rule_text(id)});
+  }
+  const bool blocked_exactly = std::any_of(claims.begin(), claims.end(), [&](const Claim& claim) {
+    return claim.block && claim.rank == rank_of(labels, exact_step);
+  });
+  for (std::size_t i = 0; i < spec_.hosts.size(); ++i) {
+    if (spec_.hosts[i].name != name) continue;
+    const RuleId id = first_host_ + static_cast<RuleId>(i);
+    const std::size_t rank = rank_of(labels, exact_step) + (blocked_exactly ? 0 : 1);
+    claims.push_back({Claim::Kind::host, rank, labels, false, id, judge.rule_text(id)});
+  }
+  const std::span<const SpecialName> specials = special_names();
+  for (std::size_t i = 0; i < specials.size(); ++i) {
+    const Result<Name> zone = Name::parse(specials[i].zone);
+    if (!zone || !name.at_or_below(*zone)) continue;
+    const std::size_t depth = zone->labels();
+    const RuleId id = first_special_ + static_cast<RuleId>(i);
+    claims.push_back(
+        {Claim::Kind::special, rank_of(depth, special_step), depth, true, id, judge.rule_text(id)});
+  }
+  if (labels == 1 && spec_.single_labels == SingleLabels::local)
+    claims.push_back({Claim::Kind::single_label, single_label_rank, 0, true, single_label_,
+                      judge.rule_text(single_label_)});
+  const std::string open_default = spec_.default_text.empty() || spec_.default_block
+                                       ? "policy " + spec_.name + ": default allow"
+                                       : spec_.default_text;
+  const RuleId fallback = judge.default_block_ ? default_ : 0;
+  claims.push_back({Claim::Kind::fallback, fallback_rank, 0, judge.default_block_, fallback,
+                    judge.default_block_ ? judge.rule_text(default_) : std::string_view(open_default)});
+  std::stable_sort(claims.begin(), claims.end(), [](const Claim& a, const Claim& b) {
+    return a.rank != b.rank ? a.rank > b.rank : a.block && !b.block;
+  });
+
+  const auto overrule = [&](const Claim& claim, std::string why) {
+    if (out.overruled.size() < Explanation::max_overruled)
+      out.overruled.push_back({std::string(claim.text), std::move(why)});
+    else
+      ++out.more_overruled;
+  };
+  const Claim& first = claims.front();
+  const bool form_or_type = out.verdict.reason == Reason::type || out.verdict.reason == Reason::name_form;
+  // The ladder is told a second time here, so it must never contradict the one that decides.
+  POSTERN_CHECK(form_or_type || first.id == out.verdict.rule);
+  out.rule = form_or_type ? rule_text(out.verdict.rule) : first.text;
+  for (const Claim& claim : observing) overrule(claim, "it only observes");
+  for (const Claim& claim : claims) {
+    if (&claim != &first)
+      overrule(claim, why_overruled(claim, first));
+    else if (form_or_type)
+      overrule(claim, out.verdict.reason == Reason::type ? "it permits the name, not this type"
+                                                         : "it permits the name, but not its form");
+  }
+  for (const AddressException& one : spec_.exceptions)
+    if (one.names.matches(name)) out.excepted.push_back(one.range.text());
+  return out;
+}
+
+std::vector<SilentRule> RulePolicy::silent_rules() const {
+  std::vector<SilentRule> out;
+  const auto node_of = [](const RulePolicy& policy, const Name& name) {
+    const Node* node = nullptr;
+    policy.table_.walk(name, [&](const Node& at, std::size_t) { node = &at; });
+    return node;  // every name of the policy is in its table
+  };
+  for (std::size_t i = 0; i < spec_.rules.size(); ++i) {
+    const RuleSpec& rule = spec_.rules[i];
+    const RulePolicy& judge = trial_ != nullptr && only_observes(rule) ? *trial_ : *this;
+    const Node* node = node_of(judge, rule.pattern.base);
+    const RuleId id = first_rule_ + static_cast<RuleId>(i);
+    const bool exact = rule.pattern.scope == Pattern::Scope::exact;
+    if (exact ? node->exact.rule == id : node->below.rule == id || node->apex.rule == id) continue;
+    const Voice& other = exact ? node->exact : node->below;
+    out.push_back({rule.text, std::string(judge.rule_text(other.rule)), other.block != rule.block});
+  }
+  for (const HostSpec& host : spec_.hosts) {
+    const Voice& exact = node_of(*this, host.name)->exact;
+    if (exact.rule != 0 && exact.block) out.push_back({host.text, std::string(rule_text(exact.rule)), true});
+  }
+  return out;
+}
+
+PolicyOutline RulePolicy::outline() const {
+  PolicyOutline out;
+  out.built_in = spec_.built_in;
+  for (const RuleSpec& rule : spec_.rules) {
+    ++(rule.observes ? out.observe_rules : rule.block ? out.block_rules : out.allow_rules);
+    out.mentions.push_back(rule.pattern.base);
+  }
+  for (const HostSpec& host : spec_.hosts) out.mentions.push_back(host.name);
+  out.hosts = spec_.hosts.size();
+  out.exceptions = spec_.exceptions.size();
+  out.expectations = spec_.expectations;
+  out.silent = silent_rules();
+  constexpr std::array<std::string_view, 3> tunnel_actions{"alert", "block-zone", "quarantine"};
+  out.settings = {
+      {"default", spec_.default_block ? "block" : "allow"},
+      {"mode", spec_.mode == Mode::observe ? "observe" : "enforce"},
+      {"types", types_text(spec_.types)},
+      {"names", spec_.odd_names == OddNames::allowed ? "any" : "host"},
+      {"single_labels", spec_.single_labels == SingleLabels::local ? "local" : "forward"},
+      {"allow_public_suffix", flag_text(spec_.wildcards == PublicSuffixWildcards::allowed)},
+      {"answers", exceptions_text(spec_.exceptions)},
+      {"explain", flag_text(spec_.explains)},
+      {"on_tunnel", std::string(tunnel_actions[static_cast<std::size_t>(spec_.on_tunnel)])},
+      {"alert_on_first_query", flag_text(spec_.alert_on_first_query)},
+      {"profile", spec_.profile},
+  };
+  return out;
+}
+
+bool is_permitted(const Verdict& verdict) noexcept {
+  if (verdict.observed) return false;
+  if (verdict.action == Action::local) return verdict.local != nullptr && !verdict.local->answer.empty();
+  return verdict.action == Action::allow;
+}
+
+std::string data_text(const Record& record) {
+  const std::span<const std::uint8_t> rdata = record.rdata;
+  if (record.type == type::A && rdata.size() == 4) return Address::from_v4(rdata.first<4>()).text();
+  if (record.type == type::AAAA && rdata.size() == 16) return Address::from_v6(rdata.first<16>()).text();
+  const bool is_name = record.type == type::PTR || record.type == type::CNAME || record.type == type::NS;
+  if (const auto name = is_name ? Name::from_wire(rdata) : std::nullopt) return name->text();
+  constexpr char hex[] = "0123456789abcdef";
+  std::string out = "\\# " + std::to_string(rdata.size()) + " ";  // RFC 3597 section 5
+  for (const std::uint8_t octet : rdata) {
+    out += hex[octet >> 4];
+    out += hex[octet & 15];
+  }
+  return out;
+}
+
+std::string verdict_text(const Verdict& verdict) {
+  const auto enforced = [&]() -> std::string {
+    switch (verdict.action) {
+      case Action::allow:
+        return "allowed";
+      case Action::block_name:
+        return "NXDOMAIN";
+      case Action::block_data:
+        return "empty";
+      case Action::refuse:
+        return "REFUSED";
+      case Action::local:
+        break;
+    }
+    if (verdict.local == nullptr) return "local";
+    if (verdict.local->rcode != 0) return "local " + rcode_text(verdict.local->rcode);
+    if (verdict.local->answer.empty()) return "local, empty";
+    std::string out = "local";
+    for (const Record& record : verdict.local->answer) out += " " + data_text(record);
+    return out;
+  };
+  return enforced() + (verdict.observed ? " (would block)" : "");
+}
+
+}  // namespace postern
