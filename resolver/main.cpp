@@ -1,4 +1,5 @@
-// postern: flags to verbs. Everything is constructed in the verbs' functions (control/verb_*.cpp), from here downwards.
+// postern: flags to verbs. Everything is constructed in the verbs' functions (control/verb_*.cpp), from here
+// downwards.
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -11,28 +12,53 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("postern"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
 
-  CLI::App app{"Postern: the DNS resolver for sandboxes. It knows who asks, decides, meters what leaves, cuts tunnels, and\n"
-               "keeps a record."};
+  CLI::App app{
+      "Postern: the DNS resolver for sandboxes. It knows who asks, decides, meters what leaves, cuts "
+      "tunnels, and\n"
+      "keeps a record."};
   app.require_subcommand(1);
   app.set_version_flag("--version", "postern " POSTERN_VERSION);
   int status = 0;
 
   RunFlags run;
-  CLI::App* run_app = app.add_subcommand("run", "Run a command in a sandbox whose only nameserver is Postern");
-  run_app->add_option("--policy", run.policy, "Policy file (YAML); without one: all but internal names and addresses is allowed");
-  run_app->add_option("--allow", run.overlay.allow, "Allow a pattern: example.com, *.example.com (below), **.example.com (both)")
-      ->type_name("PATTERN")->expected(1)->take_all();
-  run_app->add_option("--block", run.overlay.block, "Block a pattern")->type_name("PATTERN")->expected(1)->take_all();
-  run_app->add_option("--default", run.overlay.default_action, "What happens to a name no rule speaks of: allow or block")
+  CLI::App* run_app =
+      app.add_subcommand("run", "Run a command in a sandbox whose only nameserver is Postern");
+  run_app->add_option("--policy", run.policy,
+                      "Policy file (YAML); without one: all but internal names and addresses is allowed");
+  run_app
+      ->add_option("--allow", run.overlay.allow,
+                   "Allow a pattern: example.com, *.example.com (below), **.example.com (both)")
+      ->type_name("PATTERN")
+      ->expected(1)
+      ->take_all();
+  run_app->add_option("--block", run.overlay.block, "Block a pattern")
+      ->type_name("PATTERN")
+      ->expected(1)
+      ->take_all();
+  run_app
+      ->add_option("--default", run.overlay.default_action,
+                   "What happens to a name no rule speaks of: allow or block")
       ->check(CLI::IsMember({"allow", "block"}));
-  run_app->add_option("--upstream", run.upstream, "Server to forward to, ADDR[:PORT], repeatable; default: the host's resolv.conf")
-      ->type_name("ADDR[:PORT]")->expected(1)->take_all();
-  run_app->add_option("--session", run.session, "Session the command belongs to; budgets and blocks are kept for it");
+  run_app
+      ->add_option("--upstream", run.upstream,
+                   "Server to forward to, ADDR[:PORT], repeatable; default: the host's resolv.conf")
+      ->type_name("ADDR[:PORT]")
+      ->expected(1)
+      ->take_all();
+  run_app->add_option("--session", run.session,
+                      "Session the command belongs to; budgets and blocks are kept for it");
   run_app->add_option("--user", run.user, "User it is for; default: the caller");
   run_app->add_option("--name", run.name, "Name of the sandbox; default: run- and a random number");
-  run_app->add_option("--label", run.labels, "Label to record with it, repeatable")->type_name("K=V")->expected(1)->take_all();
-  run_app->add_option("--db", run.db, "Journal file; default: a running daemon's, else one in the state folder");
-  run_app->add_option("--alert-exec", run.alert_exec, "Program to start on an alert; gets one JSON object on stdin")->type_name("PROG");
+  run_app->add_option("--label", run.labels, "Label to record with it, repeatable")
+      ->type_name("K=V")
+      ->expected(1)
+      ->take_all();
+  run_app->add_option("--db", run.db,
+                      "Journal file; default: a running daemon's, else one in the state folder");
+  run_app
+      ->add_option("--alert-exec", run.alert_exec,
+                   "Program to start on an alert; gets one JSON object on stdin")
+      ->type_name("PROG");
   run_app->add_option("--control", run.control, "Control socket of the daemon")->capture_default_str();
   run_app->add_flag("--quiet", run.quiet, "No summary and no notes on stderr");
   run_app->add_flag("--json", run.json, "The summary as one line of JSON");
@@ -41,7 +67,8 @@ int main(int argc, char** argv) {
   run_app->callback([&] { status = run_verb(run); });
 
   ServeFlags serve;
-  CLI::App* serve_app = app.add_subcommand("serve", "Serve sandboxes that are attached through the control socket");
+  CLI::App* serve_app =
+      app.add_subcommand("serve", "Serve sandboxes that are attached through the control socket");
   serve_app->add_option("--config", serve.config, "Configuration file (YAML)")->required();
   serve_app->add_flag("--check-config", serve.check, "Check the configuration and its policy, and exit");
   serve_app->callback([&] { status = serve_verb(serve); });
@@ -50,16 +77,22 @@ int main(int argc, char** argv) {
     verb->add_option("--control", to, "Control socket of the daemon")->capture_default_str();
   };
   AttachFlags attach;
-  CLI::App* attach_app = app.add_subcommand("attach", "Make Postern the nameserver of an existing network namespace");
+  CLI::App* attach_app =
+      app.add_subcommand("attach", "Make Postern the nameserver of an existing network namespace");
   control_option(attach_app, attach.control);
-  CLI::Option* netns = attach_app->add_option("--netns", attach.netns, "The namespace's path, such as /run/netns/NAME");
-  CLI::Option* pid = attach_app->add_option("--pid", attach.pid, "A process in the namespace")->check(CLI::PositiveNumber);
+  CLI::Option* netns =
+      attach_app->add_option("--netns", attach.netns, "The namespace's path, such as /run/netns/NAME");
+  CLI::Option* pid =
+      attach_app->add_option("--pid", attach.pid, "A process in the namespace")->check(CLI::PositiveNumber);
   netns->excludes(pid);
   attach_app->add_option("--name", attach.name, "Name of the sandbox")->required();
   attach_app->add_option("--session", attach.session, "Session it belongs to");
   attach_app->add_option("--user", attach.user, "User it is for");
   attach_app->add_option("--code-hash", attach.code_hash, "SHA-256 of the code that runs in it, in hex");
-  attach_app->add_option("--label", attach.labels, "Label to record with it, repeatable")->type_name("K=V")->expected(1)->take_all();
+  attach_app->add_option("--label", attach.labels, "Label to record with it, repeatable")
+      ->type_name("K=V")
+      ->expected(1)
+      ->take_all();
   attach_app->add_option("--policy", attach.policy, "Named policy of the daemon's policy file");
   attach_app->callback([&] {
     if (attach.netns.empty() && attach.pid == 0) throw CLI::RequiredError("--netns or --pid");
@@ -78,26 +111,39 @@ int main(int argc, char** argv) {
   ls_app->add_flag("--json", json, "As JSON");
   ls_app->callback([&] { status = ls_verb(control, json); });
 
-  CLI::App* status_app = app.add_subcommand("status", "Show the daemon's counters, journal and policy, as JSON");
+  CLI::App* status_app =
+      app.add_subcommand("status", "Show the daemon's counters, journal and policy, as JSON");
   control_option(status_app, control);
   status_app->callback([&] { status = status_verb(control); });
 
-  CLI::App* reload_app = app.add_subcommand("reload", "Load the policy file anew, as SIGHUP does, and say whether it was good");
+  CLI::App* reload_app =
+      app.add_subcommand("reload", "Load the policy file anew, as SIGHUP does, and say whether it was good");
   control_option(reload_app, control);
   reload_app->callback([&] { status = reload_verb(control); });
 
   const auto overlay_options = [](CLI::App* verb, PolicySet::Overlay& to) {
-    verb->add_option("--allow", to.allow, "Put an allow rule on top")->type_name("PATTERN")->expected(1)->take_all();
-    verb->add_option("--block", to.block, "Put a block rule on top")->type_name("PATTERN")->expected(1)->take_all();
+    verb->add_option("--allow", to.allow, "Put an allow rule on top")
+        ->type_name("PATTERN")
+        ->expected(1)
+        ->take_all();
+    verb->add_option("--block", to.block, "Put a block rule on top")
+        ->type_name("PATTERN")
+        ->expected(1)
+        ->take_all();
     verb->add_option("--default", to.default_action, "Replace the policy's default: allow or block")
         ->check(CLI::IsMember({"allow", "block"}));
   };
   ExplainFlags explain;
-  CLI::App* explain_app = app.add_subcommand("explain", "Say what would become of a query, which rule speaks, and what it overrules");
-  explain_app->add_option("domain", explain.name, "The name")->type_name("NAME")->required();
-  explain_app->add_option("--type", explain.type, "The type, such as AAAA or TYPE65280")->capture_default_str();
-  explain_app->add_option("--policy", explain.policy, "Policy file (YAML); without one: the built-in policies")->type_name("FILE");
-  explain_app->add_option("--name", explain.overlay.base, "Named policy; default: default")->type_name("POLICY");
+  CLI::App* explain_app = app.add_subcommand(
+      "explain", "Say what would become of a query, which rule speaks, and what it overrules");
+  explain_app->add_option("NAME", explain.name, "The name")->type_name("")->required();
+  explain_app->add_option("--type", explain.type, "The type, such as AAAA or TYPE65280")
+      ->capture_default_str();
+  explain_app
+      ->add_option("--policy", explain.policy, "Policy file (YAML); without one: the built-in policies")
+      ->type_name("FILE");
+  explain_app->add_option("--name", explain.overlay.base, "Named policy; default: default")
+      ->type_name("POLICY");
   overlay_options(explain_app, explain.overlay);
   explain_app->add_flag("--json", explain.json, "As JSON");
   explain_app->callback([&] { status = explain_verb(explain); });
@@ -105,23 +151,31 @@ int main(int argc, char** argv) {
   CLI::App* policy_app = app.add_subcommand("policy", "Check, test and compare policy files");
   policy_app->require_subcommand(1);
   std::string policy_file;
-  CLI::App* check_app = policy_app->add_subcommand("check", "Read a policy file and say what is in it, or what is wrong with it (status 1)");
+  CLI::App* check_app = policy_app->add_subcommand(
+      "check", "Read a policy file and say what is in it, or what is wrong with it (status 1)");
   check_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();
   check_app->callback([&] { status = policy_check_verb(policy_file); });
-  CLI::App* test_app = policy_app->add_subcommand("test", "Hold a policy file against its own `expect:`; status 1 if one fails");
+  CLI::App* test_app = policy_app->add_subcommand(
+      "test", "Hold a policy file against its own `expect:`; status 1 if one fails");
   test_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();
   test_app->callback([&] { status = policy_test_verb(policy_file); });
   PolicyDiffFlags diff;
-  CLI::App* diff_app = policy_app->add_subcommand("diff", "Show the names whose verdict differs between two policy files (status 1 if any)");
+  CLI::App* diff_app = policy_app->add_subcommand(
+      "diff", "Show the names whose verdict differs between two policy files (status 1 if any)");
   diff_app->add_option("before", diff.before, "Policy file (YAML)")->type_name("FILE")->required();
   diff_app->add_option("after", diff.after, "Policy file (YAML)")->type_name("FILE")->required();
   diff_app->add_option("--name", diff.policy, "Compare only this named policy")->type_name("POLICY");
-  diff_app->add_option("--names", diff.names, "Ask for these names too: a file with one a line")->type_name("FILE");
-  diff_app->add_option("--type", diff.types, "Type to ask for, repeatable; default: A")->type_name("TYPE")->expected(1)->take_all();
+  diff_app->add_option("--names", diff.names, "Ask for these names too: a file with one a line")
+      ->type_name("FILE");
+  diff_app->add_option("--type", diff.types, "Type to ask for, repeatable; default: A")
+      ->type_name("TYPE")
+      ->expected(1)
+      ->take_all();
   diff_app->callback([&] { status = policy_diff_verb(diff); });
 
   SqlFlags sql;
-  CLI::App* sql_app = app.add_subcommand("sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");
+  CLI::App* sql_app = app.add_subcommand(
+      "sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");
   sql_app->add_option("--db", sql.db, "Journal file; default: journal.db in the state folder");
   sql_app->add_flag("--json", sql.json, "Rows as JSON");
   sql_app->add_flag("--csv", sql.csv, "Rows as CSV");

@@ -52,7 +52,8 @@ struct Resolver::Threads {
   std::vector<std::thread> all;
 };
 
-Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options, std::unique_ptr<BrokerClient> broker) {
+Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
+                                                  std::unique_ptr<BrokerClient> broker) {
   std::unique_ptr<Resolver> resolver(new Resolver);
   Resolver& r = *resolver;
   r.options_ = std::move(options);
@@ -89,7 +90,8 @@ void Resolver::stop_shards() {
 
 void Resolver::end() {
   while (!places_.empty()) (void)detach(std::string(places_.begin()->first));
-  if (auto told = broker_->report(summary_json()); !told) spdlog::warn("no summary: {}", told.error().message);
+  if (auto told = broker_->report(summary_json()); !told)
+    spdlog::warn("no summary: {}", told.error().message);
   stop_shards();
 }
 
@@ -145,8 +147,10 @@ void Resolver::set_servers(std::vector<Server> servers) {
 
 Result<void> Resolver::attach(AttachRequest request) {
   if (auto fine = check(request.who); !fine) return fine;
-  if (places_.contains(request.who.name)) return failure("cannot attach: a sandbox \"" + request.who.name + "\" is attached already");
-  if ((request.pid > 0) == !request.netns_path.empty()) return failure("cannot attach: give either a pid or a netns path");
+  if (places_.contains(request.who.name))
+    return failure("cannot attach: a sandbox \"" + request.who.name + "\" is attached already");
+  if ((request.pid > 0) == !request.netns_path.empty())
+    return failure("cannot attach: give either a pid or a netns path");
 
   std::shared_ptr<const PolicySet> set = policies_;
   const bool own = !request.policy_yaml.empty() || request.overlay.has_value();
@@ -165,7 +169,8 @@ Result<void> Resolver::attach(AttachRequest request) {
   if (!policy) return failure("cannot attach: there is no policy \"" + request.who.policy + "\"");
 
   const std::uint64_t token = next_token_++;
-  auto listeners = request.pid > 0 ? broker_->attach_pid(token, request.pid) : broker_->attach_path(token, request.netns_path);
+  auto listeners = request.pid > 0 ? broker_->attach_pid(token, request.pid)
+                                   : broker_->attach_path(token, request.netns_path);
   if (!listeners) return tl::unexpected(listeners.error());
   auto placed = place(std::move(request.who), std::move(*listeners), std::move(policy), own, token);
   if (!placed) (void)broker_->detach(token);
@@ -179,8 +184,8 @@ Result<void> Resolver::attach(Sandbox who, Listeners listeners) {
   return place(std::move(who), std::move(listeners), std::move(policy), false, 0);
 }
 
-Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
-                             std::uint64_t token) {
+Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy,
+                             bool own_policy, std::uint64_t token) {
   if (who.policy.empty()) who.policy = policy->name();
   auto row = journal_->attach(who, unix_us());
   if (!row) return tl::unexpected(row.error());
@@ -189,7 +194,8 @@ Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<c
   place.token = token;
   place.policy = who.policy;
   place.own_policy = own_policy;
-  spdlog::info("sandbox {} attached: session \"{}\", user \"{}\", policy {}", who.name, who.session, who.user, who.policy);
+  spdlog::info("sandbox {} attached: session \"{}\", user \"{}\", policy {}", who.name, who.session, who.user,
+               who.policy);
   const std::string name = who.name;
   shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners));
   places_[name] = std::move(place);
@@ -231,7 +237,8 @@ std::vector<SandboxReport> Resolver::sandboxes() {
   std::vector<SandboxReport> all;
   for (const auto& shard : shards_)
     for (SandboxReport& report : shard->report().sandboxes) all.push_back(std::move(report));
-  std::sort(all.begin(), all.end(), [](const SandboxReport& a, const SandboxReport& b) { return a.who.name < b.who.name; });
+  std::sort(all.begin(), all.end(),
+            [](const SandboxReport& a, const SandboxReport& b) { return a.who.name < b.who.name; });
   return all;
 }
 
@@ -240,15 +247,12 @@ std::string Resolver::status_json() {
   for (const auto& shard : shards_) reports.push_back(shard->report());
   nlohmann::ordered_json servers = nlohmann::ordered_json::array();
   for (const Server& server : options_.servers) servers.push_back(server.text());
-  nlohmann::ordered_json status = {{"version", POSTERN_VERSION},
-                                   {"upstream", servers},
-                                   {"policies", policies_->names()},
-                                   {"policy_file", options_.policy_file},
-                                   {"policy_error", policy_error_},
-                                   {"public_suffix_list", PublicSuffixes::version()},
-                                   {"hooks_refused", hooks_refused_},
-                                   {"journal", to_json(journal_->stats())},
-                                   {"path", to_json(reports)}};
+  nlohmann::ordered_json status = {
+      {"version", POSTERN_VERSION},      {"upstream", servers},
+      {"policies", policies_->names()},  {"policy_file", options_.policy_file},
+      {"policy_error", policy_error_},   {"public_suffix_list", PublicSuffixes::version()},
+      {"hooks_refused", hooks_refused_}, {"journal", to_json(journal_->stats())},
+      {"path", to_json(reports)}};
   return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

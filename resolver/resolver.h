@@ -1,12 +1,14 @@
 // The resolver process: the front door of resolver/, where everything touches the world.
 //
-// The story. `main` reads flags and configuration and forks. The parent becomes the broker (sandbox/broker.h), the privileged half that
-// never sees a DNS packet. The child enters its cell (sandbox/cell.h) and becomes this `Resolver`: it opens the journal, starts its
-// shards and serves what is attached. A sandbox's queries arrive on its listener (path/listener.h) and walk the pipeline
-// (path/pipeline.h: read that next), are recorded by the journal (journal/journal.h) and asked of the upstreams
-// (path/forwarder.h). The control socket (control/http_server.h) and the broker's events end here.
+// The story. `main` reads flags and configuration and forks. The parent becomes the broker
+// (sandbox/broker.h), the privileged half that never sees a DNS packet. The child enters its cell
+// (sandbox/cell.h) and becomes this `Resolver`: it opens the journal, starts its shards and serves what is
+// attached. A sandbox's queries arrive on its listener (path/listener.h) and walk the pipeline
+// (path/pipeline.h: read that next), are recorded by the journal (journal/journal.h) and asked of the
+// upstreams (path/forwarder.h). The control socket (control/http_server.h) and the broker's events end here.
 //
-// Thread: `Resolver` belongs to the control thread (the process's first). Shards and the journal have their own.
+// Thread: `Resolver` belongs to the control thread (the process's first). Shards and the journal have their
+// own.
 #pragma once
 
 #include <functional>
@@ -25,12 +27,13 @@
 namespace postern {
 
 struct ResolverOptions {
-  Journal::Options journal;             // the path as seen from inside the cell
-  unsigned workers = 1;                 // shards, 1..64
+  Journal::Options journal;  // the path as seen from inside the cell
+  unsigned workers = 1;      // shards, 1..64
   std::vector<Server> servers;
-  std::string policy_file;              // its name, for messages; empty: built-in policy, else index 0 of the broker's files
-  PolicySet::Overlay overlay;           // from the command line; put on top at every load
-  bool alert_hook = false;              // start the broker's hook 0 on an alert
+  std::string
+      policy_file;  // its name, for messages; empty: built-in policy, else index 0 of the broker's files
+  PolicySet::Overlay overlay;  // from the command line; put on top at every load
+  bool alert_hook = false;     // start the broker's hook 0 on an alert
 };
 
 // What a client asks to be attached. Exactly one of `pid` and `netns_path`.
@@ -38,23 +41,26 @@ struct AttachRequest {
   Sandbox who;
   pid_t pid = 0;
   std::string netns_path;
-  std::string policy_yaml;              // a policy of its own; empty: the named policy of the daemon's file
-  std::string policy_name;              // what messages call it
+  std::string policy_yaml;  // a policy of its own; empty: the named policy of the daemon's file
+  std::string policy_name;  // what messages call it
   std::optional<PolicySet::Overlay> overlay;
 };
 
 class Resolver {
  public:
-  static Result<std::unique_ptr<Resolver>> start(ResolverOptions options, std::unique_ptr<BrokerClient> broker);
+  static Result<std::unique_ptr<Resolver>> start(ResolverOptions options,
+                                                 std::unique_ptr<BrokerClient> broker);
   ~Resolver();  // stops the shards, drains the journal
 
-  // The listener is open when this returns. Errors: name taken, unknown policy, a namespace that is the host's or attached already.
+  // The listener is open when this returns. Errors: name taken, unknown policy, a namespace that is the
+  // host's or attached already.
   Result<void> attach(AttachRequest request);
   Result<void> attach(Sandbox who, Listeners listeners);  // `run`: its init opened them
   Result<SandboxReport> detach(const std::string& name);
   void namespace_gone(std::uint64_t token);
 
-  // Loads the policy file anew. A bad one, or one that lacks a policy in use, leaves the old in force; the error is also in status().
+  // Loads the policy file anew. A bad one, or one that lacks a policy in use, leaves the old in force; the
+  // error is also in status().
   Result<void> reload();
   void set_servers(std::vector<Server> servers);
 
@@ -78,7 +84,8 @@ class Resolver {
     bool own_policy = false;
   };
   Resolver() = default;
-  Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy, std::uint64_t token);
+  Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
+                     std::uint64_t token);
   Result<std::shared_ptr<const PolicySet>> load_policies();
 
   ResolverOptions options_;

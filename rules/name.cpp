@@ -8,7 +8,8 @@ namespace {
 
 std::uint64_t draw_key() noexcept {
   std::uint64_t key = 0;
-  if (getrandom(&key, sizeof key, 0) != sizeof key) key = 0x9e3779b97f4a7c15;  // only before the pool is ready
+  if (getrandom(&key, sizeof key, 0) != sizeof key)
+    key = 0x9e3779b97f4a7c15;  // only before the pool is ready
   return key | 1;
 }
 
@@ -64,7 +65,9 @@ Result<Name> Name::parse(std::string_view text) {
       continue;
     }
     if (octet == '\\') {
-      const auto digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+      const auto digit = [&](std::size_t at) {
+        return at < text.size() && text[at] >= '0' && text[at] <= '9';
+      };
       if (digit(i + 1)) {
         if (!digit(i + 2) || !digit(i + 3)) return bad("an escape needs three digits");
         const int value = (text[i + 1] - '0') * 100 + (text[i + 2] - '0') * 10 + (text[i + 3] - '0');

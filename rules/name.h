@@ -54,8 +54,8 @@ class Name {
   bool at_or_below(const Name& ancestor) const noexcept;
   bool below(const Name& ancestor) const noexcept { return size_ > ancestor.size_ && at_or_below(ancestor); }
 
-  // Presentation format, lower case, no final dot (the root is "."); octets outside printable ASCII, and dots,
-  // backslashes and quotes inside a label, are escaped as \DDD or \X.
+  // Presentation format, lower case, no final dot (the root is "."); octets outside printable ASCII, and
+  // dots, backslashes and quotes inside a label, are escaped as \DDD or \X.
   std::string text() const;
 
   // Differs from process to process, so that a sandbox cannot choose names that collide.

@@ -12,8 +12,9 @@ std::size_t registered(const Name& name, int rules) {
   const std::size_t labels = name.labels();
   if (labels <= 1 || list == nullptr) return labels;
   const std::string text = name.text();
-  // Walk from the right: a public suffix may have a gap below it (the wildcard rule's parent), so every length is
-  // asked for and the longest that is one wins. Names have at most 127 labels; suffixes end within the last 8.
+  // Walk from the right: a public suffix may have a gap below it (the wildcard rule's parent), so every
+  // length is asked for and the longest that is one wins. Names have at most 127 labels; suffixes end within
+  // the last 8.
   constexpr std::size_t longest_suffix = 8;
   std::size_t best = 1;
   std::size_t at = text.size();
@@ -32,9 +33,13 @@ std::size_t registered(const Name& name, int rules) {
 
 }  // namespace
 
-std::size_t PublicSuffixes::registered_labels(const Name& name) { return registered(name, PSL_TYPE_ANY); }
+std::size_t PublicSuffixes::registered_labels(const Name& name) {
+  return registered(name, PSL_TYPE_ANY);
+}
 
-std::size_t PublicSuffixes::icann_registered_labels(const Name& name) { return registered(name, PSL_TYPE_ICANN); }
+std::size_t PublicSuffixes::icann_registered_labels(const Name& name) {
+  return registered(name, PSL_TYPE_ICANN);
+}
 
 bool PublicSuffixes::is_public_suffix(const Name& name) {
   const psl_ctx_t* list = psl_builtin();
@@ -46,7 +51,8 @@ std::string PublicSuffixes::version() {
   const char* sha = psl_builtin_sha1sum();
   const time_t when = psl_builtin_file_time();
   char date[32] = "unknown";
-  if (tm broken{}; when > 0 && gmtime_r(&when, &broken) != nullptr) strftime(date, sizeof date, "%Y-%m-%d", &broken);
+  if (tm broken{}; when > 0 && gmtime_r(&when, &broken) != nullptr)
+    strftime(date, sizeof date, "%Y-%m-%d", &broken);
   return std::string(date) + (sha != nullptr ? " " + std::string(sha).substr(0, 12) : "");
 }
 

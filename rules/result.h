@@ -21,12 +21,12 @@ inline tl::unexpected<Error> failure(std::string message) {
 }
 
 // We may be wrong too: then stop, before a wrong thing is done. Never for what the world sends.
-#define POSTERN_CHECK(condition)                                                                    \
-  do {                                                                                              \
-    if (!(condition)) {                                                                             \
-      std::fprintf(stderr, "postern: %s:%d: check failed: %s\n", __FILE__, __LINE__, #condition);   \
-      std::abort();                                                                                 \
-    }                                                                                               \
+#define POSTERN_CHECK(condition)                                                                  \
+  do {                                                                                            \
+    if (!(condition)) {                                                                           \
+      std::fprintf(stderr, "postern: %s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                               \
+    }                                                                                             \
   } while (false)
 
 }  // namespace postern

@@ -1,7 +1,7 @@
 // The words every part speaks: types, queries, records, answers, sandboxes, verdicts. Values only.
 //
-// Words as in RFC 9499. A sandbox asks, policy decides, the meter charges, the detector scores, the verdict is
-// final, the journal remembers.
+// Words as in RFC 9499. A sandbox asks, policy decides, the meter charges, the detector scores, the verdict
+// is final, the journal remembers.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,34 @@ namespace postern {
 // RR types and QTYPEs by their IANA numbers; any 16-bit value may occur.
 using Type = std::uint16_t;
 namespace type {
-inline constexpr Type A = 1, NS = 2, CNAME = 5, SOA = 6, NULL_ = 10, PTR = 12, MX = 15, TXT = 16, KEY = 25, AAAA = 28,
-                      SRV = 33, NAPTR = 35, DNAME = 39, OPT = 41, DS = 43, RRSIG = 46, DNSKEY = 48, SVCB = 64, HTTPS = 65,
-                      IXFR = 251, AXFR = 252, ANY = 255, CAA = 257, PRIVATE = 65399;
+inline constexpr Type A = 1, NS = 2, CNAME = 5, SOA = 6, NULL_ = 10, PTR = 12, MX = 15, TXT = 16, KEY = 25,
+                      AAAA = 28, SRV = 33, NAPTR = 35, DNAME = 39, OPT = 41, DS = 43, RRSIG = 46, DNSKEY = 48,
+                      SVCB = 64, HTTPS = 65, IXFR = 251, AXFR = 252, ANY = 255, CAA = 257, PRIVATE = 65399;
 }
-std::string type_text(Type type);                            // "AAAA", or "TYPE65280" (RFC 3597)
+std::string type_text(Type type);                           // "AAAA", or "TYPE65280" (RFC 3597)
 std::optional<Type> type_from_text(std::string_view text);  // either spelling, any case
 
 // Response codes of the header (RFC 1035, RFC 6895); values above 15 need EDNS and do not occur here.
-enum class Rcode : std::uint8_t { noerror = 0, formerr = 1, servfail = 2, nxdomain = 3, notimp = 4, refused = 5 };
+enum class Rcode : std::uint8_t {
+  noerror = 0,
+  formerr = 1,
+  servfail = 2,
+  nxdomain = 3,
+  notimp = 4,
+  refused = 5
+};
 std::string rcode_text(int rcode);  // "NOERROR", "NXDOMAIN", ..., "RCODE11"
 
 // Extended DNS Error codes used here (RFC 8914).
-enum class Ede : std::int16_t { none = -1, other = 0, stale = 3, blocked = 15, filtered = 17, no_reachable_authority = 22, network_error = 23 };
+enum class Ede : std::int16_t {
+  none = -1,
+  other = 0,
+  stale = 3,
+  blocked = 15,
+  filtered = 17,
+  no_reachable_authority = 22,
+  network_error = 23
+};
 
 inline constexpr std::uint16_t class_in = 1;
 
@@ -56,12 +71,12 @@ struct Answer {
 
 // Who asks. Fixed from attach to detach; the socket a query arrives on is the sandbox.
 struct Sandbox {
-  std::string name;         // unique among the attached ones
-  std::string session;      // empty: "user/code_sha256" stands for it
+  std::string name;     // unique among the attached ones
+  std::string session;  // empty: "user/code_sha256" stands for it
   std::string user;
   std::string code_sha256;  // hex, or empty when unknown
   std::map<std::string, std::string> labels;
-  std::string policy;       // the named policy it is under; empty: "default"
+  std::string policy;            // the named policy it is under; empty: "default"
   bool record_protected = true;  // false: the command shares Postern's uid and could alter the record
 };
 
@@ -89,7 +104,8 @@ enum class Reason : std::uint8_t {
   quarantine,      // the session may not ask any more
   query_class,     // class other than IN
 };
-std::string_view action_text(Action action);  // what the journal says: "allowed", "blocked", "local", "refused"
+std::string_view action_text(
+    Action action);  // what the journal says: "allowed", "blocked", "local", "refused"
 std::string_view reason_text(Reason reason);  // "rule", "default", ...
 
 // Which rule spoke: an index into the policy's own table, 0 when none did. `Policy::rule_text` prints it.
@@ -99,8 +115,9 @@ struct Verdict {
   Action action = Action::block_name;  // fail closed
   Reason reason = Reason::policy_default;
   RuleId rule = 0;
-  // With Action::local: what to answer; lives as long as the policy. It serves many names, so records in its *answer* section
-  // that are owned by the root are meant for the name that was asked: put that name there. Authority is sent as it stands.
+  // With Action::local: what to answer; lives as long as the policy. It serves many names, so records in its
+  // *answer* section that are owned by the root are meant for the name that was asked: put that name there.
+  // Authority is sent as it stands.
   const Answer* local = nullptr;
   // True: nothing is refused, but `reason` and `rule` say what would have been (`mode: observe`, `observe:`).
   bool observed = false;

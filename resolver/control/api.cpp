@@ -11,11 +11,16 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string text(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
-ApiReply error(unsigned status, const std::string& message) { return {status, text({{"error", message}})}; }
+ApiReply error(unsigned status, const std::string& message) {
+  return {status, text({{"error", message}})};
+}
 
-// Members that are there must be of their kind, and no others may be: a misspelt "polcy" must not mean "default".
+// Members that are there must be of their kind, and no others may be: a misspelt "polcy" must not mean
+// "default".
 class Reader {
  public:
   explicit Reader(const Json& object) : object_(object) {}
@@ -111,19 +116,23 @@ ApiReply attach(Resolver& resolver, const std::string& body) {
     rules.allow = inner.strings("allow");
     rules.block = inner.strings("block");
     rules.default_action = inner.string("default");
-    if (const std::string wrong = inner.finish(); !wrong.empty()) return error(400, "cannot attach: overlay: " + wrong);
+    if (const std::string wrong = inner.finish(); !wrong.empty())
+      return error(400, "cannot attach: overlay: " + wrong);
     request.overlay = std::move(rules);
   }
-  request.who.record_protected = reader.boolean("record_protected", true);  // `run` knows whether its command shares its uid
+  request.who.record_protected =
+      reader.boolean("record_protected", true);  // `run` knows whether its command shares its uid
   if (const std::string wrong = reader.finish(); !wrong.empty()) return error(400, "cannot attach: " + wrong);
   const std::string name = request.who.name;
-  if (auto attached = resolver.attach(std::move(request)); !attached) return error(409, attached.error().message);
+  if (auto attached = resolver.attach(std::move(request)); !attached)
+    return error(409, attached.error().message);
   return {201, text({{"name", name}})};
 }
 
 }  // namespace
 
-ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_view target, const std::string& body) {
+ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_view target,
+                    const std::string& body) {
   constexpr std::string_view sandboxes = "/v1/sandboxes";
   if (target == sandboxes) {
     if (method == "POST") return attach(resolver, body);
@@ -139,7 +148,8 @@ ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_vie
     if (!gone) return error(404, gone.error().message);
     return {200, text(to_json(*gone))};
   }
-  if (target == "/v1/status") return method == "GET" ? ApiReply{200, resolver.status_json()} : error(405, "only GET here");
+  if (target == "/v1/status")
+    return method == "GET" ? ApiReply{200, resolver.status_json()} : error(405, "only GET here");
   if (target == "/v1/reload") {
     if (method != "POST") return error(405, "only POST here");
     if (auto loaded = resolver.reload(); !loaded) return error(400, loaded.error().message);

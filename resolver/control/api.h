@@ -14,6 +14,7 @@ struct ApiReply {
 };
 
 // Total: any input gets a reply.
-ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_view target, const std::string& body);
+ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_view target,
+                    const std::string& body);
 
 }  // namespace postern

@@ -21,7 +21,9 @@ constexpr std::chrono::seconds patience{15};
 
 Result<HttpReply> ask_daemon(const std::string& socket, const std::string& method, const std::string& target,
                              const std::string& body) {
-  const auto bad = [&](const std::string& why) { return failure("cannot ask the daemon at \"" + socket + "\": " + why); };
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot ask the daemon at \"" + socket + "\": " + why);
+  };
   if (socket.size() >= 108) return bad("the path is longer than 107 octets");
   asio::io_context io;
   beast::basic_stream<Local> stream(io);
@@ -42,7 +44,9 @@ Result<HttpReply> ask_daemon(const std::string& socket, const std::string& metho
   stream.expires_after(patience);
   http::async_write(stream, request, [&](const boost::system::error_code& wrote, std::size_t) {
     error = wrote;
-    if (!wrote) http::async_read(stream, buffer, response, [&](const boost::system::error_code& read, std::size_t) { error = read; });
+    if (!wrote)
+      http::async_read(stream, buffer, response,
+                       [&](const boost::system::error_code& read, std::size_t) { error = read; });
   });
   io.run();
   if (error) return bad(error.message());

@@ -9,16 +9,17 @@
 
 namespace postern {
 
-inline constexpr int status_failed = 125;  // Postern itself failed; below it, the command's own statuses (as env and timeout do)
+inline constexpr int status_failed =
+    125;  // Postern itself failed; below it, the command's own statuses (as env and timeout do)
 inline constexpr const char* default_control = "/run/postern/control.sock";
 
 struct RunFlags {
   std::vector<std::string> command;
-  std::string policy;                       // file
-  PolicySet::Overlay overlay;               // --allow, --block, --default
+  std::string policy;          // file
+  PolicySet::Overlay overlay;  // --allow, --block, --default
   std::vector<std::string> upstream;
   std::string session, user, name;
-  std::vector<std::string> labels;          // K=V
+  std::vector<std::string> labels;  // K=V
   std::string db;
   std::string alert_exec;
   std::string control = default_control;
@@ -44,7 +45,8 @@ int ls_verb(const std::string& control, bool json);
 int status_verb(const std::string& control);
 int reload_verb(const std::string& control);
 
-// Verbs about policy files: they need no daemon. Status 1 says that the file is bad, an expectation fails, or the files differ.
+// Verbs about policy files: they need no daemon. Status 1 says that the file is bad, an expectation fails, or
+// the files differ.
 struct ExplainFlags {
   std::string name, type = "A";
   std::string policy;          // file; empty: the built-in policies
@@ -80,7 +82,8 @@ Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::s
 // Writes "postern: MESSAGE" to stderr and returns status_failed.
 int complain(const std::string& message);
 
-// A table with a header line, aligned columns and, on a terminal, the header underlined. Cells over 60 columns are cut.
+// A table with a header line, aligned columns and, on a terminal, the header underlined. Cells over 60
+// columns are cut.
 void print_table(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace postern

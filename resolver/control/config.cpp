@@ -33,10 +33,11 @@ class Config {
     if (config_.journal.empty()) config_.journal = config_.state + "/journal.db";
     for (const char* shared : {"/", "/etc", "/usr", "/var", "/run", "/tmp", "/home", "/root"})
       if (config_.state == shared)
-        return failure(file_ + ": the state folder cannot be \"" + config_.state + "\": it must be Postern's own");
+        return failure(file_ + ": the state folder cannot be \"" + config_.state +
+                       "\": it must be Postern's own");
     if (std::filesystem::path(config_.journal).parent_path() != std::filesystem::path(config_.state))
-      return failure(file_ + ": the journal \"" + config_.journal + "\" is not in the state folder \"" + config_.state +
-                     "\": the resolver process sees nothing else");
+      return failure(file_ + ": the journal \"" + config_.journal + "\" is not in the state folder \"" +
+                     config_.state + "\": the resolver process sees nothing else");
     return config_;
   }
 
@@ -57,7 +58,8 @@ class Config {
     if (key == "workers") {
       const std::string text = value.IsScalar() ? value.Scalar() : "";
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), config_.workers);
-      if (error != std::errc{} || end != text.data() + text.size() || config_.workers < 1 || config_.workers > 64)
+      if (error != std::errc{} || end != text.data() + text.size() || config_.workers < 1 ||
+          config_.workers > 64)
         return wrong(value, "workers must be a number from 1 to 64" + quoted(value));
       return {};
     }
@@ -84,7 +86,9 @@ class Config {
     if (found.is_relative()) {
       std::error_code error;
       const auto own = std::filesystem::absolute(file_, error);
-      if (error) return wrong(value, "cannot find \"" + value.Scalar() + "\" from the working folder: " + error.message());
+      if (error)
+        return wrong(value,
+                     "cannot find \"" + value.Scalar() + "\" from the working folder: " + error.message());
       found = own.parent_path() / found;
     }
     to = found.lexically_normal().string();
@@ -97,7 +101,8 @@ class Config {
   }
   tl::unexpected<Error> wrong(const YAML::Node& at, const std::string& what) const {
     const YAML::Mark mark = at.Mark();
-    return failure(file_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": " + what);
+    return failure(file_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) +
+                   ": " + what);
   }
 
   const std::string& file_;
@@ -111,7 +116,7 @@ Result<std::string> read_text_file(const std::string& path) {
   const auto bad = [&](const std::string& why) { return failure("cannot read \"" + path + "\": " + why); };
   const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO must not hold us up
   if (!fd) return bad(std::strerror(errno));
-  struct stat about{};
+  struct stat about {};
   if (fstat(fd.get(), &about) != 0) return bad(std::strerror(errno));
   if (!S_ISREG(about.st_mode)) return bad("it is not a regular file");
   std::string text;
@@ -130,7 +135,8 @@ Result<ServeConfig> parse_config(const std::string& text, const std::string& fil
     const YAML::Node root = YAML::Load(text);
     return Config(file, root).read();
   } catch (const YAML::Exception& error) {
-    return failure(file + ":" + std::to_string(error.mark.line + 1) + ":" + std::to_string(error.mark.column + 1) + ": " + error.msg);
+    return failure(file + ":" + std::to_string(error.mark.line + 1) + ":" +
+                   std::to_string(error.mark.column + 1) + ": " + error.msg);
   }
 }
 

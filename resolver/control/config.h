@@ -10,18 +10,19 @@
 namespace postern {
 
 struct ServeConfig {
-  std::string state = "/var/lib/postern";             // folder; what the resolver process sees as its root
-  std::string journal;                                // file in it; default STATE/journal.db
+  std::string state = "/var/lib/postern";  // folder; what the resolver process sees as its root
+  std::string journal;                     // file in it; default STATE/journal.db
   std::string control = "/run/postern/control.sock";
-  std::vector<Server> upstream;                       // default: the host's resolv.conf, followed when it changes
+  std::vector<Server> upstream;  // default: the host's resolv.conf, followed when it changes
   std::string resolv_conf = "/etc/resolv.conf";
-  unsigned workers = 1;                               // 1..64
-  std::string policy;                                 // file; default: the built-in policy
-  std::string alert_exec;                             // program
-  bool sync_full = false;                             // journal_sync: full
+  unsigned workers = 1;    // 1..64
+  std::string policy;      // file; default: the built-in policy
+  std::string alert_exec;  // program
+  bool sync_full = false;  // journal_sync: full
 };
 
-// Reads and checks the file. Relative paths are taken from the file's own folder. Errors: "FILE:LINE:COLUMN: what, quoting the value".
+// Reads and checks the file. Relative paths are taken from the file's own folder. Errors: "FILE:LINE:COLUMN:
+// what, quoting the value".
 Result<ServeConfig> read_config(const std::string& file);
 Result<ServeConfig> parse_config(const std::string& text, const std::string& file);
 

@@ -3,14 +3,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <atomic>
 
 #include "resolver/control/api.h"
 
@@ -22,10 +22,10 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using Local = asio::local::stream_protocol;
 
-constexpr std::uint64_t max_body_octets = 5 << 20;  // an inline policy may have 4 MiB
-constexpr std::size_t max_clients = 64;             // then the next waits in the backlog
-constexpr std::chrono::seconds client_patience{10}; // for a whole request
-constexpr std::size_t max_waiting_alerts = 1024;    // for the hook; more are counted, the journal has them all
+constexpr std::uint64_t max_body_octets = 5 << 20;   // an inline policy may have 4 MiB
+constexpr std::size_t max_clients = 64;              // then the next waits in the backlog
+constexpr std::chrono::seconds client_patience{10};  // for a whole request
+constexpr std::size_t max_waiting_alerts = 1024;  // for the hook; more are counted, the journal has them all
 
 class Control;
 
@@ -46,7 +46,8 @@ class Client : public std::enable_shared_from_this<Client> {
 
 class Control {
  public:
-  Control(Resolver& resolver, ControlOptions options) : resolver_(resolver), events_(io_, options.events.release()) {
+  Control(Resolver& resolver, ControlOptions options)
+      : resolver_(resolver), events_(io_, options.events.release()) {
     if (options.listener) acceptor_.emplace(io_, Local(), options.listener.release());
     resolver_.on_alert([this](std::string json) {
       if (waiting_alerts_.fetch_add(1) >= max_waiting_alerts) {
@@ -72,7 +73,8 @@ class Control {
     resolver_.end();
     io_.restart();
     io_.poll();  // alerts raised by the last queries still reach the hook
-    if (lost_alerts_ > 0) spdlog::warn("{} alerts did not reach the hook; the journal has them", lost_alerts_.load());
+    if (lost_alerts_ > 0)
+      spdlog::warn("{} alerts did not reach the hook; the journal has them", lost_alerts_.load());
   }
 
   void client_gone() {
@@ -87,27 +89,34 @@ class Control {
 
  private:
   void wait_event() {
-    events_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-      if (error) return io_.stop();
-      const auto event = read_broker_event(events_.native_handle());
-      if (!event) return io_.stop();
-      switch (event->kind) {
-        case BrokerEvent::Kind::namespace_gone: resolver_.namespace_gone(event->token); break;
-        case BrokerEvent::Kind::servers_changed: {
-          std::string list;
-          for (const Server& server : event->servers) list += " " + server.text();
-          spdlog::info("upstreams changed:{}", list);
-          resolver_.set_servers(event->servers);
-          break;
-        }
-        case BrokerEvent::Kind::reload: (void)resolver_.reload(); break;  // logged there
-        case BrokerEvent::Kind::stop: return io_.stop();
-        case BrokerEvent::Kind::hook_exited:
-          if (event->status != 0) spdlog::warn("the alert hook ended with wait status {}", event->status);
-          break;
-      }
-      wait_event();
-    });
+    events_.async_wait(asio::posix::descriptor_base::wait_read,
+                       [this](const boost::system::error_code& error) {
+                         if (error) return io_.stop();
+                         const auto event = read_broker_event(events_.native_handle());
+                         if (!event) return io_.stop();
+                         switch (event->kind) {
+                           case BrokerEvent::Kind::namespace_gone:
+                             resolver_.namespace_gone(event->token);
+                             break;
+                           case BrokerEvent::Kind::servers_changed: {
+                             std::string list;
+                             for (const Server& server : event->servers) list += " " + server.text();
+                             spdlog::info("upstreams changed:{}", list);
+                             resolver_.set_servers(event->servers);
+                             break;
+                           }
+                           case BrokerEvent::Kind::reload:
+                             (void)resolver_.reload();
+                             break;  // logged there
+                           case BrokerEvent::Kind::stop:
+                             return io_.stop();
+                           case BrokerEvent::Kind::hook_exited:
+                             if (event->status != 0)
+                               spdlog::warn("the alert hook ended with wait status {}", event->status);
+                             break;
+                         }
+                         wait_event();
+                       });
   }
 
   void accept() {
@@ -135,7 +144,9 @@ class Control {
   std::optional<Local::acceptor> acceptor_;
 };
 
-Client::~Client() { control_.client_gone(); }
+Client::~Client() {
+  control_.client_gone();
+}
 
 void Client::read() {
   parser_.emplace();
@@ -150,7 +161,8 @@ void Client::read() {
                      self->response_.keep_alive(false);
                      self->response_.body() = "{\"error\": \"the body is larger than 5 MiB\"}\n";
                      self->response_.prepare_payload();
-                     http::async_write(self->stream_, self->response_, [self](const boost::system::error_code&, std::size_t) {});
+                     http::async_write(self->stream_, self->response_,
+                                       [self](const boost::system::error_code&, std::size_t) {});
                    });
 }
 
@@ -166,13 +178,16 @@ void Client::answer() {
   response_.body() = std::move(reply.body);
   response_.prepare_payload();
   stream_.expires_after(client_patience);
-  http::async_write(stream_, response_, [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
-    if (!error && self->response_.keep_alive()) self->read();
-  });
+  http::async_write(stream_, response_,
+                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                      if (!error && self->response_.keep_alive()) self->read();
+                    });
 }
 
 }  // namespace
 
-void control_loop(Resolver& resolver, ControlOptions options) { Control(resolver, std::move(options)).run(); }
+void control_loop(Resolver& resolver, ControlOptions options) {
+  Control(resolver, std::move(options)).run();
+}
 
 }  // namespace postern

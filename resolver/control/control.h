@@ -1,9 +1,11 @@
 // The control loop: broker events and the control socket, on the resolver process's first thread.
 //
-// The control socket speaks HTTP/1.1 with JSON bodies. Who may connect is the socket file's mode (0660, group of the service).
+// The control socket speaks HTTP/1.1 with JSON bodies. Who may connect is the socket file's mode (0660, group
+// of the service).
 //
 //   GET    /v1/sandboxes          all attached ones, with their counters
-//   POST   /v1/sandboxes          attach: {"name", "session", "user", "code_sha256", "labels", "policy", "pid" | "netns",
+//   POST   /v1/sandboxes          attach: {"name", "session", "user", "code_sha256", "labels", "policy",
+//   "pid" | "netns",
 //                                 "policy_yaml", "overlay": {"allow": [], "block": [], "default": ""}}
 //   DELETE /v1/sandboxes/NAME     detach; its last counters come back
 //   GET    /v1/status             journal, path, policy
@@ -17,8 +19,8 @@
 namespace postern {
 
 struct ControlOptions {
-  Fd events;           // of the broker
-  Fd listener;         // control socket, listening; none in `run`
+  Fd events;    // of the broker
+  Fd listener;  // control socket, listening; none in `run`
 };
 
 // Runs until the broker says stop or is gone, and ends the resolver.

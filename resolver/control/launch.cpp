@@ -35,7 +35,8 @@ void say(const Fd& ready, const std::string& text) {
 
 int resolver_process(Broker::Ends ends, LaunchOptions& options, Fd ready) {
   if (options.own_session) setsid();
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGUSR1, SIGUSR2}) std::signal(number, SIG_IGN);
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGUSR1, SIGUSR2})
+    std::signal(number, SIG_IGN);
   std::signal(SIGTERM, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
@@ -54,7 +55,8 @@ int resolver_process(Broker::Ends ends, LaunchOptions& options, Fd ready) {
     return 1;
   };
   if (auto locked = enter_cell(options.cell); !locked) return fail(locked.error().message);
-  auto resolver = Resolver::start(std::move(options.resolver), std::make_unique<BrokerClient>(std::move(ends.requests)));
+  auto resolver =
+      Resolver::start(std::move(options.resolver), std::make_unique<BrokerClient>(std::move(ends.requests)));
   if (!resolver) return fail(resolver.error().message);
   if (options.first)
     if (auto attached = options.first(**resolver); !attached) return fail(attached.error().message);
@@ -70,12 +72,14 @@ Result<Launched> launch_resolver(Broker& broker, LaunchOptions options) {
   auto ends = broker.make_channels();
   if (!ends) return tl::unexpected(ends.error());
   int pipe_ends[2];
-  if (pipe2(pipe_ends, O_CLOEXEC) != 0) return failure(std::string("cannot make a pipe: ") + std::strerror(errno));
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0)
+    return failure(std::string("cannot make a pipe: ") + std::strerror(errno));
   Launched launched;
   launched.ready = Fd(pipe_ends[0]);
   Fd ready(pipe_ends[1]);
   launched.pid = fork();
-  if (launched.pid < 0) return failure(std::string("cannot fork the resolver process: ") + std::strerror(errno));
+  if (launched.pid < 0)
+    return failure(std::string("cannot fork the resolver process: ") + std::strerror(errno));
   if (launched.pid > 0) return launched;
 
   launched.ready.release();  // closed with the rest
@@ -109,11 +113,13 @@ Result<bool> make_folder(const std::string& path) {
     const std::string part = path.substr(0, at);
     const bool last = at == std::string::npos;
     made = mkdir(part.c_str(), last ? 0750 : 0755) == 0;
-    if (!made && errno != EEXIST) return failure("cannot make the folder \"" + part + "\": " + std::strerror(errno));
+    if (!made && errno != EEXIST)
+      return failure("cannot make the folder \"" + part + "\": " + std::strerror(errno));
     if (!last) ++at;
   }
-  struct stat about{};
-  if (stat(path.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) return failure("\"" + path + "\" is not a folder");
+  struct stat about {};
+  if (stat(path.c_str(), &about) != 0 || !S_ISDIR(about.st_mode))
+    return failure("\"" + path + "\" is not a folder");
   return made;
 }
 

@@ -16,15 +16,15 @@ namespace postern {
 struct LaunchOptions {
   CellOptions cell;
   ResolverOptions resolver;
-  Fd control_listener;                                   // `serve`
-  std::function<Result<void>(Resolver&)> first;          // `run`: attaches its one sandbox
-  std::vector<int> keep;                                 // descriptors that `first` needs in the child
-  bool own_session = false;                              // `run`: Ctrl-C on the terminal is the command's
+  Fd control_listener;                           // `serve`
+  std::function<Result<void>(Resolver&)> first;  // `run`: attaches its one sandbox
+  std::vector<int> keep;                         // descriptors that `first` needs in the child
+  bool own_session = false;                      // `run`: Ctrl-C on the terminal is the command's
 };
 
 struct Launched {
   pid_t pid = 0;
-  Fd ready;   // readable when the resolver serves ("ok") or could not start (why); then at its end
+  Fd ready;  // readable when the resolver serves ("ok") or could not start (why); then at its end
 };
 
 // Forks. The child keeps only what it needs, never returns, and ends with status 0 after a clean stop.

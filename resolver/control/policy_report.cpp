@@ -35,14 +35,18 @@ std::string tame(std::string text) {
   return text;
 }
 
-std::string why_text(Reason reason) {
-  switch (reason) {
+std::string why_text(const Verdict& verdict) {
+  // policy.cpp, refuse_name: RFC 8020.
+  const bool below_is_open = verdict.action == Action::block_data && verdict.reason != Reason::type;
+  const std::string and_why_empty =
+      below_is_open ? "; empty, since NXDOMAIN would deny what is allowed below it" : "";
+  switch (verdict.reason) {
     case Reason::rule:
-      return "a rule of the policy spoke";
+      return "a rule of the policy spoke" + and_why_empty;
     case Reason::list:
-      return "an entry of a list spoke";
+      return "an entry of a list spoke" + and_why_empty;
     case Reason::policy_default:
-      return "no rule speaks of it";
+      return "no rule speaks of it" + and_why_empty;
     case Reason::type:
       return "the name is permitted, this type is not";
     case Reason::name_form:
@@ -54,7 +58,7 @@ std::string why_text(Reason reason) {
     case Reason::local_data:
       return "the policy's hosts hold it";
     default:
-      return std::string(reason_text(reason));
+      return std::string(reason_text(verdict.reason));
   }
 }
 
@@ -116,7 +120,7 @@ std::string explain_text(const Policy& policy, const Explanation& explanation, c
   else
     out += verdict_text(verdict);
   out += "\n  rule    " + tame(explanation.rule);
-  out += "\n  reason  " + why_text(verdict.reason);
+  out += "\n  reason  " + why_text(verdict);
   out += "\n  policy  " + source_text(policy, source) + "\n";
 
   if (!explanation.overruled.empty()) {
@@ -240,8 +244,7 @@ std::string test_text(const TestReport& report, const std::string& file) {
   const std::string total = count_text(report.expectations, "expectation");
   if (report.unmet.empty())
     return tame(file) + ": ok, " + total + (report.expectations == 1 ? " holds\n" : " hold\n");
-  return out + tame(file) + ": " + std::to_string(report.unmet.size()) + " of " + total +
-         (report.unmet.size() == 1 ? " fails\n" : " fail\n");
+  return out + tame(file) + ": " + std::to_string(report.unmet.size()) + " of " + total + " failed\n";
 }
 
 bool FileDiff::is_empty() const {
@@ -301,7 +304,7 @@ std::string diff_text(const FileDiff& diff, const std::string& before, const std
 
 Result<Name> parse_asked_name(const std::string& text) {
   const auto bad = [&](const std::string& why) {
-    return failure("cannot explain " + postern::quoted(text) + ": " + why);
+    return failure("cannot read name " + postern::quoted(text) + ": " + why);
   };
   if (text.starts_with("*")) return bad("it is a pattern; ask for one of the names that it matches");
   if (text.find("://") != std::string::npos) return bad("it is a URL; give the name alone");

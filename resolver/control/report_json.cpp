@@ -105,7 +105,8 @@ nlohmann::ordered_json to_json(const Journal::Stats& stats) {
 
 nlohmann::ordered_json to_json(const std::vector<ShardReport>& shards) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  for (const char* part : {"pipeline", "forwarder", "listener"}) json[part] = nlohmann::ordered_json::object();
+  for (const char* part : {"pipeline", "forwarder", "listener"})
+    json[part] = nlohmann::ordered_json::object();
   bool stalled = false;
   for (const ShardReport& shard : shards) {
     put(json["pipeline"], shard.pipeline, pipeline_fields);

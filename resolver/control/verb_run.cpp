@@ -39,7 +39,8 @@ std::string fresh_name() {
   return text;
 }
 
-// What the command must not see, made first so that it can be hidden. A journal of the caller's own choice is hidden file by file.
+// What the command must not see, made first so that it can be hidden. A journal of the caller's own choice is
+// hidden file by file.
 Result<std::vector<std::string>> hidden_paths(const std::string& journal, bool default_folder) {
   std::vector<std::string> paths{"/run/postern", "/var/lib/postern"};
   const std::string folder = std::filesystem::path(journal).parent_path().string();
@@ -75,57 +76,66 @@ Result<FreeJournal> free_journal(const std::string& folder) {
     const std::string path = folder + (i == 1 ? "/journal.db" : "/journal-" + std::to_string(i) + ".db");
     auto lock = FileLock::take(path);
     if (lock) return FreeJournal{path, std::move(*lock)};
-    if (lock.error().message.find("another Postern has it") == std::string::npos) return tl::unexpected(lock.error());
+    if (lock.error().message.find("another Postern has it") == std::string::npos)
+      return tl::unexpected(lock.error());
   }
   return failure("cannot find a free journal in \"" + folder + "\": 256 are in use");
 }
 
-void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counters, const std::string& journal,
-                   const std::string& protection) {
+void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counters,
+                   const std::string& journal, const std::string& protection) {
   if (flags.json) {
-    Json summary = {{"sandbox", who.name},       {"session", who.session},   {"user", who.user},
-                    {"code_sha256", who.code_sha256}, {"journal", journal}, {"record_protected", who.record_protected},
-                    {"protection", protection},  {"counters", counters}};
+    Json summary = {{"sandbox", who.name},      {"session", who.session},
+                    {"user", who.user},         {"code_sha256", who.code_sha256},
+                    {"journal", journal},       {"record_protected", who.record_protected},
+                    {"protection", protection}, {"counters", counters}};
     std::cerr << summary.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
     return;
   }
   if (flags.quiet) return;
   const auto count = [&](const char* key) { return counters.value(key, std::uint64_t{0}); };
-  std::cerr << "postern: " << count("queries") << " queries: " << count("allowed") << " allowed (" << count("cached")
-            << " from the cache), " << count("blocked") << " blocked, " << count("local") << " local";
+  std::cerr << "postern: " << count("queries") << " queries: " << count("allowed") << " allowed ("
+            << count("cached") << " from the cache), " << count("blocked") << " blocked, " << count("local")
+            << " local";
   if (count("failed") > 0) std::cerr << ", " << count("failed") << " failed";
   if (count("unrecorded") > 0) std::cerr << ", " << count("unrecorded") << " refused unrecorded";
-  std::cerr << "; " << count("alerts") << (count("alerts") == 1 ? " alert" : " alerts") << "\npostern: recorded as " << who.name
-            << " in " << journal << "\n";
-  if (!who.record_protected) std::cerr << "postern: this record is not protected from the command: " << protection << "\n";
+  std::cerr << "; " << count("alerts") << (count("alerts") == 1 ? " alert" : " alerts")
+            << "\npostern: recorded as " << who.name << " in " << journal << "\n";
+  if (!who.record_protected)
+    std::cerr << "postern: this record is not protected from the command: " << protection << "\n";
 }
 
-int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& command, const std::string& policy_text) {
+int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& command,
+                     const std::string& policy_text) {
   { const Listeners closed = command.take_listeners(); }  // the daemon opens its own
-  Json body = {{"name", who.name},         {"session", who.session}, {"user", who.user},     {"code_sha256", who.code_sha256},
-               {"labels", who.labels},     {"policy", who.policy},   {"pid", command.init_pid()},
-               {"record_protected", who.record_protected}};
+  Json body = {{"name", who.name},          {"session", who.session},
+               {"user", who.user},          {"code_sha256", who.code_sha256},
+               {"labels", who.labels},      {"policy", who.policy},
+               {"pid", command.init_pid()}, {"record_protected", who.record_protected}};
   if (!policy_text.empty()) {
     body["policy_yaml"] = policy_text;
     body["policy_name"] = flags.policy;
   }
   if (!flags.overlay.allow.empty() || !flags.overlay.block.empty() || !flags.overlay.default_action.empty())
-    body["overlay"] = {{"allow", flags.overlay.allow}, {"block", flags.overlay.block}, {"default", flags.overlay.default_action}};
+    body["overlay"] = {{"allow", flags.overlay.allow},
+                       {"block", flags.overlay.block},
+                       {"default", flags.overlay.default_action}};
   const auto refused = [](const Result<HttpReply>& reply) {
     if (!reply) return reply.error().message;
     const Json said = Json::parse(reply->body, nullptr, false);
     const bool has_error = said.is_object() && said.contains("error") && said["error"].is_string();
     return has_error ? said["error"].get<std::string>() : reply->body;
   };
-  auto attached = ask_daemon(flags.control, "POST", "/v1/sandboxes", body.dump(-1, ' ', false, Json::error_handler_t::replace));
+  auto attached = ask_daemon(flags.control, "POST", "/v1/sandboxes",
+                             body.dump(-1, ' ', false, Json::error_handler_t::replace));
   if (!attached || attached->status != 201) return complain(refused(attached));
   if (auto released = command.release(); !released) return complain(released.error().message);
   const int status = command.wait();
   auto gone = ask_daemon(flags.control, "DELETE", "/v1/sandboxes/" + who.name);
   // The daemon may have seen the namespace go first, and then has the counters in its log.
   const Json report = gone && gone->status == 200 ? Json::parse(gone->body, nullptr, false) : Json::object();
-  print_summary(flags, who, report.is_object() ? report.value("counters", Json::object()) : Json::object(), "the daemon's journal",
-                command.protection());
+  print_summary(flags, who, report.is_object() ? report.value("counters", Json::object()) : Json::object(),
+                "the daemon's journal", command.protection());
   return status;
 }
 
@@ -133,7 +143,8 @@ int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& comma
 
 std::string default_state_folder() {
   if (geteuid() == 0) return "/var/lib/postern";
-  if (const char* state = getenv("XDG_STATE_HOME"); state != nullptr && state[0] == '/') return std::string(state) + "/postern";
+  if (const char* state = getenv("XDG_STATE_HOME"); state != nullptr && state[0] == '/')
+    return std::string(state) + "/postern";
   const char* home = getenv("HOME");
   return std::string(home != nullptr && home[0] == '/' ? home : "/tmp") + "/.local/state/postern";
 }
@@ -172,7 +183,8 @@ int run_verb(const RunFlags& flags) {
 
   // A running daemon takes the sandbox, unless the caller wants a file, upstreams or a hook of their own.
   const bool own = !flags.db.empty() || !flags.upstream.empty() || !alert_exec.empty();
-  const bool to_daemon = !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
+  const bool to_daemon =
+      !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
 
   std::string journal, folder;
   std::optional<FileLock> lock;  // of a journal that was chosen here; the resolver process takes it over
@@ -181,14 +193,16 @@ int run_verb(const RunFlags& flags) {
   if (!to_daemon) {
     if (servers.empty()) {
       if (auto text = read_text_file("/etc/resolv.conf")) servers = parse_resolv_conf(*text);
-      if (servers.empty()) return complain("no upstream: give --upstream, since /etc/resolv.conf names no nameserver");
+      if (servers.empty())
+        return complain("no upstream: give --upstream, since /etc/resolv.conf names no nameserver");
     }
     if (!flags.db.empty()) {
       auto absolute = absolute_path(flags.db);
       if (!absolute) return complain(absolute.error().message);
       journal = std::move(*absolute);
     }
-    folder = flags.db.empty() ? default_state_folder() : std::filesystem::path(journal).parent_path().string();
+    folder =
+        flags.db.empty() ? default_state_folder() : std::filesystem::path(journal).parent_path().string();
     auto made = make_folder(folder);
     if (!made) return complain(made.error().message);
     made_folder = *made;
@@ -203,7 +217,8 @@ int run_verb(const RunFlags& flags) {
     if (!paths) return complain(paths.error().message);
     hide = std::move(*paths);
   }
-  if (const std::string control = std::filesystem::path(flags.control).parent_path().string(); control != "/run/postern" && to_daemon)
+  if (const std::string control = std::filesystem::path(flags.control).parent_path().string();
+      control != "/run/postern" && to_daemon)
     hide.push_back(flags.control);
 
   CommandSpec spec;
@@ -266,7 +281,8 @@ int run_verb(const RunFlags& flags) {
   { const Listeners closed = std::move(listeners); }  // the resolver's now
   lock.reset();
 
-  // The broker serves while we wait for, in turn: the resolver to be ready, then signals and the command's end.
+  // The broker serves while we wait for, in turn: the resolver to be ready, then signals and the command's
+  // end.
   const Fd events(epoll_create1(EPOLL_CLOEXEC));
   const auto watch = [&](int fd) {
     epoll_event event{};
@@ -277,29 +293,30 @@ int run_verb(const RunFlags& flags) {
   watch(launched->ready.get());
   std::string problem;
   std::optional<int> status;
-  broker.serve(launched->pid, {.handle_signals = false, .extra = {events.get()}, .on_extra = [&](std::size_t) {
-    epoll_event event{};
-    if (epoll_wait(events.get(), &event, 1, 0) <= 0) return true;
-    if (event.data.fd == launched->ready.get()) {
-      epoll_ctl(events.get(), EPOLL_CTL_DEL, launched->ready.get(), nullptr);
-      problem = read_ready(launched->ready);
-      if (problem.empty())
-        if (auto released = command.release(); !released) problem = released.error().message;
-      if (!problem.empty()) {
-        broker.ask_stop();
-        return false;
-      }
-      watch(command.pidfd());
-      watch(command.signal_fd());
-    } else if (event.data.fd == command.signal_fd()) {
-      command.pass_signals();
-    } else {
-      status = command.wait();
-      broker.ask_stop();
-      return false;
-    }
-    return true;
-  }});
+  broker.serve(launched->pid,
+               {.handle_signals = false, .extra = {events.get()}, .on_extra = [&](std::size_t) {
+                  epoll_event event{};
+                  if (epoll_wait(events.get(), &event, 1, 0) <= 0) return true;
+                  if (event.data.fd == launched->ready.get()) {
+                    epoll_ctl(events.get(), EPOLL_CTL_DEL, launched->ready.get(), nullptr);
+                    problem = read_ready(launched->ready);
+                    if (problem.empty())
+                      if (auto released = command.release(); !released) problem = released.error().message;
+                    if (!problem.empty()) {
+                      broker.ask_stop();
+                      return false;
+                    }
+                    watch(command.pidfd());
+                    watch(command.signal_fd());
+                  } else if (event.data.fd == command.signal_fd()) {
+                    command.pass_signals();
+                  } else {
+                    status = command.wait();
+                    broker.ask_stop();
+                    return false;
+                  }
+                  return true;
+                }});
   if (!problem.empty()) return complain(problem);
   if (!status) {
     std::cerr << "postern: the resolver process has ended; the command gets no more answers\n";

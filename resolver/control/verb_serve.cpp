@@ -1,4 +1,5 @@
-// serve: the daemon. Reads its configuration, opens the control socket, forks the resolver, and becomes the broker.
+// serve: the daemon. Reads its configuration, opens the control socket, forks the resolver, and becomes the
+// broker.
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
@@ -20,17 +21,22 @@
 namespace postern {
 namespace {
 
-// The listening control socket: mode 0660, owned by root and the service's group. A socket that nobody answers on is replaced.
+// The listening control socket: mode 0660, owned by root and the service's group. A socket that nobody
+// answers on is replaced.
 Result<Fd> open_control(const std::string& path, gid_t group) {
-  const auto bad = [&](const std::string& why) { return failure("cannot open the control socket \"" + path + "\": " + why); };
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot open the control socket \"" + path + "\": " + why);
+  };
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return bad("the path is longer than 107 octets");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const std::string folder = std::filesystem::path(path).parent_path().string();
-  if (auto made = make_folder(folder); !made) return tl::unexpected(made.error());
-  else if (*made && chmod(folder.c_str(), 0755) != 0) return bad(std::strerror(errno));
-  struct stat about{};
+  if (auto made = make_folder(folder); !made)
+    return tl::unexpected(made.error());
+  else if (*made && chmod(folder.c_str(), 0755) != 0)
+    return bad(std::strerror(errno));
+  struct stat about {};
   if (lstat(path.c_str(), &about) == 0) {
     if (!S_ISSOCK(about.st_mode)) return bad("something that is not a socket is there");
     if (daemon_answers(path)) return bad("another Postern serves there");
@@ -56,14 +62,16 @@ int serve_verb(const ServeFlags& flags) {
   if (!config->policy.empty()) {
     auto text = read_text_file(config->policy);
     if (!text) return complain(text.error().message);
-    if (auto policies = PolicySet::parse(*text, config->policy); !policies) return complain(policies.error().message);
+    if (auto policies = PolicySet::parse(*text, config->policy); !policies)
+      return complain(policies.error().message);
   }
   const bool follow = config->upstream.empty();
   if (follow) {
     auto text = read_text_file(config->resolv_conf);
     if (text) config->upstream = parse_resolv_conf(*text);
     if (config->upstream.empty())
-      return complain("no upstream: " + flags.config + " names none, and " + config->resolv_conf + " has no nameserver");
+      return complain("no upstream: " + flags.config + " names none, and " + config->resolv_conf +
+                      " has no nameserver");
   }
   if (!config->alert_exec.empty() && access(config->alert_exec.c_str(), X_OK) != 0)
     return complain("cannot use the alert program \"" + config->alert_exec + "\": " + std::strerror(errno));
@@ -102,15 +110,16 @@ int serve_verb(const ServeFlags& flags) {
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);
   bool served = false;
-  broker.serve(launched->pid, {.handle_signals = true,
-                               .extra = {launched->ready.get()},
-                               .on_extra = [&](std::size_t) {
-                                 const std::string why = read_ready(launched->ready);
-                                 served = why.empty();
-                                 if (served) spdlog::info("serving; journal {}, control socket {}", config->journal, config->control);
-                                 else spdlog::error("{}", why);
-                                 return false;
-                               }});
+  broker.serve(launched->pid,
+               {.handle_signals = true, .extra = {launched->ready.get()}, .on_extra = [&](std::size_t) {
+                  const std::string why = read_ready(launched->ready);
+                  served = why.empty();
+                  if (served)
+                    spdlog::info("serving; journal {}, control socket {}", config->journal, config->control);
+                  else
+                    spdlog::error("{}", why);
+                  return false;
+                }});
   unlink(config->control.c_str());
   const auto status = broker.resolver_status();
   return served && status && *status == 0 ? 0 : 1;

@@ -16,7 +16,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // The daemon's answer, or an error from it or on the way to it.
-Result<Json> ask(const std::string& control, const std::string& method, const std::string& target, const std::string& body = {}) {
+Result<Json> ask(const std::string& control, const std::string& method, const std::string& target,
+                 const std::string& body = {}) {
   auto reply = ask_daemon(control, method, target, body);
   if (!reply) return tl::unexpected(reply.error());
   Json json = Json::parse(reply->body, nullptr, false);
@@ -29,7 +30,9 @@ Result<Json> ask(const std::string& control, const std::string& method, const st
   return json;
 }
 
-std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
 
 std::size_t terminal_width() {
   winsize size{};
@@ -61,7 +64,8 @@ Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::s
   std::map<std::string, std::string> labels;
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
-    if (equals == 0 || equals == std::string::npos) return failure("a label must be KEY=VALUE, not \"" + text + "\"");
+    if (equals == 0 || equals == std::string::npos)
+      return failure("a label must be KEY=VALUE, not \"" + text + "\"");
     labels[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return labels;
@@ -95,8 +99,9 @@ void print_table(const std::vector<std::string>& columns, const std::vector<std:
 int attach_verb(const AttachFlags& flags) {
   auto labels = parse_labels(flags.labels);
   if (!labels) return complain(labels.error().message);
-  Json body = {{"name", flags.name},           {"session", flags.session}, {"user", flags.user},
-               {"code_sha256", flags.code_hash}, {"labels", *labels},       {"policy", flags.policy}};
+  Json body = {{"name", flags.name}, {"session", flags.session},
+               {"user", flags.user}, {"code_sha256", flags.code_hash},
+               {"labels", *labels},  {"policy", flags.policy}};
   if (flags.pid > 0) body["pid"] = flags.pid;
   if (!flags.netns.empty()) body["netns"] = flags.netns;
   auto reply = ask(flags.control, "POST", "/v1/sandboxes", dump(body));
@@ -123,17 +128,22 @@ int ls_verb(const std::string& control, bool json) {
   for (const Json& one : *reply) {
     const Json& counters = one["counters"];
     const auto count = [&](const char* key) { return std::to_string(counters.value(key, std::uint64_t{0})); };
-    rows.push_back({one.value("name", ""), one.value("session", ""), one.value("user", ""), one.value("policy", ""), count("queries"),
-                    count("blocked"), count("cached"), count("failed"), count("alerts"),
-                    one.value("quarantined", false) ? "quarantined" : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
+    rows.push_back(
+        {one.value("name", ""), one.value("session", ""), one.value("user", ""), one.value("policy", ""),
+         count("queries"), count("blocked"), count("cached"), count("failed"), count("alerts"),
+         one.value("quarantined", false) ? "quarantined"
+                                         : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
   }
-  print_table({"SANDBOX", "SESSION", "USER", "POLICY", "QUERIES", "BLOCKED", "CACHED", "FAILED", "ALERTS", "STATE"}, rows);
+  print_table(
+      {"SANDBOX", "SESSION", "USER", "POLICY", "QUERIES", "BLOCKED", "CACHED", "FAILED", "ALERTS", "STATE"},
+      rows);
   auto status = ask(control, "GET", "/v1/status");
   if (status) {
     const Json& journal = (*status)["journal"];
     if (const std::string error = status->value("policy_error", ""); !error.empty())
       std::cout << "\npolicy not reloaded, the old one is in force: " << error << "\n";
-    if (!journal.value("writable", true)) std::cout << "\nthe journal cannot be written: " << journal.value("last_error", "") << "\n";
+    if (!journal.value("writable", true))
+      std::cout << "\nthe journal cannot be written: " << journal.value("last_error", "") << "\n";
   }
   return 0;
 }

@@ -15,8 +15,8 @@ class FileLock {
  public:
   // Errors: held by another Postern; the folder is missing or not writable. Each names the journal's path.
   static Result<FileLock> take(const std::string& journal_path);
-  // One that was taken before a fork: the lock belongs to the open file, which both processes have, and ends with the
-  // last of them.
+  // One that was taken before a fork: the lock belongs to the open file, which both processes have, and ends
+  // with the last of them.
   static FileLock adopt(int fd) { return FileLock(fd); }
   int descriptor() const { return fd_; }
   FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }

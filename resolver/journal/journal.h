@@ -81,8 +81,8 @@ class Journal {
     std::size_t max_pending_rows = 65536;
     bool sync_full = false;                    // synchronous=FULL: survives power loss, one fsync a commit
     std::int64_t wal_limit_octets = 64 << 20;  // above it the writer is paused until the log starts over
-    int lock = -1;                       // descriptor of a writer's lock (file_lock.h) taken before; -1: take it
-    std::string boot_id;                       // the kernel's; empty: read from /proc, where there is one
+    int lock = -1;               // descriptor of a writer's lock (file_lock.h) taken before; -1: take it
+    std::string boot_id;         // the kernel's; empty: read from /proc, where there is one
     std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
   };
   struct Stats {

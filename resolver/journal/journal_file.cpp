@@ -79,7 +79,8 @@ std::int64_t clock_us(int clock) {
 Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   const auto newest = static_cast<std::int64_t>(migrations().size());
   if (auto checked = check_journal_path(options.path); !checked) return tl::unexpected(checked.error());
-  auto lock = options.lock >= 0 ? Result<FileLock>(FileLock::adopt(options.lock)) : FileLock::take(options.path);
+  auto lock =
+      options.lock >= 0 ? Result<FileLock>(FileLock::adopt(options.lock)) : FileLock::take(options.path);
   if (!lock) return tl::unexpected(lock.error());
   if (auto checked = check_without_touching(options.path, newest); !checked)
     return tl::unexpected(checked.error());

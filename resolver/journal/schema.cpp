@@ -102,7 +102,8 @@ Result<void> check_journal_is_ours(const std::string& path) {
                                                 std::uint32_t{id[2]} << 8 | id[3]);
   const bool young = number == 0 && static_cast<std::size_t>(status.st_size) <= first_page;
   if (read && (number == journal_application_id || young)) return {};
-  return failure("cannot open journal \"" + path + "\": it is another program's database; it was left as it is");
+  return failure("cannot open journal \"" + path +
+                 "\": it is another program's database; it was left as it is");
 }
 
 Result<void> check_journal_identity(Connection& connection, std::int64_t newest_version) {

@@ -22,8 +22,9 @@ std::span<const Migration> migrations();
 
 // What a journal's path must be: a regular file, or nothing yet in a folder that exists. Opens nothing.
 Result<void> check_journal_path(const std::string& path);
-// Is it a journal of Postern's, an empty file, or nothing yet? Reads the first page alone, touches nothing: to be asked
-// before a file changes hands. A journal that was killed before its first checkpoint has one page and no application id.
+// Is it a journal of Postern's, an empty file, or nothing yet? Reads the first page alone, touches nothing:
+// to be asked before a file changes hands. A journal that was killed before its first checkpoint has one page
+// and no application id.
 Result<void> check_journal_is_ours(const std::string& path);
 // Do its first octets say SQLite? An empty file passes. Opens the file itself, and closing it drops this
 // process's POSIX locks on it: only for whoever holds the writer's lock and has no connection yet.

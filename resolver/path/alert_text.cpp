@@ -28,7 +28,8 @@ std::string_view severity(const std::string& kind) {
 
 }  // namespace
 
-Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action, std::int64_t unix_us) {
+Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
+                 std::int64_t unix_us) {
   const Sandbox& who = x.sandbox->who;
   const Query& query = x.question.query;
   const std::string zone = finding.session_wide ? "" : query.name.suffix(x.registered_labels).text();
@@ -36,12 +37,9 @@ Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, st
   nlohmann::ordered_json why = nlohmann::ordered_json::array();
   for (const Contribution& part : finding.why)
     why.push_back({{"feature", part.feature}, {"value", part.value}, {"weight", part.weight}});
-  nlohmann::ordered_json evidence = {{"name", query.name.text()},
-                                     {"type", type_text(query.type)},
-                                     {"score", finding.score},
-                                     {"level", level_text(finding.level)},
-                                     {"session_wide", finding.session_wide},
-                                     {"why", why}};
+  nlohmann::ordered_json evidence = {
+      {"name", query.name.text()},          {"type", type_text(query.type)},        {"score", finding.score},
+      {"level", level_text(finding.level)}, {"session_wide", finding.session_wide}, {"why", why}};
   Alert alert;
   alert.row.time_us = unix_us;
   alert.row.sandbox = x.sandbox->row;
@@ -85,8 +83,8 @@ std::string answer_data(const Answer& answer) {
       std::size_t skip = 0;  // octets before the target name
       if (record.type == type::MX || record.type == type::SVCB || record.type == type::HTTPS) skip = 2;
       if (record.type == type::SRV) skip = 6;
-      const bool named = skip > 0 || record.type == type::CNAME || record.type == type::DNAME || record.type == type::NS ||
-                         record.type == type::PTR;
+      const bool named = skip > 0 || record.type == type::CNAME || record.type == type::DNAME ||
+                         record.type == type::NS || record.type == type::PTR;
       if (!named || record.rdata.size() <= skip) continue;
       if (const auto target = Name::from_wire(std::span(record.rdata).subspan(skip))) put(target->text());
     }

@@ -7,8 +7,10 @@
 
 namespace postern {
 
-// The row and the hook's object for a finding about `x`. Evidence is one JSON object; times are Unix microseconds and ISO 8601.
-Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action, std::int64_t unix_us);
+// The row and the hook's object for a finding about `x`. Evidence is one JSON object; times are Unix
+// microseconds and ISO 8601.
+Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
+                 std::int64_t unix_us);
 
 // Addresses, targets and exchanges of an answer in presentation form, space separated, at most 512 octets.
 std::string answer_data(const Answer& answer);

@@ -43,7 +43,8 @@ std::chrono::seconds settle_ttls(Answer& answer) {
 }
 
 std::size_t Cache::weight(const CacheEntry& entry) {
-  return sizeof(CacheEntry) + node_octets + entry.rendered.message.size() + entry.data.size() + entry.rendered.ttl_offsets.size() * 2;
+  return sizeof(CacheEntry) + node_octets + entry.rendered.message.size() + entry.data.size() +
+         entry.rendered.ttl_offsets.size() * 2;
 }
 
 std::shared_ptr<CacheEntry> Cache::find(const Query& query, Instant now) {

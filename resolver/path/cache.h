@@ -1,8 +1,8 @@
 // The cache of one sandbox: rendered answers, bounded, least recently used out first.
 //
-// Thread: the sandbox's shard. Memory: at most `max_octets` (key, message and node counted), nothing until the first insert.
-// Never shared between sandboxes: a shared cache is a channel between tenants.
-// TTLs: floor 5 s (a shorter one would let a client make traffic at will), ceiling 1 day, negative answers at most 30 s
+// Thread: the sandbox's shard. Memory: at most `max_octets` (key, message and node counted), nothing until
+// the first insert. Never shared between sandboxes: a shared cache is a channel between tenants. TTLs: floor
+// 5 s (a shorter one would let a client make traffic at will), ceiling 1 day, negative answers at most 30 s
 // (RFC 2308 allows more; ACME and failover want less). Time is the monotonic clock's, given by the caller.
 #pragma once
 
@@ -24,8 +24,8 @@ struct CacheEntry {
   Query query;
   wire::Rendered rendered;
   std::size_t registered_labels = 0;
-  std::string data;                 // the answer's addresses and targets, for the journal
-  AnswerVerdict verdict;            // what policy of `policy_epoch` says of it
+  std::string data;       // the answer's addresses and targets, for the journal
+  AnswerVerdict verdict;  // what policy of `policy_epoch` says of it
   std::uint64_t policy_epoch = 0;
   Instant stored{};
   Instant expires{};
@@ -36,8 +36,8 @@ struct CacheEntry {
   }
 };
 
-// The TTLs that the cache would give these records: raised to the floor, cut at the ceilings. Returns for how long the answer may
-// be kept; zero for an answer that must not be (SERVFAIL and the like).
+// The TTLs that the cache would give these records: raised to the floor, cut at the ceilings. Returns for how
+// long the answer may be kept; zero for an answer that must not be (SERVFAIL and the like).
 std::chrono::seconds settle_ttls(Answer& answer);
 
 class Cache {
@@ -53,10 +53,14 @@ class Cache {
 
  private:
   struct Hash {
-    std::size_t operator()(const Query* query) const noexcept { return query->name.hash() ^ (query->type * 0x9e3779b97f4a7c15u); }
+    std::size_t operator()(const Query* query) const noexcept {
+      return query->name.hash() ^ (query->type * 0x9e3779b97f4a7c15u);
+    }
   };
   struct Equal {
-    bool operator()(const Query* a, const Query* b) const noexcept { return a->type == b->type && a->name == b->name; }
+    bool operator()(const Query* a, const Query* b) const noexcept {
+      return a->type == b->type && a->name == b->name;
+    }
   };
   using Order = std::list<std::shared_ptr<CacheEntry>>;  // front: most recently used
 

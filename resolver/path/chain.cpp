@@ -17,7 +17,8 @@ void keep_chain(const Query& query, Answer& answer) {
   const bool alias_is_answer = query.type == type::CNAME || query.type == type::ANY;
   for (std::size_t step = 0; step < max_steps && !reached; ++step) {
     for (Record& record : answer.answer) {
-      const bool wanted = record.type == query.type || (query.type == type::ANY && record.type != type::RRSIG);
+      const bool wanted =
+          record.type == query.type || (query.type == type::ANY && record.type != type::RRSIG);
       if (wanted && record.owner == at) {
         kept.push_back(std::move(record));
         record.type = 0;  // moved out
@@ -48,9 +49,9 @@ void keep_chain(const Query& query, Answer& answer) {
   std::vector<Record> authority;
   const bool negative = answer.rcode == 3 || !reached;
   if (negative) {
-    const auto soa = std::find_if(answer.authority.begin(), answer.authority.end(), [&](const Record& record) {
-      return record.type == type::SOA && at.at_or_below(record.owner);
-    });
+    const auto soa = std::find_if(
+        answer.authority.begin(), answer.authority.end(),
+        [&](const Record& record) { return record.type == type::SOA && at.at_or_below(record.owner); });
     if (soa != answer.authority.end()) authority.push_back(std::move(*soa));
   }
   answer.authority = std::move(authority);

@@ -31,27 +31,30 @@ class StreamPeer {
 
 // Where a reply goes.
 struct Peer {
-  sockaddr_in6 address{};        // UDP; a sockaddr_in where the socket is AF_INET
-  in6_pktinfo local{};           // UDP: the address and interface it was sent to; an in_pktinfo's address where AF_INET
+  sockaddr_in6 address{};  // UDP; a sockaddr_in where the socket is AF_INET
+  in6_pktinfo
+      local{};  // UDP: the address and interface it was sent to; an in_pktinfo's address where AF_INET
   std::shared_ptr<StreamPeer> stream;  // TCP
 };
 
-// What a session has done, over all of its sandboxes and after they are gone: a new `run` starts where the last one stopped.
+// What a session has done, over all of its sandboxes and after they are gone: a new `run` starts where the
+// last one stopped.
 struct SessionState {
   std::string user, session;
   SessionState(const SessionDetector::Limits& limits, const Budgets& budgets)
       : detector(limits), meter(budgets, NameCode::builtin(), KnownNames::builtin()) {}
   SessionDetector detector;
   SessionMeter meter;  // what the names forwarded so far can have told, in bits
-  std::unordered_set<Name, NameHash> blocked_zones;  // the detector's verdict; at most `max_blocked_zones`, then quarantine
+  std::unordered_set<Name, NameHash>
+      blocked_zones;  // the detector's verdict; at most `max_blocked_zones`, then quarantine
   bool quarantined = false;
-  std::size_t sandboxes = 0;   // attached now
-  std::uint64_t last_used = 0; // pipeline's counter, for forgetting
+  std::size_t sandboxes = 0;    // attached now
+  std::uint64_t last_used = 0;  // pipeline's counter, for forgetting
 };
 
 struct SandboxCounters {
-  std::uint64_t queries = 0, allowed = 0, blocked = 0, local = 0, cached = 0, forwarded = 0, failed = 0, malformed = 0, over_limit = 0,
-                unrecorded = 0, alerts = 0;
+  std::uint64_t queries = 0, allowed = 0, blocked = 0, local = 0, cached = 0, forwarded = 0, failed = 0,
+                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0;
 };
 
 // One attached sandbox. Thread: its shard. Lives until it is detached *and* its last exchange is finished.
@@ -59,22 +62,27 @@ struct SandboxState {
   Sandbox who;
   SandboxId row = 0;
   std::shared_ptr<const Policy> policy;
-  bool own_policy = false;    // given at attach: reloads leave it alone
+  bool own_policy = false;  // given at attach: reloads leave it alone
   std::uint64_t policy_epoch = 0;
   Cache cache;
   SessionState* session = nullptr;
   std::vector<std::int64_t> rule_rows;  // RuleId -> the journal's id of its text; -1: not asked for yet
   struct QueryHash {
-    std::size_t operator()(const Query& query) const noexcept { return query.name.hash() ^ (query.type * 0x9e3779b97f4a7c15u); }
+    std::size_t operator()(const Query& query) const noexcept {
+      return query.name.hash() ^ (query.type * 0x9e3779b97f4a7c15u);
+    }
   };
   struct QueryEqual {
-    bool operator()(const Query& a, const Query& b) const noexcept { return a.type == b.type && a.name == b.name; }
+    bool operator()(const Query& a, const Query& b) const noexcept {
+      return a.type == b.type && a.name == b.name;
+    }
   };
-  std::unordered_map<Query, std::vector<Exchange*>, QueryHash, QueryEqual> in_flight;  // who waits for which question
+  std::unordered_map<Query, std::vector<Exchange*>, QueryHash, QueryEqual>
+      in_flight;              // who waits for which question
   std::size_t exchanges = 0;  // alive
   bool closed = false;
   bool asked_before = false;
-  void* listener = nullptr;   // the shard's; null once closed
+  void* listener = nullptr;  // the shard's; null once closed
   SandboxCounters counters;
 };
 
@@ -86,12 +94,12 @@ struct Exchange {
   Verdict verdict;
   std::size_t registered_labels = 0;
   Asked row;
-  std::vector<std::uint8_t> reply;       // empty: nothing is sent
+  std::vector<std::uint8_t> reply;  // empty: nothing is sent
   // While the walk is suspended:
   std::coroutine_handle<> waiter;
   bool committed = false;
-  std::shared_ptr<CacheEntry> entry;     // what was found or fetched
-  Ede failure = Ede::none;               // why there is no entry
+  std::shared_ptr<CacheEntry> entry;  // what was found or fetched
+  Ede failure = Ede::none;            // why there is no entry
   std::chrono::microseconds upstream_took{-1};
 };
 

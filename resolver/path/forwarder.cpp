@@ -32,17 +32,19 @@ class SystemRandom : public Random {
 
 }  // namespace
 
-std::unique_ptr<Random> system_random() { return std::make_unique<SystemRandom>(); }
+std::unique_ptr<Random> system_random() {
+  return std::make_unique<SystemRandom>();
+}
 
 struct Forwarder::Attempt {
   Query query;
   Done done;
   std::chrono::microseconds started{};
-  std::vector<std::uint8_t> message;   // as last sent
-  std::vector<std::size_t> asked;      // servers tried so far; the last is the current one
+  std::vector<std::uint8_t> message;  // as last sent
+  std::vector<std::size_t> asked;     // servers tried so far; the last is the current one
   std::size_t attempts = 0;
   Resolution::Status worst = Resolution::Status::no_server;
-  std::optional<Answer> refusal;       // a server's SERVFAIL and the like, told if nobody does better
+  std::optional<Answer> refusal;  // a server's SERVFAIL and the like, told if nobody does better
 };
 
 void Forwarder::ask(const Query& query, Done done) {
@@ -54,7 +56,8 @@ void Forwarder::ask(const Query& query, Done done) {
   next(std::move(attempt));
 }
 
-// The healthy server that stands first in the configuration and was not asked yet; else the one that has been sick longest.
+// The healthy server that stands first in the configuration and was not asked yet; else the one that has been
+// sick longest.
 std::size_t Forwarder::choose(const Attempt& attempt) {
   const std::size_t count = transport_.servers();
   health_.resize(count);
@@ -100,20 +103,24 @@ void Forwarder::send(std::shared_ptr<Attempt> attempt, bool tcp) {
   ++(tcp ? counters_.sent_tcp : counters_.sent_udp);
   const std::size_t server = attempt->asked.back();
   std::vector<std::uint8_t> message = attempt->message;
-  transport_.send(server, tcp, std::move(message), [this, attempt, tcp](Transport::Status status, wire::Octets reply) {
-    received(attempt, tcp, status, reply);
-  });
+  transport_.send(server, tcp, std::move(message),
+                  [this, attempt, tcp](Transport::Status status, wire::Octets reply) {
+                    received(attempt, tcp, status, reply);
+                  });
 }
 
-void Forwarder::received(std::shared_ptr<Attempt> attempt, bool tcp, Transport::Status status, wire::Octets reply) {
+void Forwarder::received(std::shared_ptr<Attempt> attempt, bool tcp, Transport::Status status,
+                         wire::Octets reply) {
   if (status != Transport::Status::reply) {
     const bool timeout = status == Transport::Status::timeout;
     ++(timeout ? counters_.timeouts : counters_.errors);
-    return fail_over(std::move(attempt), timeout ? Resolution::Status::timed_out : Resolution::Status::unreachable);
+    return fail_over(std::move(attempt),
+                     timeout ? Resolution::Status::timed_out : Resolution::Status::unreachable);
   }
   wire::UpstreamMessage message = wire::parse_answer(reply, attempt->message, !tcp);
   switch (message.match) {
-    case wire::Match::answer: break;
+    case wire::Match::answer:
+      break;
     case wire::Match::truncated:
       ++counters_.truncated;
       if (!tcp && attempt->attempts < max_attempts) return send(std::move(attempt), true);
@@ -124,13 +131,15 @@ void Forwarder::received(std::shared_ptr<Attempt> attempt, bool tcp, Transport::
       return fail_over(std::move(attempt), Resolution::Status::unreachable);
     case wire::Match::not_ours:
       ++counters_.not_ours;
-      if (!tcp && attempt->attempts < max_attempts) return send(std::move(attempt), true);  // somebody is guessing: TCP
+      if (!tcp && attempt->attempts < max_attempts)
+        return send(std::move(attempt), true);  // somebody is guessing: TCP
       return fail_over(std::move(attempt), Resolution::Status::unreachable);
     case wire::Match::malformed:
       ++counters_.malformed;
       return fail_over(std::move(attempt), Resolution::Status::unreachable);
   }
-  if (message.answer.rcode != 0 && message.answer.rcode != 3) {  // SERVFAIL, REFUSED, NOTIMP, FORMERR: perhaps the next one can
+  if (message.answer.rcode != 0 &&
+      message.answer.rcode != 3) {  // SERVFAIL, REFUSED, NOTIMP, FORMERR: perhaps the next one can
     attempt->refusal = std::move(message.answer);
     return next(std::move(attempt));
   }

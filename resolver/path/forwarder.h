@@ -1,11 +1,12 @@
 // The forwarder: one question to the configured upstreams, with retry, failover and 0x20.
 //
-// The story of a question: the best server is asked over UDP with a fresh id and random letter case. An answer that is truncated,
-// or whose case differs, is asked for again over TCP at the same server. Silence, an error or a refusal moves on to the next server;
-// the first server waits 1.2 s, so that the next is asked within 1.5 s. A server that failed goes to the back for a while.
+// The story of a question: the best server is asked over UDP with a fresh id and random letter case. An
+// answer that is truncated, or whose case differs, is asked for again over TCP at the same server. Silence,
+// an error or a refusal moves on to the next server; the first server waits 1.2 s, so that the next is asked
+// within 1.5 s. A server that failed goes to the back for a while.
 //
-// Thread: one shard. Knows neither sockets nor time-outs: `Transport` does (c-ares in production, a script in tests).
-// Memory: one small object per question in flight; the pipeline bounds those.
+// Thread: one shard. Knows neither sockets nor time-outs: `Transport` does (c-ares in production, a script in
+// tests). Memory: one small object per question in flight; the pipeline bounds those.
 #pragma once
 
 #include <chrono>
@@ -28,7 +29,8 @@ class Transport {
   virtual std::size_t servers() const = 0;
   // `done` is called exactly once, not before `send` returns... unless the message could not be sent at all.
   virtual void send(std::size_t server, bool tcp, std::vector<std::uint8_t> message, Done done) = 0;
-  static constexpr std::chrono::milliseconds timeout{1200};  // of one attempt; design: next server within 1.5 s
+  static constexpr std::chrono::milliseconds timeout{
+      1200};  // of one attempt; design: next server within 1.5 s
 };
 
 // Randomness for ids and letter case; from getrandom in production, a fixed sequence in tests.
@@ -43,7 +45,7 @@ std::unique_ptr<Random> system_random();  // getrandom(2), buffered; stops the p
 struct Resolution {
   enum class Status : std::uint8_t { answered, no_server, unreachable, timed_out };
   Status status = Status::no_server;
-  Answer answer;                 // with `answered`
+  Answer answer;  // with `answered`
   std::chrono::microseconds took{};
   std::uint8_t attempts = 0;
 };
@@ -52,8 +54,8 @@ class Forwarder {
  public:
   using Done = std::function<void(Resolution)>;
   struct Counters {
-    std::uint64_t questions = 0, sent_udp = 0, sent_tcp = 0, timeouts = 0, errors = 0, case_differs = 0, truncated = 0, not_ours = 0,
-                  malformed = 0, failovers = 0;
+    std::uint64_t questions = 0, sent_udp = 0, sent_tcp = 0, timeouts = 0, errors = 0, case_differs = 0,
+                  truncated = 0, not_ours = 0, malformed = 0, failovers = 0;
   };
 
   Forwarder(Transport& transport, Random& random) : transport_(transport), random_(random) {}
@@ -64,9 +66,9 @@ class Forwarder {
   const Counters& counters() const { return counters_; }
 
  private:
-  static constexpr std::size_t max_attempts = 6;                // over all servers and both transports
-  static constexpr std::size_t max_servers_asked = 3;           // 3 x 1.2 s stays below a stub's usual 5 s
-  static constexpr std::chrono::seconds sick_time{10};          // how long a server that failed waits at the back
+  static constexpr std::size_t max_attempts = 6;        // over all servers and both transports
+  static constexpr std::size_t max_servers_asked = 3;   // 3 x 1.2 s stays below a stub's usual 5 s
+  static constexpr std::chrono::seconds sick_time{10};  // how long a server that failed waits at the back
 
   struct Attempt;
   struct Health {

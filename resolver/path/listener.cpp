@@ -5,10 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -19,15 +19,17 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr unsigned batch_messages = 64;
-constexpr int rounds_a_turn = 4;      // then the other sandboxes of the shard have their turn
+constexpr int rounds_a_turn = 4;  // then the other sandboxes of the shard have their turn
 constexpr int accepts_a_turn = 16;
-// Who is in the sandbox sends from a loopback address, or from the very address that it sends to. Anything else came over a network that the
-// namespace has, and would be on the sandbox's record (promise 1). The kernel takes neither kind of source from outside.
+// Who is in the sandbox sends from a loopback address, or from the very address that it sends to. Anything
+// else came over a network that the namespace has, and would be on the sandbox's record (promise 1). The
+// kernel takes neither kind of source from outside.
 bool is_loopback(const sockaddr_in6& address) {
   const std::uint8_t* octets = address.sin6_addr.s6_addr;
   if (address.sin6_family == AF_INET)
     return ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24 == 127;
-  return IN6_IS_ADDR_LOOPBACK(&address.sin6_addr) || (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr) && octets[12] == 127);
+  return IN6_IS_ADDR_LOOPBACK(&address.sin6_addr) ||
+         (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr) && octets[12] == 127);
 }
 
 bool is_local(int connection) {
@@ -38,7 +40,8 @@ bool is_local(int connection) {
     return false;
   if (is_loopback(peer)) return true;
   if (peer.sin6_family == AF_INET)
-    return reinterpret_cast<const sockaddr_in&>(peer).sin_addr.s_addr == reinterpret_cast<const sockaddr_in&>(own).sin_addr.s_addr;
+    return reinterpret_cast<const sockaddr_in&>(peer).sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in&>(own).sin_addr.s_addr;
   return std::memcmp(&peer.sin6_addr, &own.sin6_addr, sizeof peer.sin6_addr) == 0;
 }
 
@@ -53,12 +56,15 @@ struct DatagramBatch {
   std::array<iovec, batch_messages> part;
   std::array<mmsghdr, batch_messages> message;
 };
-void DatagramBatchFree::operator()(DatagramBatch* batch) const { delete batch; }
+void DatagramBatchFree::operator()(DatagramBatch* batch) const {
+  delete batch;
+}
 std::unique_ptr<DatagramBatch, DatagramBatchFree> make_datagram_batch() {
   return std::unique_ptr<DatagramBatch, DatagramBatchFree>(new DatagramBatch);
 }
 
-// One TCP connection. Exchanges hold it through their Peer, so it may outlive its listener; then replies are dropped.
+// One TCP connection. Exchanges hold it through their Peer, so it may outlive its listener; then replies are
+// dropped.
 class Listener::Connection : public std::enable_shared_from_this<Listener::Connection> {
  public:
   // One question's place in the connection; its end, with a reply or without, makes room for the next.
@@ -86,14 +92,15 @@ class Listener::Connection : public std::enable_shared_from_this<Listener::Conne
     if (reading_ || listener_ == nullptr || full()) return;
     reading_ = true;
     if (input_.size() < filled_ + read_octets) input_.resize(filled_ + read_octets);
-    socket_.async_read_some(asio::buffer(input_.data() + filled_, read_octets),
-                            [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
-                              self->reading_ = false;
-                              if (self->listener_ == nullptr) return;
-                              if (error) return self->end_of_input();
-                              self->filled_ += size;
-                              self->messages();
-                            });
+    socket_.async_read_some(
+        asio::buffer(input_.data() + filled_, read_octets),
+        [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
+          self->reading_ = false;
+          if (self->listener_ == nullptr) return;
+          if (error) return self->end_of_input();
+          self->filled_ += size;
+          self->messages();
+        });
   }
 
   void reply(wire::Octets message) {
@@ -120,7 +127,8 @@ class Listener::Connection : public std::enable_shared_from_this<Listener::Conne
   static constexpr std::size_t read_octets = 2048;
 
   bool full() const { return outstanding_ >= max_outstanding || unsent_ > max_unsent_octets; }
-  // There was no room for more questions; there may be now. Later, since this is called from inside the pipeline too.
+  // There was no room for more questions; there may be now. Later, since this is called from inside the
+  // pipeline too.
   void go_on() {
     if (listener_ == nullptr || !blocked_ || full()) return;
     blocked_ = false;
@@ -129,8 +137,8 @@ class Listener::Connection : public std::enable_shared_from_this<Listener::Conne
     });
   }
 
-  // The client may close its half after its last question and still read answers (RFC 7766 section 6.2.4): the connection
-  // then lives until its idle time is over.
+  // The client may close its half after its last question and still read answers (RFC 7766 section 6.2.4):
+  // the connection then lives until its idle time is over.
   void end_of_input() {
     input_over_ = true;
     if (output_.empty()) last_used_ = std::min(last_used_, listener_->now_ - connection_idle / 2);
@@ -194,8 +202,8 @@ class Listener::Connection : public std::enable_shared_from_this<Listener::Conne
   Instant last_used_;
 };
 
-Listener::Listener(asio::io_context& io, Pipeline& pipeline, SandboxState& sandbox, Listeners sockets, DatagramBatch& batch,
-                   ListenerCounters& counters, std::function<Instant()> on_turn)
+Listener::Listener(asio::io_context& io, Pipeline& pipeline, SandboxState& sandbox, Listeners sockets,
+                   DatagramBatch& batch, ListenerCounters& counters, std::function<Instant()> on_turn)
     : io_(io),
       pipeline_(pipeline),
       sandbox_(sandbox),
@@ -210,7 +218,9 @@ Listener::Listener(asio::io_context& io, Pipeline& pipeline, SandboxState& sandb
   if (getsockname(udp_.native_handle(), reinterpret_cast<sockaddr*>(&own), &size) == 0) port_ = own.sin6_port;
 }
 
-Listener::~Listener() { close(); }
+Listener::~Listener() {
+  close();
+}
 
 void Listener::start() {
   wait_datagrams();
@@ -280,7 +290,8 @@ void Listener::read_datagrams() {
       header.msg_control = batch_.control[i].data();
       header.msg_controllen = control_octets;
     }
-    const int count = recvmmsg(udp_.native_handle(), batch_.message.data(), batch_messages, MSG_DONTWAIT, nullptr);
+    const int count =
+        recvmmsg(udp_.native_handle(), batch_.message.data(), batch_messages, MSG_DONTWAIT, nullptr);
     if (count <= 0) return;  // drained; an ICMP error that was queued has been taken off, too
     now_ = on_turn_();
     for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) {
@@ -288,7 +299,8 @@ void Listener::read_datagrams() {
       Peer peer;
       std::memcpy(&peer.address, &batch_.address[i], sizeof peer.address);
       in_addr local4{};
-      for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
+      for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
+           c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
         if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
           std::memcpy(&peer.local, CMSG_DATA(c), sizeof peer.local);
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
@@ -358,8 +370,10 @@ void Listener::send_datagrams(std::span<Exchange* const> exchanges) {
         std::memcpy(CMSG_DATA(c), &info, sizeof info);
       }
     }
-    const int sent = sendmmsg(udp_.native_handle(), batch_.message.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
-    // What the socket will not take is lost, as datagrams are; the client asks again. One bad address must not hold up the rest.
+    const int sent =
+        sendmmsg(udp_.native_handle(), batch_.message.data(), count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    // What the socket will not take is lost, as datagrams are; the client asks again. One bad address must
+    // not hold up the rest.
     const std::size_t done = sent > 0 ? static_cast<std::size_t>(sent) : 1;
     if (sent <= 0) ++counters_.unsent;
     exchanges = exchanges.subspan(done);

@@ -1,7 +1,8 @@
 // The listener of one sandbox: its UDP and TCP sockets, in batches in and out.
 //
-// Thread: one shard. Memory per sandbox when idle: two watched descriptors and this object; a TCP connection costs its buffers.
-// Limits: `max_connections`, `connection_idle`, `max_unsent_octets` below; a datagram over wire::max_query_octets is FORMERR.
+// Thread: one shard. Memory per sandbox when idle: two watched descriptors and this object; a TCP connection
+// costs its buffers. Limits: `max_connections`, `connection_idle`, `max_unsent_octets` below; a datagram over
+// wire::max_query_octets is FORMERR.
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -28,13 +29,15 @@ std::unique_ptr<DatagramBatch, DatagramBatchFree> make_datagram_batch();
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
-  static constexpr std::size_t max_connections = 64;              // TCP, of one sandbox; then the longest idle is closed
-  static constexpr std::chrono::seconds connection_idle{10};      // RFC 7766 section 6.2.3: of the order of seconds
-  static constexpr std::size_t max_outstanding = 16;              // questions of a connection under way; the rest waits
-  static constexpr std::size_t max_unsent_octets = 128 << 10;     // of one connection; until it is read, nothing more is read from it
+  static constexpr std::size_t max_connections = 64;  // TCP, of one sandbox; then the longest idle is closed
+  static constexpr std::chrono::seconds connection_idle{
+      10};                                            // RFC 7766 section 6.2.3: of the order of seconds
+  static constexpr std::size_t max_outstanding = 16;  // questions of a connection under way; the rest waits
+  static constexpr std::size_t max_unsent_octets =
+      128 << 10;  // of one connection; until it is read, nothing more is read from it
 
-  Listener(boost::asio::io_context& io, Pipeline& pipeline, SandboxState& sandbox, Listeners sockets, DatagramBatch& batch,
-           ListenerCounters& counters, std::function<Instant()> on_turn);
+  Listener(boost::asio::io_context& io, Pipeline& pipeline, SandboxState& sandbox, Listeners sockets,
+           DatagramBatch& batch, ListenerCounters& counters, std::function<Instant()> on_turn);
   ~Listener();
   void start();
   void close();

@@ -9,7 +9,7 @@
 
 namespace postern {
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ----
 // The path.
 
 Task Pipeline::walk(Exchange* x) {
@@ -20,7 +20,8 @@ Task Pipeline::walk(Exchange* x) {
   x->policy = sandbox.policy;
   x->verdict = decide(*x);
   if (x->verdict.action == Action::allow) x->entry = sandbox.cache.find(question.query, now_);
-  x->registered_labels = x->entry ? x->entry->registered_labels : PublicSuffixes::registered_labels(question.query.name);
+  x->registered_labels =
+      x->entry ? x->entry->registered_labels : PublicSuffixes::registered_labels(question.query.name);
   observe(*x);  // may turn the verdict: the query that tips the score is refused already
   if (x->verdict.action != Action::allow) x->entry = nullptr;
   if (x->entry) reinspect(*x->entry, sandbox);
@@ -91,7 +92,8 @@ void Pipeline::observe(Exchange& x) {
   if (!finding.crossed) return;
   if (finding.level != Level::tunnel) return raise(x, "suspect", finding, "alert");
   switch (x.policy->on_tunnel()) {
-    case TunnelAction::alert: return raise(x, "tunnel", finding, "alert");
+    case TunnelAction::alert:
+      return raise(x, "tunnel", finding, "alert");
     case TunnelAction::block_zone:
       // No single zone is to blame: blocking the last one would stop nothing and hurt somebody.
       if (finding.session_wide) return raise(x, "tunnel", finding, "alert");
@@ -108,9 +110,9 @@ void Pipeline::observe(Exchange& x) {
   }
 }
 
-// What this forward can tell the world, priced and put on record before it goes. A question that is under way already tells nothing
-// new. The budgets are watched, not yet enforced: when one is spent, further forwards are still priced but no longer part of the
-// history, which bounds the meter's memory.
+// What this forward can tell the world, priced and put on record before it goes. A question that is under way
+// already tells nothing new. The budgets are watched, not yet enforced: when one is spent, further forwards
+// are still priced but no longer part of the history, which bounds the meter's memory.
 void Pipeline::meter(Exchange& x) {
   SandboxState& sandbox = *x.sandbox;
   const Query& query = x.question.query;
@@ -144,7 +146,8 @@ void Pipeline::compose(Exchange& x) {
   }
   switch (x.verdict.action) {
     case Action::block_name:
-    case Action::block_data: return blocked(x.verdict.action, x.verdict.reason, x.verdict.rule);
+    case Action::block_data:
+      return blocked(x.verdict.action, x.verdict.reason, x.verdict.rule);
     case Action::refuse:
       wire::write_empty(question, static_cast<int>(Rcode::refused), {}, x.reply);
       x.row.rcode = static_cast<std::int16_t>(Rcode::refused);
@@ -165,12 +168,13 @@ void Pipeline::compose(Exchange& x) {
       wire::write_negative(question, static_cast<Rcode>(rcode & 15), {}, x.reply);
       return;
     }
-    case Action::allow: break;
+    case Action::allow:
+      break;
   }
   POSTERN_CHECK(false);  // an allowed query without an answer is not composed
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ----
 // In and out.
 
 void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
@@ -186,7 +190,8 @@ void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
   ++sandbox.exchanges;
   const wire::Parsed parsed = wire::parse_query(message, x->question);
   switch (parsed) {
-    case wire::Parsed::ok: break;
+    case wire::Parsed::ok:
+      break;
     case wire::Parsed::drop:
       ++counters_.dropped;
       ++sandbox.counters.malformed;
@@ -204,7 +209,8 @@ void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
     }
   }
   ++sandbox.counters.queries;
-  if (stalled_ && !(pending_.empty() && gathered_.empty())) {  // one query at a time still tries, so that recovery is noticed
+  if (stalled_ && !(pending_.empty() &&
+                    gathered_.empty())) {  // one query at a time still tries, so that recovery is noticed
     ++sandbox.counters.unrecorded;
     ++counters_.unrecorded;
     fail(*x, Ede::other, "the journal cannot be written");
@@ -245,9 +251,7 @@ void Pipeline::flush() {
       rows.push_back(&batch->rows.back());
     }
     pending_.push_back(batch);
-    const auto done = [this, batch](bool ok) {
-      ports_.post([this, batch, ok] { committed(batch, ok); });
-    };
+    const auto done = [this, batch](bool ok) { ports_.post([this, batch, ok] { committed(batch, ok); }); };
     if (!ports_.journal.submit(std::move(rows), done)) committed(batch, false);
   }
   deliver();
@@ -255,7 +259,8 @@ void Pipeline::flush() {
 
 void Pipeline::committed(const std::shared_ptr<Batch>& batch, bool ok) {
   if (ok) stalled_ = false;
-  if (const auto at = std::find(pending_.begin(), pending_.end(), batch); at != pending_.end()) pending_.erase(at);
+  if (const auto at = std::find(pending_.begin(), pending_.end(), batch); at != pending_.end())
+    pending_.erase(at);
   std::vector<Exchange*> exchanges;
   exchanges.swap(batch->exchanges);  // empty when tick() gave up on it before
   for (Exchange* x : exchanges) {
@@ -325,7 +330,7 @@ void Pipeline::release(Exchange* x) {
   if (--sandbox->exchanges == 0 && sandbox->closed) erase(*sandbox);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ----
 // Upstream.
 
 void Pipeline::fetch(Exchange* x) {
@@ -343,7 +348,8 @@ void Pipeline::fetch(Exchange* x) {
 
 void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution resolution) {
   std::shared_ptr<CacheEntry> entry;
-  Ede failure = resolution.status == Resolution::Status::unreachable ? Ede::network_error : Ede::no_reachable_authority;
+  Ede failure =
+      resolution.status == Resolution::Status::unreachable ? Ede::network_error : Ede::no_reachable_authority;
   if (resolution.status == Resolution::Status::answered) {
     keep_chain(query, resolution.answer);
     const std::chrono::seconds keep = settle_ttls(resolution.answer);
@@ -401,7 +407,7 @@ void Pipeline::record_outcome(const Exchange& x) {
   ports_.journal.append(std::move(outcome));
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------
+// ----
 // Sandboxes, sessions, policy.
 
 void Pipeline::set_time(Instant now, std::int64_t unix_us) {
@@ -413,12 +419,14 @@ void Pipeline::set_time(Instant now, std::int64_t unix_us) {
 Pipeline::~Pipeline() {
   // Exchanges that still wait for the journal or an upstream hold coroutine frames; nobody will resume them.
   for (Exchange& x : slab_)
-    if (x.sandbox != nullptr && std::find(free_.begin(), free_.end(), &x) == free_.end() && x.waiter) x.waiter.destroy();
+    if (x.sandbox != nullptr && std::find(free_.begin(), free_.end(), &x) == free_.end() && x.waiter)
+      x.waiter.destroy();
 }
 
 SessionState& Pipeline::session_for(const Sandbox& who, const Policy& policy) {
   // Without a session, user and code stand for it, so that starting over does not start afresh.
-  const std::string key = who.user + '\0' + (who.session.empty() ? "code:" + who.code_sha256 : "name:" + who.session);
+  const std::string key =
+      who.user + '\0' + (who.session.empty() ? "code:" + who.code_sha256 : "name:" + who.session);
   auto& session = sessions_[key];
   if (!session) {
     SessionDetector::Limits limits;
@@ -442,7 +450,8 @@ SessionState& Pipeline::session_for(const Sandbox& who, const Policy& policy) {
   return *session;
 }
 
-SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy) {
+SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy,
+                               bool own_policy) {
   auto state = std::make_unique<SandboxState>();
   state->session = &session_for(who, *policy);
   ++state->session->sandboxes;
@@ -481,7 +490,8 @@ void Pipeline::set_policies(const PolicySet& policies) {
 
 std::int64_t Pipeline::rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule) {
   if (rule == 0) return 0;
-  if (&policy != sandbox.policy.get()) return ports_.journal.intern_rule(policy.rule_text(rule));  // decided before a reload
+  if (&policy != sandbox.policy.get())
+    return ports_.journal.intern_rule(policy.rule_text(rule));  // decided before a reload
   if (sandbox.rule_rows.size() <= rule) sandbox.rule_rows.resize(rule + 1u, -1);
   std::int64_t& row = sandbox.rule_rows[rule];
   if (row < 0) row = ports_.journal.intern_rule(policy.rule_text(rule));

@@ -1,13 +1,15 @@
-// The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). The front door of path/. Read it aloud:
+// The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). The front door of path/. Read
+// it aloud:
 //
 //   parse -> who asks -> decide -> cache -> observe -> meter -> [commit row] -> upstream -> inspect -> reply
 //
-// It knows no socket, clock or thread: messages come in through `receive`, time through `set_time`, and what has to happen outside goes
-// through four ports, so that the scenario tests run this very code with a fake clock and a fake upstream.
+// It knows no socket, clock or thread: messages come in through `receive`, time through `set_time`, and what
+// has to happen outside goes through four ports, so that the scenario tests run this very code with a fake
+// clock and a fake upstream.
 //
 // Thread: one shard. Who owns what: the pipeline owns sandboxes, sessions and exchanges; ports outlive it.
-// Memory: at most `max_exchanges` exchanges (about 1.5 KiB each), `max_sessions` sessions, and the sandboxes' caches.
-// Invariant (promise 2): nothing is replied to or asked upstream before its row is committed.
+// Memory: at most `max_exchanges` exchanges (about 1.5 KiB each), `max_sessions` sessions, and the sandboxes'
+// caches. Invariant (promise 2): nothing is replied to or asked upstream before its row is committed.
 #pragma once
 
 #include <deque>
@@ -42,14 +44,17 @@ class Pipeline {
     std::uint64_t seed = 0;  // random: keys the detector's sketches
   };
   struct Counters {
-    std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0, unrecorded = 0, coalesced = 0;
+    std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0,
+                  unrecorded = 0, coalesced = 0;
   };
 
-  static constexpr std::size_t max_exchanges = 16384;            // of a shard; more are dropped and counted
-  static constexpr std::size_t max_sandbox_exchanges = 512;      // of one sandbox, so that a few cannot take the shard's
-  static constexpr std::size_t max_sessions = 4096;              // remembered, at most 0.8 MiB each; the longest unused goes first
-  static constexpr std::size_t max_blocked_zones = 1024;         // of a session; then it is quarantined
-  static constexpr std::chrono::seconds journal_patience{2};     // a commit that takes longer: fail closed
+  static constexpr std::size_t max_exchanges = 16384;  // of a shard; more are dropped and counted
+  static constexpr std::size_t max_sandbox_exchanges =
+      512;  // of one sandbox, so that a few cannot take the shard's
+  static constexpr std::size_t max_sessions =
+      4096;  // remembered, at most 0.8 MiB each; the longest unused goes first
+  static constexpr std::size_t max_blocked_zones = 1024;      // of a session; then it is quarantined
+  static constexpr std::chrono::seconds journal_patience{2};  // a commit that takes longer: fail closed
 
   explicit Pipeline(Ports ports) : ports_(std::move(ports)) {}
   ~Pipeline();
@@ -61,7 +66,8 @@ class Pipeline {
   // `own_policy`: it was attached with a policy of its own, which reloads leave alone.
   SandboxState& attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy);
   void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
-  // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller checks that first).
+  // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller
+  // checks that first).
   void set_policies(const PolicySet& policies);
 
   // One message from a sandbox. `flush` ends a batch: the rows gathered since the last are submitted.
@@ -81,7 +87,7 @@ class Pipeline {
     std::vector<Exchange*> exchanges;
     Instant submitted{};
   };
-  struct Commit {   // co_await: until the row is committed, or cannot be
+  struct Commit {  // co_await: until the row is committed, or cannot be
     Pipeline& pipeline;
     Exchange* x;
     bool await_ready() const noexcept { return false; }
@@ -91,7 +97,7 @@ class Pipeline {
     }
     bool await_resume() const noexcept { return x->committed; }
   };
-  struct Fetch {    // co_await: until the upstream's answer is in x->entry, or x->failure says why not
+  struct Fetch {  // co_await: until the upstream's answer is in x->entry, or x->failure says why not
     Pipeline& pipeline;
     Exchange* x;
     bool await_ready() const noexcept { return false; }
@@ -106,7 +112,7 @@ class Pipeline {
   Verdict decide(const Exchange& x) const;
   void observe(Exchange& x);
   void meter(Exchange& x);
-  void compose(Exchange& x);                     // from x.entry or x.verdict, into x.reply
+  void compose(Exchange& x);  // from x.entry or x.verdict, into x.reply
   void fail(Exchange& x, Ede ede, std::string_view text);
   void record_outcome(const Exchange& x);
   void fetch(Exchange* x);
@@ -118,7 +124,7 @@ class Pipeline {
   SessionState& session_for(const Sandbox& who, const Policy& policy);
 
   Exchange* take();
-  void finish(Exchange* x);   // reply or not, it is over
+  void finish(Exchange* x);  // reply or not, it is over
   void deliver();
   void release(Exchange* x);
   void erase(SandboxState& sandbox);
@@ -129,11 +135,11 @@ class Pipeline {
   Counters counters_;
   std::vector<std::unique_ptr<SandboxState>> sandboxes_;
   std::unordered_map<std::string, std::unique_ptr<SessionState>> sessions_;
-  std::deque<Exchange> slab_;            // never shrinks; exchanges come from here
+  std::deque<Exchange> slab_;  // never shrinks; exchanges come from here
   std::vector<Exchange*> free_;
   std::size_t alive_ = 0;
-  std::vector<Exchange*> gathered_;      // rows of the batch being read
-  std::vector<Exchange*> finished_;      // replies to deliver at the end of this turn
+  std::vector<Exchange*> gathered_;             // rows of the batch being read
+  std::vector<Exchange*> finished_;             // replies to deliver at the end of this turn
   std::deque<std::shared_ptr<Batch>> pending_;  // submitted, in order
   std::uint64_t use_ = 0;
   bool stalled_ = false;

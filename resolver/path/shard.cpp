@@ -6,8 +6,8 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <future>
 
@@ -19,8 +19,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_time{100};  // c-ares time-outs and the journal's patience; ten idle wake-ups a second
-constexpr int ticks_a_sweep = 10;                     // idle TCP connections: every second
+constexpr std::chrono::milliseconds tick_time{
+    100};                          // c-ares time-outs and the journal's patience; ten idle wake-ups a second
+constexpr int ticks_a_sweep = 10;  // idle TCP connections: every second
 
 // Suspend must not reorder a story, so the monotonic clock is CLOCK_BOOTTIME.
 std::int64_t clock_us(clockid_t clock) {
@@ -92,13 +93,14 @@ void Shard::State::deliver(std::span<Exchange* const> exchanges) {
 }
 
 void Shard::State::watch_upstream() {
-  upstream_watch->async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-    if (error) return;
-    turn();
-    transport->process();
-    pipeline->flush();
-    watch_upstream();
-  });
+  upstream_watch->async_wait(asio::posix::descriptor_base::wait_read,
+                             [this](const boost::system::error_code& error) {
+                               if (error) return;
+                               turn();
+                               transport->process();
+                               pipeline->flush();
+                               watch_upstream();
+                             });
 }
 
 void Shard::State::arm_timer() {
@@ -121,13 +123,15 @@ void Shard::State::tick() {
 
 Shard::Shard(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<BrokerClient> broker, std::vector<Server> servers,
+Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<BrokerClient> broker,
+                                           std::vector<Server> servers,
                                            std::function<void(const Alert&)> alert) {
   auto state = std::make_unique<State>();
   State& s = *state;
   s.broker = std::move(broker);
-  auto transport = CaresTransport::make(std::move(servers),
-                                        [&s](std::size_t index, bool tcp) { return s.broker->upstream_socket(index, tcp); });
+  auto transport = CaresTransport::make(std::move(servers), [&s](std::size_t index, bool tcp) {
+    return s.broker->upstream_socket(index, tcp);
+  });
   if (!transport) return tl::unexpected(transport.error());
   s.transport = std::move(*transport);
   s.forwarder = std::make_unique<Forwarder>(*s.transport, *s.random);
@@ -157,9 +161,13 @@ Shard::~Shard() {
   state_->upstream_watch->release();  // the transport closes it
 }
 
-void Shard::run() { state_->io.run(); }
+void Shard::run() {
+  state_->io.run();
+}
 
-void Shard::stop() { state_->io.stop(); }
+void Shard::stop() {
+  state_->io.stop();
+}
 
 void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
                    Listeners listeners) {
@@ -169,8 +177,8 @@ void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> pol
     s.turn();
     const std::string name = who.name;
     SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy);
-    auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch, s.counters,
-                                               [&s] { return s.turn(); });
+    auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch,
+                                               s.counters, [&s] { return s.turn(); });
     sandbox.listener = listener.get();
     listener->start();
     s.attached[name] = {std::move(listener), &sandbox};

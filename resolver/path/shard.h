@@ -1,7 +1,8 @@
 // A shard: one I/O thread with its sandboxes and all their state, so that the path takes no lock.
 //
-// Thread: `run` is the shard's thread. Every other public function may be called from any thread; those with a result wait for the shard
-// (control plane only). All sandboxes of a user are on one shard, because their ledgers nest.
+// Thread: `run` is the shard's thread. Every other public function may be called from any thread; those with
+// a result wait for the shard (control plane only). All sandboxes of a user are on one shard, because their
+// ledgers nest.
 #pragma once
 
 #include <functional>
@@ -37,14 +38,16 @@ struct ShardReport {
 class Shard {
  public:
   // `broker` is this shard's own channel; `alert` is called on the shard's thread.
-  static Result<std::unique_ptr<Shard>> make(Journal& journal, std::unique_ptr<BrokerClient> broker, std::vector<Server> servers,
+  static Result<std::unique_ptr<Shard>> make(Journal& journal, std::unique_ptr<BrokerClient> broker,
+                                             std::vector<Server> servers,
                                              std::function<void(const Alert&)> alert);
   ~Shard();
 
-  void run();   // until stop
+  void run();  // until stop
   void stop();
 
-  void attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy, Listeners listeners);
+  void attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
+              Listeners listeners);
   // What the sandbox had done, and its row; nothing if no sandbox of that name is here.
   std::optional<std::pair<SandboxReport, SandboxId>> detach(const std::string& name);
   void set_policies(std::shared_ptr<const PolicySet> policies);

@@ -8,8 +8,8 @@
 
 namespace postern {
 
-// Frames come from a free list of the thread, so that a query costs no allocation once the path is warm. A frame is made and
-// destroyed on the same thread: shards do not exchange queries.
+// Frames come from a free list of the thread, so that a query costs no allocation once the path is warm. A
+// frame is made and destroyed on the same thread: shards do not exchange queries.
 class FramePool {
  public:
   static void* take(std::size_t size) {

@@ -1,8 +1,8 @@
 // c-ares: channels with one server each, on sockets from the broker, watched through one epoll descriptor.
 #include "resolver/path/transport_cares.h"
 
-#include <arpa/inet.h>
 #include <ares.h>
+#include <arpa/inet.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -54,7 +54,7 @@ struct CaresTransport::State {
   std::vector<Server> servers;
   Connect connect;
   Fd poll;
-  std::list<Channel> channels;  // all; addresses are stable
+  std::list<Channel> channels;                  // all; addresses are stable
   std::vector<std::vector<Channel*>> udp, tcp;  // current ones by server
   std::size_t turn = 0;
   std::size_t waiting = 0;
@@ -62,12 +62,14 @@ struct CaresTransport::State {
   Instant now{};
 
   ~State() {
-    for (Channel& channel : channels) ares_destroy(channel.ares);  // calls back with ARES_EDESTRUCTION: `answered` ignores it
+    for (Channel& channel : channels)
+      ares_destroy(channel.ares);  // calls back with ARES_EDESTRUCTION: `answered` ignores it
   }
 
   static ares_socket_t on_socket(int, int kind, int, void* self) {
     Channel& channel = *static_cast<Channel*>(self);
-    if (channel.generation != channel.state->generation) {  // its server is no longer configured under this index
+    if (channel.generation !=
+        channel.state->generation) {  // its server is no longer configured under this index
       errno = no_socket_errno;
       return -1;
     }
@@ -78,10 +80,12 @@ struct CaresTransport::State {
     }
     return socket->release();
   }
-  static int on_connect(ares_socket_t, const sockaddr*, ares_socklen_t, void*) { return 0; }  // it came connected
+  static int on_connect(ares_socket_t, const sockaddr*, ares_socklen_t, void*) {
+    return 0;
+  }                                                                           // it came connected
   static int on_close(ares_socket_t socket, void*) { return close(socket); }  // the watch ended in on_state
-  static ares_ssize_t on_receive(ares_socket_t socket, void* to, size_t size, int flags, sockaddr* from, ares_socklen_t* length,
-                                 void*) {
+  static ares_ssize_t on_receive(ares_socket_t socket, void* to, size_t size, int flags, sockaddr* from,
+                                 ares_socklen_t* length, void*) {
     return recvfrom(socket, to, size, flags, from, length);
   }
   static ares_ssize_t on_send(ares_socket_t socket, const iovec* parts, int count, void*) {
@@ -90,7 +94,8 @@ struct CaresTransport::State {
     message.msg_iovlen = static_cast<std::size_t>(count);
     return sendmsg(socket, &message, MSG_NOSIGNAL);
   }
-  // Called before c-ares closes a descriptor, too, with neither: the watch must end then, while the number is still this socket's.
+  // Called before c-ares closes a descriptor, too, with neither: the watch must end then, while the number is
+  // still this socket's.
   static void on_state(void* self, ares_socket_t socket, int readable, int writable) {
     State& state = *static_cast<Channel*>(self)->state;
     epoll_event event{};
@@ -120,7 +125,8 @@ struct CaresTransport::State {
     --channel.state->waiting;
     if (status == ARES_EDESTRUCTION) return;
     const bool has_reply = message != nullptr && size > 0;
-    // With NOCHECKRESP a reply of any rcode is a success; c-ares still calls some rcodes errors while handing the message over.
+    // With NOCHECKRESP a reply of any rcode is a success; c-ares still calls some rcodes errors while handing
+    // the message over.
     if (has_reply) return asked->done(Status::reply, {message, static_cast<std::size_t>(size)});
     asked->done(status == ARES_ETIMEOUT ? Status::timeout : Status::error, {});
   }
@@ -128,7 +134,8 @@ struct CaresTransport::State {
 
 void CaresTransport::State::watched(State& state, int socket, epoll_event& event) {
   Channel* channel = static_cast<Channel*>(event.data.ptr);
-  const auto at = std::find_if(state.watches.begin(), state.watches.end(), [&](const Watch& w) { return w.socket == socket; });
+  const auto at = std::find_if(state.watches.begin(), state.watches.end(),
+                               [&](const Watch& w) { return w.socket == socket; });
   event.data.ptr = nullptr;
   event.data.fd = socket;
   if (event.events == 0) {
@@ -156,10 +163,10 @@ CaresTransport::State::Channel* CaresTransport::State::make(std::size_t server, 
   channel.born = now;
 
   ares_options options{};
-  // IGNTC: truncated replies come to us. NOCHECKRESP: so do SERVFAIL, NOTIMP and REFUSED. EDNS with its size: else a UDP reply is cut
-  // at 512 octets. NOALIASES and the empty lookups keep c-ares away from files.
-  options.flags = ARES_FLAG_IGNTC | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOALIASES | ARES_FLAG_NOSEARCH | ARES_FLAG_EDNS |
-                  (over_tcp ? ARES_FLAG_USEVC : 0);
+  // IGNTC: truncated replies come to us. NOCHECKRESP: so do SERVFAIL, NOTIMP and REFUSED. EDNS with its size:
+  // else a UDP reply is cut at 512 octets. NOALIASES and the empty lookups keep c-ares away from files.
+  options.flags = ARES_FLAG_IGNTC | ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOALIASES | ARES_FLAG_NOSEARCH |
+                  ARES_FLAG_EDNS | (over_tcp ? ARES_FLAG_USEVC : 0);
   options.timeout = static_cast<int>(Transport::timeout.count());
   options.tries = 1;
   options.ednspsz = wire::udp_octets;
@@ -168,21 +175,23 @@ CaresTransport::State::Channel* CaresTransport::State::make(std::size_t server, 
   options.lookups = lookups;
   options.sock_state_cb = on_state;
   options.sock_state_cb_data = &channel;
-  const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_NDOTS | ARES_OPT_LOOKUPS |
-                   ARES_OPT_SOCK_STATE_CB;
+  const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ | ARES_OPT_NDOTS |
+                   ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
   if (ares_init_options(&channel.ares, &options, mask) != ARES_SUCCESS) {
     channels.pop_back();
     return nullptr;
   }
   static const ares_socket_functions functions{on_socket, on_close, on_connect, on_receive, on_send};
   ares_set_socket_functions(channel.ares, &functions, &channel);
-  // The address only labels the channel and lets c-ares compare a reply's sender: the broker's socket is connected to it.
+  // The address only labels the channel and lets c-ares compare a reply's sender: the broker's socket is
+  // connected to it.
   const Server& to = servers[server];
   ares_addr_port_node node{};
   node.udp_port = node.tcp_port = to.port;
   const std::string address = to.address.substr(0, to.address.find('%'));
   node.family = address.find(':') == std::string::npos ? AF_INET : AF_INET6;
-  void* where = node.family == AF_INET ? static_cast<void*>(&node.addr.addr4) : static_cast<void*>(&node.addr.addr6);
+  void* where =
+      node.family == AF_INET ? static_cast<void*>(&node.addr.addr4) : static_cast<void*>(&node.addr.addr6);
   if (inet_pton(node.family, address.c_str(), where) != 1 ||
       ares_set_servers_ports(channel.ares, &node) != ARES_SUCCESS) {
     ares_destroy(channel.ares);
@@ -234,7 +243,9 @@ Result<std::unique_ptr<CaresTransport>> CaresTransport::make(std::vector<Server>
   return transport;
 }
 
-std::size_t CaresTransport::servers() const { return state_->servers.size(); }
+std::size_t CaresTransport::servers() const {
+  return state_->servers.size();
+}
 
 void CaresTransport::set_servers(std::vector<Server> servers) {
   for (auto* lists : {&state_->udp, &state_->tcp})
@@ -255,11 +266,14 @@ void CaresTransport::send(std::size_t server, bool tcp, std::vector<std::uint8_t
   ++channel->waiting;
   ++state_->waiting;
   const State::Hold hold(*channel);
-  auto* asked = new State::Asked{channel, std::move(done)};  // freed by `answered`, which c-ares calls exactly once
+  auto* asked =
+      new State::Asked{channel, std::move(done)};  // freed by `answered`, which c-ares calls exactly once
   ares_send(channel->ares, message.data(), static_cast<int>(message.size()), State::answered, asked);
 }
 
-int CaresTransport::poll_descriptor() const { return state_->poll.get(); }
+int CaresTransport::poll_descriptor() const {
+  return state_->poll.get();
+}
 
 void CaresTransport::process() {
   constexpr int at_once = 64;
@@ -268,8 +282,10 @@ void CaresTransport::process() {
   for (int i = 0; i < count; ++i) {
     const int socket = events[static_cast<std::size_t>(i)].data.fd;
     const std::uint32_t what = events[static_cast<std::size_t>(i)].events;
-    // An earlier callback of this round may have closed the socket, or even reused its number: the list knows.
-    const auto at = std::find_if(state_->watches.begin(), state_->watches.end(), [&](const auto& w) { return w.socket == socket; });
+    // An earlier callback of this round may have closed the socket, or even reused its number: the list
+    // knows.
+    const auto at = std::find_if(state_->watches.begin(), state_->watches.end(),
+                                 [&](const auto& w) { return w.socket == socket; });
     if (at == state_->watches.end()) continue;
     const bool in = what & (EPOLLIN | EPOLLERR | EPOLLHUP), out = what & (EPOLLOUT | EPOLLERR);
     State::Channel* channel = at->channel;
@@ -280,13 +296,16 @@ void CaresTransport::process() {
 
 void CaresTransport::expire(Instant now) {
   state_->now = now;
-  // A callback may add channels at the end and sweep others; the one in hand is held, so its place in the list stays good.
+  // A callback may add channels at the end and sweep others; the one in hand is held, so its place in the
+  // list stays good.
   for (auto at = state_->channels.begin(); at != state_->channels.end(); ++at) {
     const State::Hold hold(*at);
     if (at->waiting > 0) ares_process_fd(at->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   }
 }
 
-bool CaresTransport::busy() const { return state_->waiting > 0; }
+bool CaresTransport::busy() const {
+  return state_->waiting > 0;
+}
 
 }  // namespace postern

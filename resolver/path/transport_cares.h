@@ -1,10 +1,12 @@
 // c-ares moves messages to upstreams and back. The only file that knows c-ares.
 //
-// Several channels per server and transport are kept and renewed, because all questions of a channel leave from one source port and
-// guessing the port is half of forging an answer. A channel knows exactly one server: failover is the forwarder's. Sockets come
-// from the broker, already connected; c-ares never creates one.
+// Several channels per server and transport are kept and renewed, because all questions of a channel leave
+// from one source port and guessing the port is half of forging an answer. A channel knows exactly one
+// server: failover is the forwarder's. Sockets come from the broker, already connected; c-ares never creates
+// one.
 //
-// Thread: one shard. Memory: `udp_channels` + 1 channels per server; a retired one lives until its last question is answered.
+// Thread: one shard. Memory: `udp_channels` + 1 channels per server; a retired one lives until its last
+// question is answered.
 #pragma once
 
 #include <chrono>
@@ -30,7 +32,7 @@ class CaresTransport : public Transport {
 
   // An epoll descriptor that is readable when `process` has something to do.
   int poll_descriptor() const;
-  void process();   // reads and writes what is ready
+  void process();  // reads and writes what is ready
   // Expires what has waited too long; to be called every 100 ms or so while `busy()`.
   void expire(Instant now);
   bool busy() const;
@@ -38,9 +40,9 @@ class CaresTransport : public Transport {
   void set_servers(std::vector<Server> servers);
 
  private:
-  static constexpr std::size_t udp_channels = 4;           // per server
-  static constexpr std::size_t questions_per_channel = 128; // then it is renewed, with another source port
-  static constexpr std::chrono::seconds channel_age{20};   // or then
+  static constexpr std::size_t udp_channels = 4;             // per server
+  static constexpr std::size_t questions_per_channel = 128;  // then it is renewed, with another source port
+  static constexpr std::chrono::seconds channel_age{20};     // or then
   struct State;
   explicit CaresTransport(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

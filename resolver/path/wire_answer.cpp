@@ -20,10 +20,12 @@ struct Free {
 template <class T>
 using Owned = std::unique_ptr<T, Free>;
 
-constexpr std::size_t max_records = 512;  // of one section; a stub has no use for more
+constexpr std::size_t max_records = 512;       // of one section; a stub has no use for more
 constexpr std::uint32_t max_ttl = 0x7fffffff;  // RFC 2181 section 8: above it a TTL reads as 0
 
-unsigned get16(Octets from, std::size_t at) { return static_cast<unsigned>(from[at] << 8 | from[at + 1]); }
+unsigned get16(Octets from, std::size_t at) {
+  return static_cast<unsigned>(from[at] << 8 | from[at + 1]);
+}
 
 // One record of class IN as a value; false for another class (it is left out) or octets that are no record.
 bool to_record(const ldns_rr* from, ldns_buffer* scratch, Record& to) {
@@ -55,7 +57,8 @@ void read_section(const ldns_rr_list* list, ldns_buffer* scratch, std::vector<Re
 Owned<ldns_rr> from_record(const Record& record) {
   std::vector<std::uint8_t> octets(record.owner.wire().begin(), record.owner.wire().end());
   const auto put = [&](std::uint32_t value, int width) {
-    for (int shift = (width - 1) * 8; shift >= 0; shift -= 8) octets.push_back(static_cast<std::uint8_t>(value >> shift));
+    for (int shift = (width - 1) * 8; shift >= 0; shift -= 8)
+      octets.push_back(static_cast<std::uint8_t>(value >> shift));
   };
   if (record.rdata.size() > 0xffff) return nullptr;
   put(record.type, 2);
@@ -65,7 +68,8 @@ Owned<ldns_rr> from_record(const Record& record) {
   octets.insert(octets.end(), record.rdata.begin(), record.rdata.end());
   ldns_rr* made = nullptr;
   std::size_t at = 0;
-  if (ldns_wire2rr(&made, octets.data(), octets.size(), &at, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK) return nullptr;
+  if (ldns_wire2rr(&made, octets.data(), octets.size(), &at, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK)
+    return nullptr;
   return Owned<ldns_rr>(made);
 }
 
@@ -84,7 +88,8 @@ int compare_questions(Octets got, Octets sent) {
   while (end < sent.size() && sent[end] != 0) end += 1u + sent[end];
   end += 5;  // the root, type, class
   if (end > sent.size() || end > got.size()) return 2;
-  if (std::memcmp(got.data() + header_octets, sent.data() + header_octets, end - header_octets) == 0) return 0;
+  if (std::memcmp(got.data() + header_octets, sent.data() + header_octets, end - header_octets) == 0)
+    return 0;
   for (std::size_t i = header_octets; i < end; ++i) {
     const bool in_name = i < end - 4;
     if (in_name ? fold(got[i]) != fold(sent[i]) : got[i] != sent[i]) return 2;
@@ -132,7 +137,8 @@ UpstreamMessage parse_answer(Octets message, Octets sent, bool check_case) {
 
 Result<Rendered> render(const Query& query, const Answer& answer) {
   const auto bad = [&](const char* why) {
-    return failure("cannot render the answer for \"" + query.name.text() + "\" " + type_text(query.type) + ": " + why);
+    return failure("cannot render the answer for \"" + query.name.text() + "\" " + type_text(query.type) +
+                   ": " + why);
   };
   const Owned<ldns_pkt> packet(ldns_pkt_new());
   if (!packet) return bad("out of memory");
@@ -181,7 +187,8 @@ Answer reread(const Rendered& rendered) {
   Answer answer;
   answer.rcode = rendered.rcode;
   ldns_pkt* parsed = nullptr;
-  if (ldns_wire2pkt(&parsed, rendered.message.data(), rendered.message.size()) != LDNS_STATUS_OK) return answer;
+  if (ldns_wire2pkt(&parsed, rendered.message.data(), rendered.message.size()) != LDNS_STATUS_OK)
+    return answer;
   const Owned<ldns_pkt> packet(parsed);
   const Owned<ldns_buffer> scratch(ldns_buffer_new(LDNS_MAX_PACKETLEN));
   if (!scratch) return answer;

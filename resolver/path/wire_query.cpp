@@ -7,14 +7,18 @@
 namespace postern::wire {
 namespace {
 
-constexpr std::uint16_t flag_qr = 0x8000, flag_tc = 0x0200, flag_rd = 0x0100, flag_ra = 0x0080, flag_cd = 0x0010;
+constexpr std::uint16_t flag_qr = 0x8000, flag_tc = 0x0200, flag_rd = 0x0100, flag_ra = 0x0080,
+                        flag_cd = 0x0010;
 constexpr std::uint16_t opcode_mask = 0x7800;
 constexpr std::uint32_t edns_do = 0x8000;
-constexpr std::size_t opt_octets = 11;  // root owner, type, class, ttl, rdlength
+constexpr std::size_t opt_octets = 11;    // root owner, type, class, ttl, rdlength
 constexpr std::uint16_t option_ede = 15;  // RFC 8914
-constexpr std::size_t max_additional = 16;  // records behind the question that are walked over; more is not a stub's query
+constexpr std::size_t max_additional =
+    16;  // records behind the question that are walked over; more is not a stub's query
 
-std::uint16_t get16(Octets from, std::size_t at) { return static_cast<std::uint16_t>(from[at] << 8 | from[at + 1]); }
+std::uint16_t get16(Octets from, std::size_t at) {
+  return static_cast<std::uint16_t>(from[at] << 8 | from[at + 1]);
+}
 void put16(std::vector<std::uint8_t>& out, unsigned value) {
   out.push_back(static_cast<std::uint8_t>(value >> 8));
   out.push_back(static_cast<std::uint8_t>(value));
@@ -78,7 +82,8 @@ void put_opt(const Question& question, int rcode, Extra extra, std::vector<std::
   out.push_back(0);
   put16(out, type::OPT);
   put16(out, udp_octets);
-  put32(out, static_cast<std::uint32_t>(rcode >> 4) << 24 | (question.dnssec_ok ? edns_do : 0));  // DO is copied (RFC 3225)
+  put32(out, static_cast<std::uint32_t>(rcode >> 4) << 24 |
+                 (question.dnssec_ok ? edns_do : 0));  // DO is copied (RFC 3225)
   const std::string_view text = extra.text.substr(0, ede_text_octets);
   put16(out, extra.ede == Ede::none ? 0 : 6 + static_cast<unsigned>(text.size()));
   if (extra.ede != Ede::none) {
@@ -125,10 +130,12 @@ Parsed parse_query(Octets message, Question& question) noexcept {
     const std::size_t rdlength = get16(message, at + 8);
     if (at + 10 + rdlength > message.size()) return Parsed::formerr;
     if (get16(message, at) == type::OPT) {
-      if (question.edns || at != owner + 1) return Parsed::formerr;  // one OPT, owned by the root (RFC 6891 section 6.1.1)
+      if (question.edns || at != owner + 1)
+        return Parsed::formerr;  // one OPT, owned by the root (RFC 6891 section 6.1.1)
       if (!options_fit(message.subspan(at + 10, rdlength))) return Parsed::formerr;
       question.edns = true;
-      question.udp_size = std::clamp(get16(message, at + 2), static_cast<std::uint16_t>(plain_udp_octets), udp_octets);
+      question.udp_size =
+          std::clamp(get16(message, at + 2), static_cast<std::uint16_t>(plain_udp_octets), udp_octets);
       question.dnssec_ok = message[at + 6] & 0x80;
       bad_version = message[at + 5] != 0;
     }
@@ -157,10 +164,10 @@ void write_negative(const Question& question, Rcode rcode, Extra extra, std::vec
   const std::size_t mname_at = out.size();
   put_octets(out, mname, sizeof mname);
   put16(out, 0xc000u | static_cast<unsigned>(mname_at));  // RNAME: the same
-  put32(out, 1);     // serial
-  put32(out, 3600);  // refresh
-  put32(out, 600);   // retry
-  put32(out, 86400); // expire
+  put32(out, 1);                                          // serial
+  put32(out, 3600);                                       // refresh
+  put32(out, 600);                                        // retry
+  put32(out, 86400);                                      // expire
   put32(out, refusal_ttl);
   set16(out, 8, 1);
   put_opt(question, static_cast<int>(rcode), extra, out);
@@ -170,7 +177,9 @@ void write_rendered(const Question& question, const Rendered& rendered, std::uin
                     std::vector<std::uint8_t>& out) {
   out.assign(rendered.message.begin(), rendered.message.end());
   set16(out, 0, question.id);
-  set16(out, 2, flag_qr | flag_ra | (question.flags & (flag_rd | flag_cd)) | static_cast<unsigned>(rendered.rcode & 15));
+  set16(out, 2,
+        flag_qr | flag_ra | (question.flags & (flag_rd | flag_cd)) |
+            static_cast<unsigned>(rendered.rcode & 15));
   std::memcpy(out.data() + header_octets, question.spelling, question.query.name.size());
   for (const std::uint16_t at : rendered.ttl_offsets) {
     const std::uint32_t ttl = static_cast<std::uint32_t>(get16(out, at)) << 16 | get16(out, at + 2u);
@@ -203,7 +212,8 @@ std::vector<std::uint8_t> build_upstream_query(const Query& query, std::uint16_t
   std::size_t letter = 0;
   for (const std::uint8_t octet : query.name.wire()) {  // label lengths are below 'a'
     const bool is_letter = octet >= 'a' && octet <= 'z';
-    const bool upper = is_letter && letter / 8 < case_bits.size() && (case_bits[letter / 8] >> (letter % 8) & 1);
+    const bool upper =
+        is_letter && letter / 8 < case_bits.size() && (case_bits[letter / 8] >> (letter % 8) & 1);
     letter += is_letter;
     out.push_back(upper ? static_cast<std::uint8_t>(octet - 32) : octet);
   }

@@ -1,5 +1,5 @@
-// The broker: the privileged half of Postern. The front door of sandbox/. It opens sockets and starts hooks, and never sees a
-// DNS packet.
+// The broker: the privileged half of Postern. The front door of sandbox/. It opens sockets and starts hooks,
+// and never sees a DNS packet.
 //
 // The story: main forks. The parent becomes the broker: one thread, a poll loop, SOCK_SEQPACKET channels to
 // the resolver process, fixed-size requests, descriptors passed back. The child enters its cell (cell.h:

@@ -1,5 +1,5 @@
-// Fuzz: what an upstream may send, from the question we sent to the reply a client would get. The first octet says how long the
-// question's name is taken to be; the message follows.
+// Fuzz: what an upstream may send, from the question we sent to the reply a client would get. The first octet
+// says how long the question's name is taken to be; the message follows.
 #include <algorithm>
 
 #include "resolver/path/cache.h"
@@ -12,10 +12,12 @@ using namespace postern;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto policies = PolicySet::builtin();
   if (size < wire::header_octets + 5) return 0;
-  // The sent query is the message's own first part, so that the question matches and the rest of the way is reached.
+  // The sent query is the message's own first part, so that the question matches and the rest of the way is
+  // reached.
   const auto name = Name::from_wire({data + wire::header_octets, size - wire::header_octets});
   if (!name || wire::header_octets + name->size() + 4 > size) return 0;
-  const Query query{*name, static_cast<Type>(data[wire::header_octets + name->size()] << 8 | data[wire::header_octets + name->size() + 1])};
+  const Query query{*name, static_cast<Type>(data[wire::header_octets + name->size()] << 8 |
+                                             data[wire::header_octets + name->size() + 1])};
   wire::UpstreamMessage message = wire::parse_answer({data, size}, {data, size}, true);
   if (message.match != wire::Match::answer) return 0;
   keep_chain(query, message.answer);

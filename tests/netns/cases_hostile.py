@@ -141,7 +141,7 @@ def _():
                 connection.sock.shutdown(socket.SHUT_WR)
                 while connection.sock.recv(65536):
                     pass
-            except (TimeoutError, ConnectionError):
+            except OSError:
                 pass  # answered or not, closed or left open until it is idle for too long: all of them are fine
     survives(daemon, netns, neighbour)
 

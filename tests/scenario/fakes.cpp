@@ -25,9 +25,15 @@ void FakeJournal::commit(Batch& batch) {
 bool FakeJournal::submit(std::vector<const Asked*> submitted, std::function<void(bool)> done) {
   Batch batch{std::move(submitted), std::move(done)};
   switch (mode) {
-    case Mode::works: commit(batch); break;
-    case Mode::fails: batch.done(false); break;
-    case Mode::stalls: stalled_.push_back(std::move(batch)); break;
+    case Mode::works:
+      commit(batch);
+      break;
+    case Mode::fails:
+      batch.done(false);
+      break;
+    case Mode::stalls:
+      stalled_.push_back(std::move(batch));
+      break;
   }
   return true;
 }

@@ -1,4 +1,5 @@
-// The fakes of the scenario tests: a journal in memory, an upstream that does as it is told, randomness that repeats.
+// The fakes of the scenario tests: a journal in memory, an upstream that does as it is told, randomness that
+// repeats.
 #pragma once
 
 #include <deque>
@@ -13,7 +14,7 @@ class FakeJournal : public Journal {
  public:
   enum class Mode { works, fails, stalls };
   Mode mode = Mode::works;
-  std::map<RowId, Asked> rows;         // committed
+  std::map<RowId, Asked> rows;  // committed
   std::map<RowId, Outcome> outcomes;
   std::vector<AlertRow> alerts;
   std::vector<std::string> rules{""};

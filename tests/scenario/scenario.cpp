@@ -1,4 +1,5 @@
-// The scenario runner: one text file, one story. A line that does not hold ends it with the file's name and line.
+// The scenario runner: one text file, one story. A line that does not hold ends it with the file's name and
+// line.
 //
 //   policy ... end                     YAML of the policy set (before the first sandbox; later: a reload)
 //   sandbox NAME [session=S] [user=U] [policy=P]
@@ -6,19 +7,14 @@
 //   ask SANDBOX NAME TYPE [edns] [tcp] [size=N] [class=N] [opcode=N] [spelled=NAME]
 //   send SANDBOX HEX                   raw octets
 //   upstream NAME TYPE [server=N] [tcp]          the oldest question under way is this one
-//   answer RCODE [tc] [case] [id] [-- RECORD; RECORD ...]     a RECORD: OWNER TTL TYPE DATA; a SOA goes to the authority
-//   timeout | error                    ... instead of an answer
-//   no upstream                        nothing is under way
-//   reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD; ...]     the oldest reply not yet looked at
-//   no reply
-//   row ACTION REASON RCODE [cached] [rule=WORDS]       the oldest committed row not yet looked at, outcome merged
-//   no row
-//   journal works|fails|stalls
-//   advance MILLISECONDS
-//   alert KIND [ZONE] ACTION | no alert
-//   exfiltrate SANDBOX ZONE MOST       random names, answered, until there is a tunnel alert
-//   detach SANDBOX
-//   N x LINE | LINE                    the lines N times; @ is a number that differs each time
+//   answer RCODE [tc] [case] [id] [-- RECORD; RECORD ...]     a RECORD: OWNER TTL TYPE DATA; a SOA goes to
+//   the authority timeout | error                    ... instead of an answer no upstream nothing is under
+//   way reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD; ...]     the oldest reply
+//   not yet looked at no reply row ACTION REASON RCODE [cached] [rule=WORDS]       the oldest committed row
+//   not yet looked at, outcome merged no row journal works|fails|stalls advance MILLISECONDS alert KIND
+//   [ZONE] ACTION | no alert exfiltrate SANDBOX ZONE MOST       random names, answered, until there is a
+//   tunnel alert detach SANDBOX N x LINE | LINE                    the lines N times; @ is a number that
+//   differs each time
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -36,7 +32,9 @@ struct Wrong {
   std::string what;
 };
 
-[[noreturn]] void wrong(const std::string& what) { throw Wrong{what}; }
+[[noreturn]] void wrong(const std::string& what) {
+  throw Wrong{what};
+}
 
 template <class Value>
 Value need(Result<Value> result) {
@@ -64,7 +62,8 @@ int rcode_of(const std::string& text) {
 }
 
 void put(std::vector<std::uint8_t>& to, unsigned value, int octets) {
-  for (int shift = (octets - 1) * 8; shift >= 0; shift -= 8) to.push_back(static_cast<std::uint8_t>(value >> shift));
+  for (int shift = (octets - 1) * 8; shift >= 0; shift -= 8)
+    to.push_back(static_cast<std::uint8_t>(value >> shift));
 }
 
 void put_name(std::vector<std::uint8_t>& to, const std::string& text) {
@@ -106,16 +105,19 @@ Record record_of(const std::string& text) {
       for (const unsigned value : {1u, 3600u, 600u, 86400u}) put(record.rdata, value, 4);
       put(record.rdata, static_cast<unsigned>(std::stoul(part[3])), 4);  // MINIMUM
       break;
-    default: put_name(record.rdata, part[3]);
+    default:
+      put_name(record.rdata, part[3]);
   }
   return record;
 }
 
 std::string show(const Record& record) {
-  std::string text = record.owner.text() + " " + std::to_string(record.ttl) + " " + type_text(record.type) + " ";
+  std::string text =
+      record.owner.text() + " " + std::to_string(record.ttl) + " " + type_text(record.type) + " ";
   char address[INET6_ADDRSTRLEN];
   if (record.type == type::A) return text + inet_ntop(AF_INET, record.rdata.data(), address, sizeof address);
-  if (record.type == type::AAAA) return text + inet_ntop(AF_INET6, record.rdata.data(), address, sizeof address);
+  if (record.type == type::AAAA)
+    return text + inet_ntop(AF_INET6, record.rdata.data(), address, sizeof address);
   if (record.type == type::TXT) return text + "x*" + std::to_string(record.rdata.size());
   const auto name = Name::from_wire(record.rdata);
   return text + (name ? name->text() : "?");
@@ -275,15 +277,18 @@ class Story {
     if (transport_.sent.empty()) wrong("nothing was asked upstream");
     const auto& sent = transport_.sent.front();
     wire::Question question;
-    if (wire::parse_query(sent.message, question) != wire::Parsed::ok) wrong("what went upstream is no query");
+    if (wire::parse_query(sent.message, question) != wire::Parsed::ok)
+      wrong("what went upstream is no query");
     const std::string got = question.query.name.text() + " " + type_text(question.query.type);
     if (got != word.at(1) + " " + word.at(2)) wrong("upstream was asked " + got);
     const Rest how = rest(word, 3);
-    if (how.has("server") && sent.server != std::stoul(how.get("server"))) wrong("server " + std::to_string(sent.server) + " was asked");
+    if (how.has("server") && sent.server != std::stoul(how.get("server")))
+      wrong("server " + std::to_string(sent.server) + " was asked");
     if (how.has("tcp") != sent.tcp) wrong(sent.tcp ? "it was asked over TCP" : "it was asked over UDP");
     // Promise 2: it is on record before it goes; and what it can tell has been priced.
     const bool recorded = std::any_of(journal_.rows.begin(), journal_.rows.end(), [&](const auto& row) {
-      return row.second.name == question.query.name && row.second.type == question.query.type && row.second.charge_bits >= 8;
+      return row.second.name == question.query.name && row.second.type == question.query.type &&
+             row.second.charge_bits >= 8;
     });
     if (!recorded) wrong("what went upstream has no committed row with a charge");
     // Promise 3: rebuilt from nothing, this is the whole message.
@@ -317,12 +322,14 @@ class Story {
     transport_.sent.pop_front();
     const Rest how = split(text);
     wire::Question question;
-    if (wire::parse_query(sent.message, question) != wire::Parsed::ok) wrong("what went upstream is no query");
+    if (wire::parse_query(sent.message, question) != wire::Parsed::ok)
+      wrong("what went upstream is no query");
     Answer answer;
     answer.rcode = rcode_of(how.get("rcode"));
     for (const std::string& record : how.records) {
       Record made = record_of(record);
-      (made.type == type::SOA && question.query.type != type::SOA ? answer.authority : answer.answer).push_back(std::move(made));
+      (made.type == type::SOA && question.query.type != type::SOA ? answer.authority : answer.answer)
+          .push_back(std::move(made));
     }
     wire::Rendered rendered = need(wire::render(question.query, answer));
     auto& message = rendered.message;
@@ -375,12 +382,15 @@ class Story {
     if (want.get("soa") != soa) wrong("the reply's SOA is \"" + soa + "\"");
     const auto [ede, words_said] = extended_error(octets);
     if (std::stoi(want.get("ede", "-1")) != ede) wrong("the extended error is " + std::to_string(ede));
-    if (want.has("text") && words_said.find(want.get("text")) == std::string::npos) wrong("the extended error says \"" + words_said + "\"");
+    if (want.has("text") && words_said.find(want.get("text")) == std::string::npos)
+      wrong("the extended error says \"" + words_said + "\"");
     if (want.has("spelled")) {
       const std::string spelled = want.get("spelled");
       std::string said;
       for (std::size_t at = wire::header_octets; at < octets.size() && octets[at] != 0; at += octets[at] + 1u)
-        said += (said.empty() ? "" : ".") + std::string(octets.begin() + static_cast<long>(at) + 1, octets.begin() + static_cast<long>(at + 1 + octets[at]));
+        said +=
+            (said.empty() ? "" : ".") + std::string(octets.begin() + static_cast<long>(at) + 1,
+                                                    octets.begin() + static_cast<long>(at + 1 + octets[at]));
       if (said != spelled) wrong("the question is spelled " + said);
     }
   }
@@ -390,9 +400,11 @@ class Story {
     for (std::size_t at = octets.size() < 11 ? octets.size() : octets.size() - 11;; --at) {
       if (at < wire::header_octets || octets.size() < 23) return {-1, ""};
       const std::size_t rdlength = static_cast<std::size_t>(octets[at + 9]) << 8 | octets[at + 10];
-      if (octets[at] == 0 && octets[at + 1] == 0 && octets[at + 2] == type::OPT && at + 11 + rdlength == octets.size()) {
+      if (octets[at] == 0 && octets[at + 1] == 0 && octets[at + 2] == type::OPT &&
+          at + 11 + rdlength == octets.size()) {
         if (rdlength < 6) return {-1, ""};
-        return {octets[at + 15] << 8 | octets[at + 16], std::string(octets.begin() + static_cast<long>(at) + 17, octets.end())};
+        return {octets[at + 15] << 8 | octets[at + 16],
+                std::string(octets.begin() + static_cast<long>(at) + 17, octets.end())};
       }
     }
   }
@@ -412,14 +424,17 @@ class Story {
       }
     }
     const auto word = words(text);
-    const std::string got = std::string(action_text(asked.action)) + " " + std::string(reason_text(asked.reason)) + " " +
-                            (asked.rcode < 0 ? "unknown" : rcode_text(asked.rcode)) + (asked.cached ? " cached" : "");
+    const std::string got =
+        std::string(action_text(asked.action)) + " " + std::string(reason_text(asked.reason)) + " " +
+        (asked.rcode < 0 ? "unknown" : rcode_text(asked.rcode)) + (asked.cached ? " cached" : "");
     const std::size_t rule_at = text.find(" rule=");
     std::string want;
-    for (std::size_t i = 1; i < word.size() && !word[i].starts_with("rule="); ++i) want += (i > 1 ? " " : "") + word[i];
+    for (std::size_t i = 1; i < word.size() && !word[i].starts_with("rule="); ++i)
+      want += (i > 1 ? " " : "") + word[i];
     if (want != got) wrong("the row is " + got);
     const std::string said = journal_.rules.at(static_cast<std::size_t>(rule));
-    if (rule_at != std::string::npos && said.find(text.substr(rule_at + 6)) == std::string::npos) wrong("the row's rule is \"" + said + "\"");
+    if (rule_at != std::string::npos && said.find(text.substr(rule_at + 6)) == std::string::npos)
+      wrong("the row's rule is \"" + said + "\"");
   }
 
   void alert(const std::vector<std::string>& word) {
@@ -437,7 +452,8 @@ class Story {
     if (what == "upstream" && !transport_.sent.empty()) wrong("something was asked upstream");
     if (what == "row" && journal_.rows.upper_bound(last_row_) != journal_.rows.end()) wrong("there is a row");
     if (what == "alert" && next_alert_ < journal_.alerts.size())
-      wrong("there is an alert: " + journal_.alerts[next_alert_].kind + " " + journal_.alerts[next_alert_].zone);
+      wrong("there is an alert: " + journal_.alerts[next_alert_].kind + " " +
+            journal_.alerts[next_alert_].zone);
   }
 
   void advance(long milliseconds) {
@@ -447,14 +463,16 @@ class Story {
     turn();
   }
 
-  // Random hex below a zone, each name answered, until the detector calls it a tunnel; wrong if it never does.
+  // Random hex below a zone, each name answered, until the detector calls it a tunnel; wrong if it never
+  // does.
   void exfiltrate(const std::vector<std::string>& word) {
     const std::size_t most = std::stoul(word.at(3));
     for (std::size_t i = 0; i < most; ++i) {
       std::array<std::uint8_t, 16> random;
       random_.fill(random);
       std::string label;
-      for (const std::uint8_t octet : random) label += {"0123456789abcdef"[octet >> 4], "0123456789abcdef"[octet & 15]};
+      for (const std::uint8_t octet : random)
+        label += {"0123456789abcdef"[octet >> 4], "0123456789abcdef"[octet & 15]};
       ask({"ask", word.at(1), label + "." + word.at(2), "TXT"});
       if (!transport_.sent.empty()) answer(" NOERROR");
       replies_.clear();
@@ -484,8 +502,10 @@ class Story {
       [this](std::span<Exchange* const> exchanges) {
         for (Exchange* x : exchanges) {
           if (x->reply.empty()) continue;
-          if (x->peer.stream) x->peer.stream->reply(x->reply);
-          else replies_.push_back({x->reply});
+          if (x->peer.stream)
+            x->peer.stream->reply(x->reply);
+          else
+            replies_.push_back({x->reply});
         }
       },
       [this](const Alert& alert) { hooks_.push_back(alert.json); }, 42}};
@@ -510,13 +530,15 @@ int run(const std::string& path) {
       ++number;
       std::size_t times = 1;  // "N x LINE": with @ standing for the round's number
       std::string body = text;
-      if (const std::size_t x = text.find(" x "); x != std::string::npos && std::isdigit(static_cast<unsigned char>(text[0]))) {
+      if (const std::size_t x = text.find(" x ");
+          x != std::string::npos && std::isdigit(static_cast<unsigned char>(text[0]))) {
         times = std::stoul(text.substr(0, x));
         body = text.substr(x + 3);
       }
       for (std::size_t i = 0; i < times; ++i, ++steps) {
         std::string one = body;
-        for (std::size_t at; (at = one.find('@')) != std::string::npos;) one.replace(at, 1, std::to_string(i * 7919 % 100003));
+        for (std::size_t at; (at = one.find('@')) != std::string::npos;)
+          one.replace(at, 1, std::to_string(i * 7919 % 100003));
         std::istringstream parts(one);
         for (std::string part; std::getline(parts, part, '|');) story.line(part, in, number);
       }

@@ -7,7 +7,8 @@ using namespace postern;
 
 TEST_CASE("a whole configuration is read, and relative paths are the file's own") {
   const auto config = parse_config(
-      "state: /var/lib/p\njournal: /var/lib/p/j.db\ncontrol: c.sock\nupstream: [192.0.2.1, \"[2001:db8::1]:5353\"]\n"
+      "state: /var/lib/p\njournal: /var/lib/p/j.db\ncontrol: c.sock\nupstream: [192.0.2.1, "
+      "\"[2001:db8::1]:5353\"]\n"
       "workers: 3\npolicy: policies/p.yaml\nalert_exec: /bin/true\njournal_sync: full\n",
       "/etc/postern/postern.yaml");
   REQUIRE(config);

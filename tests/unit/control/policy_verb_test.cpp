@@ -80,6 +80,16 @@ TEST_CASE("the explanation in docs/RULES.md is what explain prints for the compl
   CHECK_MESSAGE(document.find("```\n" + shown + "```\n") != std::string::npos, shown);
 }
 
+TEST_CASE("a refused name above an allowed one is told to be empty, and why") {
+  const std::string text = explained("{default: block, allow: [www.example.org]}", "example.org");
+  CHECK(text.starts_with(
+      "example.org A: blocked (empty)\n"
+      "  rule    p.yaml:1:11 default block\n"
+      "  reason  no rule speaks of it; empty, since NXDOMAIN would deny what is allowed below it\n"));
+  CHECK(text.find("  NOERROR, no records\n  SOA of org, ") != std::string::npos);
+  CHECK(explained("{}", "example.org", type::NULL_).find("since NXDOMAIN") == std::string::npos);
+}
+
 TEST_CASE("local records are shown as they are sent") {
   const auto reply = [](std::string_view asked, Type type = type::A) {
     const std::string text = explained(example, asked, type);
@@ -214,7 +224,7 @@ TEST_CASE("a failing expectation is told with its place and what spoke") {
         "    by p.yaml:1:10 block a.example\n"
         "p.yaml:1:70: policy default: b.example TXT should be blocked, is allowed\n"
         "    by policy default: default allow\n"
-        "p.yaml: 2 of 3 expectations fail\n");
+        "p.yaml: 2 of 3 expectations failed\n");
   CHECK(run("{expect: {allow: [a.example]}}") == "p.yaml: ok, 1 expectation holds\n");
   CHECK(run("{}") == "p.yaml: nothing was tested: no policy of it has an `expect:`\n");
 }
@@ -261,13 +271,13 @@ TEST_CASE("what is typed in place of a name is told apart") {
     const char* error;
   } rows[] = {
       {"*.example.com",
-       "cannot explain \"*.example.com\": it is a pattern; ask for one of the names that it matches"},
-      {"https://example.com/", "cannot explain \"https://example.com/\": it is a URL; give the name alone"},
+       "cannot read name \"*.example.com\": it is a pattern; ask for one of the names that it matches"},
+      {"https://example.com/", "cannot read name \"https://example.com/\": it is a URL; give the name alone"},
       {"example.com:53",
-       "cannot explain \"example.com:53\": it is a name, without port, path or white space"},
-      {"exa mple.com", "cannot explain \"exa mple.com\": it is a name, without port, path or white space"},
+       "cannot read name \"example.com:53\": it is a name, without port, path or white space"},
+      {"exa mple.com", "cannot read name \"exa mple.com\": it is a name, without port, path or white space"},
       {"m\xc3\xbcnchen.de",
-       "cannot explain \"m\\xc3\\xbcnchen.de\": write names in Unicode as A-labels (xn--...)"},
+       "cannot read name \"m\\xc3\\xbcnchen.de\": write names in Unicode as A-labels (xn--...)"},
   };
   for (const auto& row : rows) {
     const auto parsed = parse_asked_name(row.text);

@@ -177,7 +177,7 @@ TEST_CASE("an outcome is written without rows to ride with, and an alert at once
           .one(
               "SELECT time, sandbox, session, kind, zone, score, action, evidence, query_name FROM alerts") ==
       "2023-11-14T22:13:20.500000Z|box|ann/abc|tunnel|evil.example|0.97|block-zone|"
-        R"({"entropy":0.5}|x.evil.example)");
+      R"({"entropy":0.5}|x.evil.example)");
 }
 
 TEST_CASE("sandboxes keep their row after they end, and labels are JSON whatever they hold") {

@@ -9,11 +9,15 @@ using Octets = std::vector<std::uint8_t>;
 namespace {
 
 Octets query_for(const Name& name, bool edns = false, std::uint16_t size = 1232) {
-  Octets message{0x12, 0x34, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(edns)};
-  message.insert(message.end(), name.wire().begin(), name.wire().end());
+  Octets message;
+  message.reserve(300);
+  for (const int octet : {0x12, 0x34, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, edns ? 1 : 0})
+    message.push_back(static_cast<std::uint8_t>(octet));
+  for (const std::uint8_t octet : name.wire()) message.push_back(octet);
   for (const int octet : {0, 1, 0, 1}) message.push_back(static_cast<std::uint8_t>(octet));
   if (edns)
-    for (const int octet : {0, 0, 41, size >> 8, size & 255, 0, 0, 0x80, 0, 0, 0}) message.push_back(static_cast<std::uint8_t>(octet));
+    for (const int octet : {0, 0, 41, size >> 8, size & 255, 0, 0, 0x80, 0, 0, 0})
+      message.push_back(static_cast<std::uint8_t>(octet));
   return message;
 }
 
@@ -28,7 +32,8 @@ wire::Question parsed(const Octets& message) {
 TEST_CASE("a query at every length from nothing to whole is never read past its end") {
   const Octets whole = query_for(*Name::parse("www.example.com"), true);
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    const Octets part(whole.begin(), whole.begin() + static_cast<long>(size));  // its own allocation: ASan sees the end
+    const Octets part(whole.begin(),
+                      whole.begin() + static_cast<long>(size));  // its own allocation: ASan sees the end
     wire::Question question;
     CHECK(wire::parse_query(part, question) == (size < 4 ? wire::Parsed::drop : wire::Parsed::formerr));
   }
@@ -58,7 +63,8 @@ TEST_CASE("a refusal carries a SOA of the parent, five seconds, and the reason f
   const std::string tail(out.end() - 6, out.end());
   CHECK(tail == "a rule");
   Octets plain;
-  wire::write_negative(parsed(query_for(*Name::parse("x.evil.example"))), Rcode::nxdomain, {Ede::blocked, "a rule"}, plain);
+  wire::write_negative(parsed(query_for(*Name::parse("x.evil.example"))), Rcode::nxdomain,
+                       {Ede::blocked, "a rule"}, plain);
   CHECK(plain.size() == out.size() - 11 - 4 - 2 - 6);
 }
 
@@ -68,7 +74,8 @@ TEST_CASE("the longest name with the longest reason still fits one datagram") {
   const Name name = *Name::parse(text + std::string(61, 'b'));
   CHECK(name.size() == 255);
   Octets out;
-  wire::write_negative(parsed(query_for(name, true)), Rcode::nxdomain, {Ede::blocked, std::string(1000, 'x')}, out);
+  wire::write_negative(parsed(query_for(name, true)), Rcode::nxdomain, {Ede::blocked, std::string(1000, 'x')},
+                       out);
   CHECK(out.size() < wire::udp_octets);
 }
 
@@ -76,8 +83,8 @@ TEST_CASE("what goes upstream is header, question and one OPT, with the case bit
   const Query query{*Name::parse("a-1.bc"), type::AAAA};
   const std::uint8_t bits[] = {0x06};  // the second and third letter
   const Octets message = wire::build_upstream_query(query, 0xbeef, bits);
-  const Octets want{0xbe, 0xef, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 1, 3, 'a', '-', '1', 2, 'B', 'C', 0, 0, 28, 0, 1,
-                    0,    0,    41,   4,    0xd0, 0, 0, 0, 0, 0, 0};
+  const Octets want{0xbe, 0xef, 0x01, 0x00, 0, 1, 0, 0, 0,  0, 0,    1, 3, 'a', '-', '1', 2, 'B',
+                    'C',  0,    0,    28,   0, 1, 0, 0, 41, 4, 0xd0, 0, 0, 0,   0,   0,   0};
   CHECK(message == want);
 }
 

@@ -39,7 +39,7 @@ hosts: {db.example.com: 10.0.0.1}
   CHECK(seen(*policy, "a\\032b.example.org") ==
         "allow name_form would block: names hold letters, digits, hyphen and underscore only (names: host)");
   // Local data is what would be answered without the block; the reason is the block's.
-  CHECK(seen(*policy, "db.example.com") == "local data rule would block: p.yaml:6:53 block db.example.com");
+  CHECK(seen(*policy, "db.example.com") == "local data rule would block: p.yaml:6:52 block db.example.com");
 }
 
 TEST_CASE("what is built in stays in force under observation, and is not an observation") {
