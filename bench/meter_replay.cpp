@@ -1,4 +1,4 @@
-// Replays recorded names through the leak meter alone and prints the figures of docs/DETECTION.md.
+// Replays recorded names through the leak meter alone and prints the figures of docs/LEAK-METER.md.
 //
 //   meter_replay [--zone N] [--parent N] [--session N] [--arpa N] [--single BITS] [--ttl S] [--period S]
 //   [--refresh] [--coding C] [--tunnel ZONE]
@@ -54,7 +54,7 @@ struct Client {
 };
 
 // What one octet of an encoder's output still carries after the name has been folded to lower case
-// (docs/DETECTION.md).
+// (docs/LEAK-METER.md).
 double bits_of(const std::string& coding, std::string_view text) {
   const auto octets = static_cast<double>(text.size());
   if (coding == "hex") return 4 * octets;

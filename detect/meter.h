@@ -3,7 +3,7 @@
 //
 // The story: before a query goes upstream, `admit` prices it with one fixed, public prefix code (code.h)
 // given everything that was forwarded before. Whatever the sender does, at most 2^B different sequences cost
-// B bits or less (docs/DETECTION.md has the proof), so a session that may spend B bits can tell at most B
+// B bits or less (docs/LEAK-METER.md has the proof), so a session that may spend B bits can tell at most B
 // bits. Four ledgers are charged for one query (ledger.h): its zone with what the name says below the zone,
 // the zone's parent by the ICANN rules, reverse lookups together, and the session with the whole name; a
 // sandbox's and a user's ledger can be hung above. If one of them cannot bear its charge, the query is

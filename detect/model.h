@@ -7,7 +7,7 @@
 // from its left, each closed by the stop symbol.
 //
 // The built-in table (model_table.inc) is written by bench/train_model.cpp from a list of names that occur in
-// public traffic; docs/DETECTION.md says how large it is, what it costs per character, and why it is not
+// public traffic; docs/LEAK-METER.md says how large it is, what it costs per character, and why it is not
 // larger.
 //
 // Pure. Thread: any, immutable. Memory: 4 octets x symbols x contexts (about 320 KB), one per process.

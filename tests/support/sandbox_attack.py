@@ -142,16 +142,20 @@ def become_root():
     in_child(lambda: os.setresuid(0, 0, 0))
 
 
-def type_into_terminal():
-    """Into a terminal of its own making: the filter does not care whose it is."""
-    import fcntl
-    main, other = os.openpty()
-    fcntl.ioctl(other, 0x5412, b"x")
+def type_into_terminal(request=0x5412):  # TIOCSTI
+    """Into the attacker's own controlling terminal, which is what the kernel lets anybody do (unless
+    dev.tty.legacy_tiocsti is 0); the filter does not care whose it is."""
+    def whole():
+        os.setsid()
+        main, other = os.openpty()
+        call(libc.ioctl, other, ctypes.c_ulong(0x540E), 0)  # TIOCSCTTY
+        call(libc.ioctl, other, ctypes.c_ulong(request), b"x")
+    in_child(whole)
 
 
 def type_with_high_bits():
-    main, other = os.openpty()
-    call(libc.ioctl, other, ctypes.c_ulong(0x100005412), b"x")
+    """The kernel takes the low 32 bits of a request."""
+    type_into_terminal(0x100005412)
 
 
 def signal_group():
