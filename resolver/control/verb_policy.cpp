@@ -29,7 +29,7 @@ Loaded load(const std::string& file, int bad_status = status_failed) {
 
 Result<Type> parse_type(const std::string& text) {
   const auto type = type_from_text(text);
-  if (!type) return failure("unknown type " + quoted(text));
+  if (!type) return failure("unknown type " + postern::quoted(text));
   return *type;
 }
 
@@ -50,7 +50,7 @@ int explain_verb(const ExplainFlags& flags) {
     std::string known;
     for (const std::string& one : policies->names()) known += (known.empty() ? "" : ", ") + one;
     return complain((flags.policy.empty() ? "there is no built-in" : flags.policy + " has no") + " policy " +
-                    quoted(flags.overlay.base) + "; known are " + known);
+                    postern::quoted(flags.overlay.base) + "; known are " + known);
   }
   const auto with = policies->with(flags.overlay);
   if (!with) return complain(with.error().message);
