@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import signal
+import sqlite3
 import subprocess
 
 from cases import case, equal, holds
@@ -285,3 +286,42 @@ def _():
               f"capabilities of {pid}")
         holds(int(status["Uid"].split()[0]) != 0, f"{pid} runs as root")
         holds(os.readlink(f"/proc/{pid}/root") != "/", f"{pid} sees the whole file system")
+
+
+@case("run --db on a file that is no journal refuses and leaves it and its folder as they were")
+def _():
+    folder = os.path.join(temp_folder(), "precious")
+    os.makedirs(folder)
+    text = write(os.path.join(folder, "notes.txt"), "not a database\n" * 500)
+    database = os.path.join(folder, "other.db")
+    connection = sqlite3.connect(database)
+    connection.execute("CREATE TABLE theirs (a)")
+    connection.executemany("INSERT INTO theirs VALUES (?)", [(n,) for n in range(5000)])
+    connection.commit()
+    connection.close()
+    before = {}
+    for path in (text, database):
+        os.chmod(path, 0o600)
+        with open(path, "rb") as file:
+            before[path] = (os.stat(path).st_uid, os.stat(path).st_mode, file.read())
+    for path in (text, database):
+        done = run("true", upstream="127.0.0.9", db=path)
+        equal(done.status, 125, done)
+        holds(path in done.err, done)
+        with open(path, "rb") as file:
+            equal((os.stat(path).st_uid, os.stat(path).st_mode, file.read()) == before[path], True, path)
+    equal(sorted(os.listdir(folder)), ["notes.txt", "other.db"])
+
+
+@case("commands started at once without --db each get a journal of their own")
+def _():
+    sh("mount", "-t", "tmpfs", "tmpfs", "/var/lib")
+    RecordingUpstream("127.0.0.9")
+    argv = [binary(), "run", "--quiet", "--upstream", "127.0.0.9", "--", "getent", "hosts", "www.example.com"]
+    started = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for _ in range(5)]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    equal([status for _, _, status in ended], [0] * 5, ended)
+    journals = [name for name in sorted(os.listdir("/var/lib/postern")) if name.endswith(".db")]
+    rows = sum(len(journal_rows(f"/var/lib/postern/{name}", "SELECT * FROM queries")) for name in journals)
+    holds(rows >= 5, f"{rows} rows in {journals}")

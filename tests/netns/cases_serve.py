@@ -1,6 +1,7 @@
 # One daemon, many sandboxes: whose row is whose, what may be attached, what becomes of a namespace, what reload does.
 import json
 import os
+import socket
 import subprocess
 import threading
 
@@ -294,3 +295,32 @@ def _():
            ("guest", "handed-over", "www.blocked.com", "blocked")})
     equal(_listed(daemon), [], "the sandbox is gone with its command")
     holds(upstream.queries("www.asked.com"), "the daemon's upstream was not asked")
+
+
+@case("SIGTERM ends the daemon cleanly while clients keep asking on the control socket")
+def _():
+    daemon, over = Daemon(), threading.Event()
+    answered = []
+
+    def ask_on():
+        while not over.is_set():
+            try:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(5)
+                    client.connect(daemon.control)
+                    client.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+                    answered.append(len(client.recv(65536)))
+            except OSError:
+                pass
+
+    threads = [threading.Thread(target=ask_on) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(answered) > 50, "the clients are answered")
+        equal(daemon.stop(), 0, daemon.log())
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    holds("killed" not in daemon.log(), daemon.log())

@@ -3,6 +3,7 @@ import random
 import socket
 import struct
 import subprocess
+import time
 from functools import partial
 
 import dns_message
@@ -268,5 +269,34 @@ def _():
         look_up(f"www.two{next(numbers)}.com")
         return second.queries()
     wait_until(second_is_asked, "the second server is asked after the change")
+    process.stdin.close()
+    equal(process.wait(30), 0)
+
+
+@case("a list of servers that becomes shorter while a question is under way harms nobody")
+def _():
+    def slow(packet, tcp):
+        if b"slow" not in packet.lower():
+            return ordinary(packet, tcp)
+        time.sleep(0.7)
+        truncated = bytearray(reply_to(packet))
+        truncated[2] |= 2  # TC: Postern goes to TCP at the same index, which is no more
+        return [bytes(truncated)]
+
+    first = RecordingUpstream("127.0.0.8", behaviour=lambda packet, tcp: [] if b"slow" in packet.lower() else ordinary(packet, tcp))
+    second = RecordingUpstream("127.0.0.9", behaviour=slow)
+    with open("/etc/resolv.conf", "w") as file:
+        file.write("nameserver 127.0.0.8\nnameserver 127.0.0.9\n")
+    script = "while read name; do getent hosts $name > /dev/null; echo done $?; done"
+    process = subprocess.Popen(run_argv("sh", "-c", script, upstream=None, db=new_db()), text=True, bufsize=1,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write("slow.example.com\n")
+    wait_until(lambda: second.queries("slow.example.com"), "the second server is asked")
+    with open("/etc/resolv.conf", "w") as file:
+        file.write("nameserver 127.0.0.8\n")
+    process.stdout.readline()
+    process.stdin.write("after.example.com\n")
+    equal(process.stdout.readline(), "done 0\n", "Postern still answers")
+    holds(first.queries("after.example.com"), "the first server is asked")
     process.stdin.close()
     equal(process.wait(30), 0)
