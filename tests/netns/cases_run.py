@@ -318,8 +318,8 @@ def _():
     sh("mount", "-t", "tmpfs", "tmpfs", "/var/lib")
     RecordingUpstream("127.0.0.9")
     argv = [binary(), "run", "--quiet", "--upstream", "127.0.0.9", "--", "getent", "hosts", "www.example.com"]
-    started = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-               for _ in range(5)]
+    quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = [subprocess.Popen(argv, **quiet) for _ in range(5)]
     ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
     equal([status for _, _, status in ended], [0] * 5, ended)
     journals = [name for name in sorted(os.listdir("/var/lib/postern")) if name.endswith(".db")]

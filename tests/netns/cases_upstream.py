@@ -283,7 +283,10 @@ def _():
         truncated[2] |= 2  # TC: Postern goes to TCP at the same index, which is no more
         return [bytes(truncated)]
 
-    first = RecordingUpstream("127.0.0.8", behaviour=lambda packet, tcp: [] if b"slow" in packet.lower() else ordinary(packet, tcp))
+    def silent(packet, tcp):
+        return [] if b"slow" in packet.lower() else ordinary(packet, tcp)
+
+    first = RecordingUpstream("127.0.0.8", behaviour=silent)
     second = RecordingUpstream("127.0.0.9", behaviour=slow)
     with open("/etc/resolv.conf", "w") as file:
         file.write("nameserver 127.0.0.8\nnameserver 127.0.0.9\n")
