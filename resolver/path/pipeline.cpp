@@ -18,10 +18,11 @@ Task Pipeline::walk(Exchange* x) {
 
   x->row.id = ports_.journal.reserve(1);
   x->policy = sandbox.policy;
-  x->verdict = decide(*x);
-  if (x->verdict.action == Action::allow) x->entry = sandbox.cache.find(question.query, now_);
+  x->entry = sandbox.cache.find(question.query, now_);
   x->registered_labels =
       x->entry ? x->entry->registered_labels : PublicSuffixes::registered_labels(question.query.name);
+  x->verdict = decide(*x);
+  if (x->verdict.action != Action::allow) x->entry = nullptr;
   observe(*x);  // may turn the verdict: the query that tips the score is refused already
   if (x->verdict.action != Action::allow) x->entry = nullptr;
   if (x->entry) reinspect(*x->entry, sandbox);
@@ -68,7 +69,7 @@ Verdict Pipeline::decide(const Exchange& x) const {
   if (session.quarantined) return {Action::block_name, Reason::quarantine, 0, nullptr};
   const Verdict verdict = x.policy->decide(x.question.query);
   if (verdict.action == Action::allow && !session.blocked_zones.empty()) {
-    const Name zone = registered_domain(x.question.query.name);
+    const Name zone = x.question.query.name.suffix(x.registered_labels);
     if (session.blocked_zones.contains(zone)) return {Action::block_name, Reason::tunnel, 0, nullptr};
   }
   return verdict;
