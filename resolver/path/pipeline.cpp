@@ -210,8 +210,8 @@ void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
     }
   }
   ++sandbox.counters.queries;
-  if (stalled_ && !(pending_.empty() &&
-                    gathered_.empty())) {  // one query at a time still tries, so that recovery is noticed
+  // One query at a time still tries while the journal stalls, so that recovery is noticed.
+  if (stalled_ && !(pending_.empty() && gathered_.empty())) {
     ++sandbox.counters.unrecorded;
     ++counters_.unrecorded;
     fail(*x, Ede::other, "the journal cannot be written");
@@ -348,6 +348,8 @@ void Pipeline::fetch(Exchange* x) {
 }
 
 void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution resolution) {
+  const auto node = sandbox.in_flight.extract(query);
+  POSTERN_CHECK(!node.empty() && !node.mapped().empty());
   std::shared_ptr<CacheEntry> entry;
   Ede failure =
       resolution.status == Resolution::Status::unreachable ? Ede::network_error : Ede::no_reachable_authority;
@@ -360,7 +362,7 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         entry = std::make_shared<CacheEntry>();
         entry->query = query;
         entry->rendered = std::move(*rendered);
-        entry->registered_labels = PublicSuffixes::registered_labels(query.name);
+        entry->registered_labels = node.mapped().front()->registered_labels;
         entry->verdict = sandbox.policy->inspect(query, resolution.answer);
         entry->data = answer_data(resolution.answer);
         entry->policy_epoch = sandbox.policy_epoch;
@@ -372,8 +374,6 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
       }
     }
   }
-  const auto node = sandbox.in_flight.extract(query);
-  POSTERN_CHECK(!node.empty());
   for (Exchange* x : node.mapped()) {
     x->entry = entry;
     x->failure = failure;
