@@ -137,6 +137,21 @@ bool Name::at_or_below(const Name& ancestor) const noexcept {
   return at == offset;
 }
 
+char* write_decimal_escape(char* out, std::uint8_t octet) noexcept {
+  *out++ = '\\';
+  *out++ = static_cast<char>('0' + octet / 100);
+  *out++ = static_cast<char>('0' + octet / 10 % 10);
+  *out++ = static_cast<char>('0' + octet % 10);
+  return out;
+}
+
+char* write_octet(char* out, std::uint8_t octet) noexcept {
+  if (octet <= 0x20 || octet >= 0x7f) return write_decimal_escape(out, octet);
+  if (octet == '.' || octet == '\\' || octet == '"') *out++ = '\\';
+  *out++ = static_cast<char>(octet);
+  return out;
+}
+
 std::string Name::text() const {
   if (is_root()) return ".";
   std::string out;
@@ -144,18 +159,8 @@ std::string Name::text() const {
   for (std::size_t at = 0; octets_[at] != 0; at += octets_[at] + 1u) {
     if (at != 0) out += '.';
     for (std::size_t i = at + 1; i <= at + octets_[at]; ++i) {
-      const std::uint8_t octet = octets_[i];
-      if (octet == '.' || octet == '\\' || octet == '"') {
-        out += '\\';
-        out += static_cast<char>(octet);
-      } else if (octet > 0x20 && octet < 0x7f) {
-        out += static_cast<char>(octet);
-      } else {
-        out += '\\';
-        out += static_cast<char>('0' + octet / 100);
-        out += static_cast<char>('0' + octet / 10 % 10);
-        out += static_cast<char>('0' + octet % 10);
-      }
+      char spelled[4];
+      out.append(spelled, write_octet(spelled, octets_[i]));
     }
   }
   return out;

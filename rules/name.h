@@ -22,6 +22,12 @@ namespace postern {
 // Multiply-and-fold over 8 octets at a time, keyed by 64 random bits drawn once per process.
 std::size_t hash_octets(const std::uint8_t* octets, std::size_t size) noexcept;
 
+// One octet of a label in presentation format (RFC 1035 section 5.1), written at `out`, which has room for 4:
+// as itself, as \X, or as \DDD. Returns one past the last character written.
+char* write_octet(char* out, std::uint8_t octet) noexcept;
+// The same, always as \DDD.
+char* write_decimal_escape(char* out, std::uint8_t octet) noexcept;
+
 class Name {
  public:
   static constexpr std::size_t max_octets = 255;  // RFC 1035 section 2.3.4, with the root's zero

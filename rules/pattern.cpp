@@ -46,10 +46,8 @@ std::string spelled(const Name& name) {
       if (octet != '.' && stands_for_itself(static_cast<char>(octet))) {
         out += static_cast<char>(octet);
       } else {
-        out += '\\';
-        out += static_cast<char>('0' + octet / 100);
-        out += static_cast<char>('0' + octet / 10 % 10);
-        out += static_cast<char>('0' + octet % 10);
+        char escape[4];
+        out.append(escape, write_decimal_escape(escape, octet));
       }
     }
   }

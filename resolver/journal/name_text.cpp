@@ -2,17 +2,6 @@
 #include "resolver/journal/name_text.h"
 
 namespace postern {
-namespace {
-
-// Octets that stand for themselves in presentation form.
-constexpr auto plain = [] {
-  std::array<bool, 256> table{};
-  for (std::size_t octet = 0x21; octet < 0x7f; ++octet) table[octet] = true;
-  for (const char special : {'.', '\\', '"'}) table[static_cast<std::uint8_t>(special)] = false;
-  return table;
-}();
-
-}  // namespace
 
 void NameText::set(const Name& name, std::size_t registered_labels) noexcept {
   const auto wire = name.wire();
@@ -31,18 +20,7 @@ void NameText::set(const Name& name, std::size_t registered_labels) noexcept {
     if (at != 0) *out++ = '.';
     if (label == before) registered = static_cast<std::size_t>(out - buffer_.data());
     for (std::size_t i = at + 1; i <= at + wire[at]; ++i) {
-      const std::uint8_t octet = wire[i];
-      if (plain[octet]) {
-        *out++ = static_cast<char>(octet);
-      } else if (octet > 0x20 && octet < 0x7f) {
-        *out++ = '\\';
-        *out++ = static_cast<char>(octet);
-      } else {
-        *out++ = '\\';
-        *out++ = static_cast<char>('0' + octet / 100);
-        *out++ = static_cast<char>('0' + octet / 10 % 10);
-        *out++ = static_cast<char>('0' + octet % 10);
-      }
+      out = write_octet(out, wire[i]);
     }
   }
   size_ = static_cast<std::size_t>(out - buffer_.data());
