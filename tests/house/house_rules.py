@@ -30,6 +30,10 @@ OWNERS = [
     (r"ldns/.*", r"resolver/path/wire\w*\."),
     (r"sqlite3(ext)?\.h", r"resolver/journal/"),
     (r"libpsl\.h", r"rules/public_suffix\.cpp$"),
+    (r"idn2\.h", r"rules/idn\.cpp$"),
+    (r"re2/.*", r"rules/regex\.cpp$"),
+    (r"zlib\.h", r"rules/gunzip\.cpp$"),
+    (r"pcap(/.*|\.h)", r"resolver/control/replay\w*\."),
     (r"seccomp\.h|linux/seccomp\.h|sys/capability\.h|linux/capability\.h", r"resolver/sandbox/"),
     (r"yaml-cpp/.*", r"rules/|resolver/config\w*\.|resolver/control/"),
 ]
