@@ -92,7 +92,7 @@ Explanation RulePolicy::explain(const Query& query) const {
   std::vector<Claim> claims, observing;
   for (std::size_t i = 0; i < spec_.rules.size(); ++i) {
     const RuleSpec& rule = spec_.rules[i];
-    if (!rule.pattern.matches(name)) continue;
+    if (!rule.matches(name)) continue;
     const std::size_t depth = rule.pattern.base.labels();
     const std::size_t step = rule.pattern.scope == Pattern::Scope::exact ? exact_step : wildcard_step;
     const RuleId id = first_rule_ + static_cast<RuleId>(i);
@@ -164,6 +164,7 @@ std::vector<SilentRule> RulePolicy::silent_rules() const {
   };
   for (std::size_t i = 0; i < spec_.rules.size(); ++i) {
     const RuleSpec& rule = spec_.rules[i];
+    if (rule.regex) continue;  // what it matches cannot be told
     const RulePolicy& judge = trial_ != nullptr && only_observes(rule) ? *trial_ : *this;
     const Node* node = node_of(judge, rule.pattern.base);
     const RuleId id = first_rule_ + static_cast<RuleId>(i);
@@ -184,7 +185,7 @@ PolicyOutline RulePolicy::outline() const {
   out.built_in = spec_.built_in;
   for (const RuleSpec& rule : spec_.rules) {
     ++(rule.observes ? out.observe_rules : rule.block ? out.block_rules : out.allow_rules);
-    out.mentions.push_back(rule.pattern.base);
+    if (!rule.regex) out.mentions.push_back(rule.pattern.base);
   }
   for (const HostSpec& host : spec_.hosts) out.mentions.push_back(host.name);
   out.hosts = spec_.hosts.size();

@@ -2,7 +2,8 @@
 //
 // The order, for a query:
 //   1. local data of the policy (hosts), unless a rule blocks exactly this name
-//   2. the most specific inline rule: the deepest pattern, exact before wildcard; a tie blocks
+//   2. the most specific inline rule: the deepest pattern, exact before wildcard; a tie blocks; a regular
+//      expression stands with `*`, below every pattern that names something
 //   3. special names, which act like built-in rules: an inline rule at their zone or below takes over
 //   4. single-label names, then the default
 //   5. what is left is permitted by name; now its form and its type must be permitted too
@@ -71,6 +72,23 @@ std::string rule_line(const std::string& place, std::string_view what, std::stri
   return line += cut;
 }
 
+Result<RuleSpec> RuleSpec::parse(std::string_view what, PublicSuffixWildcards wildcards) {
+  RuleSpec rule;
+  if (!what.starts_with('/')) {
+    const Result<Pattern> pattern = Pattern::parse(what, wildcards);
+    if (!pattern) return tl::unexpected(pattern.error());
+    rule.pattern = *pattern;
+    return rule;
+  }
+  if (what.size() < 2 || !what.ends_with('/'))
+    return failure("a regular expression stands between slashes, here is " + quoted(what));
+  const Result<Regex> regex = Regex::parse(what.substr(1, what.size() - 2));
+  if (!regex) return tl::unexpected(regex.error());
+  rule.pattern = {Pattern::Scope::at_or_below, Name{}};
+  rule.regex = *regex;
+  return rule;
+}
+
 PolicySpec::PolicySpec() {
   for (const Type permitted : {type::A, type::AAAA, type::CNAME, type::HTTPS, type::SVCB, type::MX, type::SRV,
                                type::TXT, type::PTR, type::CAA, type::NS, type::SOA})
@@ -126,6 +144,7 @@ RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> bu
                                                     : spec_.default_text);
   first_rule_ = static_cast<RuleId>(texts_.size());
   for (const RuleSpec& rule : spec_.rules) add_rule(rule);
+  regexes_.compile();
   first_host_ = static_cast<RuleId>(texts_.size());
   for (const HostSpec& host : spec_.hosts) add_host(host);
 }
@@ -138,6 +157,12 @@ RuleId RulePolicy::add_text(std::string text) {
 void RulePolicy::add_rule(const RuleSpec& rule) {
   const RuleId id = add_text(only_observes(rule) ? would_block(rule.text) : rule.text);
   if (force_ == Force::as_written && only_observes(rule)) return;
+  if (rule.regex) {
+    regexes_.add(*rule.regex);
+    regex_voices_.push_back({id, rule.block});
+    a_regex_allows_ |= !rule.block;
+    return;
+  }
   // The first of equals is kept, but a block takes the place of an allow: a tie blocks.
   const auto speak = [&](Voice& voice) {
     if (voice.rule == 0 || (rule.block && !voice.block)) voice = {id, rule.block};
@@ -166,6 +191,18 @@ void RulePolicy::add_host(const HostSpec& host) {
 }
 
 RulePolicy::Findings RulePolicy::look_up(const Name& name) const noexcept {
+  Findings found = look_up_names(name);
+  found.allowed_beneath |= a_regex_allows_;  // whether one matches a name below cannot be told
+  if (found.voice.rule != 0 && found.voice_depth > 0) return found;
+  regexes_.each_match(name, [&](std::size_t index) {
+    const Voice& voice = regex_voices_[index];
+    const bool earlier = voice.block == found.voice.block && voice.rule < found.voice.rule;
+    if (found.voice.rule == 0 || (voice.block && !found.voice.block) || earlier) found.voice = voice;
+  });
+  return found;
+}
+
+RulePolicy::Findings RulePolicy::look_up_names(const Name& name) const noexcept {
   Findings found;
   const Node* last = nullptr;
   std::size_t last_depth = 0;
@@ -437,10 +474,11 @@ Result<std::shared_ptr<const PolicySet>> PolicySet::with(const Overlay& overlay)
     return failure("cannot add rules to policy " + quoted(base) + ": there is no such policy");
   for (const bool block : {false, true}) {
     for (const std::string& text : block ? overlay.block : overlay.allow) {
-      const Result<Pattern> pattern = Pattern::parse(text, changed->wildcards);
-      if (!pattern) return failure("command line: " + pattern.error().message);
-      changed->rules.push_back(
-          {*pattern, block, rule_line("command line:", block ? "block" : "allow", pattern->text())});
+      Result<RuleSpec> rule = RuleSpec::parse(text, changed->wildcards);
+      if (!rule) return failure("command line: " + rule.error().message);
+      rule->block = block;
+      rule->text = rule_line("command line:", block ? "block" : "allow", rule->what());
+      changed->rules.push_back(std::move(*rule));
     }
   }
   if (!overlay.default_action.empty()) {

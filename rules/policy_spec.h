@@ -3,6 +3,7 @@
 
 #include <bitset>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "rules/explain.h"
 #include "rules/pattern.h"
 #include "rules/policy.h"
+#include "rules/regex.h"
 #include "rules/special.h"
 #include "rules/suffix_table.h"
 
@@ -20,7 +22,15 @@ struct RuleSpec {
   Pattern pattern;
   bool block = true;
   std::string text;
-  bool observes = false;  // from `observe:`: a block that is only recorded
+  bool observes = false;       // from `observe:`: a block that is only recorded
+  std::optional<Regex> regex;  // takes the pattern's place, which is then `**`
+
+  // The pattern, or /EXPRESSION/: no pattern begins with a slash. The other members are the caller's.
+  static Result<RuleSpec> parse(std::string_view what, PublicSuffixWildcards wildcards);
+  std::string what() const { return regex ? "/" + regex->text() + "/" : pattern.text(); }
+  bool matches(const Name& name) const noexcept {
+    return regex ? regex->matches(name) : pattern.matches(name);
+  }
 };
 
 // Addresses that answers may hold after all, for the names that are asked for.
@@ -134,6 +144,7 @@ class RulePolicy final : public Policy {
   void add_rule(const RuleSpec& rule);
   void add_host(const HostSpec& host);
   Findings look_up(const Name& name) const noexcept;
+  Findings look_up_names(const Name& name) const noexcept;
   Verdict enforced(const Query& query) const noexcept;
   AnswerVerdict enforced(const Query& query, const Answer& answer) const noexcept;
   std::vector<SilentRule> silent_rules() const;
@@ -151,6 +162,9 @@ class RulePolicy final : public Policy {
   std::bitset<65536> types_;
   std::unique_ptr<const RulePolicy> trial_;  // null if nothing is observed
   SuffixTable<Node> table_;
+  RegexSet regexes_;
+  std::vector<Voice> regex_voices_;  // by their index in regexes_
+  bool a_regex_allows_ = false;
   std::vector<std::string> texts_;  // by RuleId; texts_[0] is empty
   std::shared_ptr<const BuiltinAnswers> builtin_;
   std::vector<HostAnswers> hosts_;

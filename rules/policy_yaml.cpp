@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t max_rules =
     100'000;  // per policy: each costs about 400 octets; more than that is a list
+constexpr std::size_t max_expressions = 200;  // per policy: each may take megabytes, and be asked for a name
 constexpr std::size_t max_exceptions =
     1'000;  // per policy: they are searched one by one for each refused address
 constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
@@ -252,13 +253,21 @@ class Reader {
 
   Result<void> read_rules(const YamlNode& value, const std::string& key, PolicySpec& spec) const {
     if (value.kind != YamlNode::Kind::sequence) return wrong_kind(value, key, YamlNode::Kind::sequence);
+    std::size_t expressions = 0;
+    for (const RuleSpec& rule : spec.rules) expressions += rule.regex.has_value();
     for (const YamlNode& item : value.items) {
-      const Result<Pattern> pattern = read_pattern(item, spec);
-      if (!pattern) return tl::unexpected(pattern.error());
+      if (item.kind != YamlNode::Kind::scalar) return wrong_kind(item, "a pattern", YamlNode::Kind::scalar);
+      Result<RuleSpec> rule = RuleSpec::parse(item.text, spec.wildcards);
+      if (!rule) return at(item, rule.error().message);
       if (spec.rules.size() >= max_rules)
         return at(item, "a policy holds at most " + std::to_string(max_rules) + " rules");
-      spec.rules.push_back(
-          {*pattern, key != "allow", rule_line(place(item), key, pattern->text()), key == "observe"});
+      expressions += rule->regex.has_value();
+      if (expressions > max_expressions)
+        return at(item, "a policy holds at most " + std::to_string(max_expressions) + " regular expressions");
+      rule->block = key != "allow";
+      rule->observes = key == "observe";
+      rule->text = rule_line(place(item), key, rule->what());
+      spec.rules.push_back(std::move(*rule));
     }
     return {};
   }
