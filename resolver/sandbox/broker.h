@@ -5,9 +5,9 @@
 // the resolver process, fixed-size requests, descriptors passed back. The child enters its cell (cell.h:
 // chroot into the state folder, no capabilities, no_new_privs, seccomp) and from then on can only ask the
 // broker. What the broker grants is fixed by its configuration: listening sockets inside a namespace it was
-// asked to attach, sockets already connected to a *configured* upstream, policy files it was started with,
-// hooks it was started with. The resolver cannot name a program or an address (docs/decisions/0003-cell.md
-// says what a resolver that was taken over can still do).
+// asked to attach, sockets already connected to a *configured* upstream, policy files, folders of lists and
+// hooks that it was started with. The resolver cannot name a program or an address
+// (docs/decisions/0003-cell.md says what a resolver that was taken over can still do).
 //
 // Read next: broker_wire.h (what goes over the channels), broker_requests.cpp (what is granted), broker.cpp
 // (the loop), netns_watch.h (when a sandbox is gone), hook.h, servers_watch.h, and cell.h for the other half.
@@ -80,6 +80,9 @@ class BrokerClient {
   Result<void> detach(std::uint64_t token);
   // The text of the configured policy file (index 0) at this moment.
   Result<std::string> read_policy(std::size_t index);
+  // A list, open for reading: a plain file at `path` below configured folder `folder`, which neither `..` nor a
+  // symbolic link may leave. Errors quote the path.
+  Result<Fd> open_list(std::size_t folder, const std::string& path);
   // Starts alert program `index` with `json` on its stdin, environment cleaned, time limit; does not wait.
   Result<void> start_hook(std::size_t index, const std::string& json);
   // A further channel, for another thread.
@@ -108,6 +111,7 @@ struct BrokerOptions {
   std::vector<Server> servers;
   std::string resolv_conf;  // follow this file for servers; empty: fixed servers
   std::vector<std::string> policy_files;
+  std::vector<std::string> list_folders;  // whatever lies below may be read as a list; absolute paths
   std::vector<std::string> hooks;  // programs, absolute paths
   bool may_attach = true;  // false in `run`: its one sandbox is handed over, no other can be asked for
   std::uint16_t listen_port = 53;  // other ports: tests

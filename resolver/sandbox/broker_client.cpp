@@ -164,6 +164,19 @@ Result<std::string> BrokerClient::read_policy(std::size_t index) {
   }
 }
 
+Result<Fd> BrokerClient::open_list(std::size_t folder, const std::string& path) {
+  const std::string what = "read list \"" + wire::printable(path) + "\"";
+  if (path.empty() || path.size() > wire::max_path || path.find('\0') != std::string::npos)
+    return failure("cannot " + what + ": a path has 1 to 4095 octets and no zero");
+  wire::RequestHead request;
+  request.op = wire::Op::open_list;
+  request.sequence = ++sequence_;
+  request.index = static_cast<std::uint32_t>(folder);
+  Result<Reply> reply = call(channel_, request, path, 1, what);
+  if (!reply) return tl::unexpected(reply.error());
+  return std::move(reply->fds[0]);
+}
+
 Result<void> BrokerClient::start_hook(std::size_t index, const std::string& json) {
   const std::string what = "start alert program " + std::to_string(index);
   if (json.size() > wire::max_text) return failure("cannot " + what + ": the alert is longer than 64 KiB");

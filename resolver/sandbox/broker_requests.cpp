@@ -2,7 +2,10 @@
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,8 +20,9 @@ namespace postern {
 const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::string_view text) const {
   using wire::Op;
   const Op op = request.op;
-  if (op < Op::upstream_udp || op > Op::report) return "an unknown operation";
-  const bool has_text = op == Op::attach_path || op == Op::start_hook || op == Op::report;
+  if (op < Op::upstream_udp || op > Op::open_list) return "an unknown operation";
+  const bool has_text =
+      op == Op::attach_path || op == Op::start_hook || op == Op::report || op == Op::open_list;
   if (!has_text && !text.empty()) return "text that the operation does not take";
   if (op != Op::attach_pid && request.pid != 0) return "a process id that the operation does not take";
   const bool has_token = op == Op::attach_pid || op == Op::attach_path || op == Op::detach;
@@ -33,6 +37,10 @@ const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::
       return request.index < options.policy_files.size() ? nullptr : "a policy file that is not configured";
     case Op::start_hook:
       return request.index < options.hooks.size() ? nullptr : "an alert program that is not configured";
+    case Op::open_list:
+      if (request.index >= options.list_folders.size()) return "a folder of lists that is not configured";
+      if (text.empty() || text.size() > wire::max_path) return "a list's path that is empty or too long";
+      return text.find('\0') == std::string_view::npos ? nullptr : "a path with a zero octet in it";
     default:
       break;
   }
@@ -137,6 +145,8 @@ Result<Broker::State::Grant> Broker::State::grant(const wire::RequestHead& reque
     case Op::report:
       report = text;
       return Grant{};
+    case Op::open_list:
+      return grant_list(request, text);
   }
   POSTERN_CHECK(false);  // what_is_wrong knows the operations
   return Grant{};
@@ -205,6 +215,31 @@ Result<Broker::State::Grant> Broker::State::grant_policy(const wire::RequestHead
   if (!S_ISREG(kind.st_mode)) return bad("it is not a plain file");
   if (kind.st_size > static_cast<off_t>(wire::max_policy)) {
     return bad("it has " + std::to_string(kind.st_size) + " octets; 16 MiB are the limit");
+  }
+  Grant granted;
+  granted.fds.push_back(std::move(file));
+  return granted;
+}
+
+Result<Broker::State::Grant> Broker::State::grant_list(const wire::RequestHead& request,
+                                                       std::string_view text) {
+  const std::string& root = options.list_folders[request.index];
+  const std::string path(text);
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot read list \"" + wire::printable(path) + "\" in \"" + root + "\": " + why);
+  };
+  const Fd folder(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return bad(std::strerror(errno));
+  open_how how{};
+  how.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  Fd file(static_cast<int>(syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof how)));
+  if (!file && errno == EXDEV) return bad("it leads out of the folder; list_folders names further ones");
+  struct stat kind {};
+  if (!file || fstat(file.get(), &kind) != 0) return bad(std::strerror(errno));
+  if (!S_ISREG(kind.st_mode)) return bad("it is not a plain file");
+  if (kind.st_size > static_cast<off_t>(wire::max_list)) {
+    return bad("it has " + std::to_string(kind.st_size) + " octets; 1 GiB is the limit");
   }
   Grant granted;
   granted.fds.push_back(std::move(file));

@@ -78,6 +78,7 @@ struct Broker::State {
   Result<Grant> grant(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_attach(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_policy(const wire::RequestHead& request);
+  Result<Grant> grant_list(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_hook(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_channel();
   const char* what_is_wrong(const wire::RequestHead& request, std::string_view text) const;

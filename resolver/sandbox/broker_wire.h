@@ -31,17 +31,20 @@ enum class Op : std::uint32_t {
   start_hook,
   another_channel,
   report,
+  open_list,
 };
 
 // Octets of text in a request. An alert with its evidence takes some kilobytes; a socket buffer holds 200
 // KiB.
 inline constexpr std::size_t max_text = 64 * 1024;
-// Octets of a path in attach_path: PATH_MAX without the zero.
+// Octets of a path in attach_path and open_list: PATH_MAX without the zero.
 inline constexpr std::size_t max_path = 4095;
 // Octets of an error's text in a reply: it is read by people.
 inline constexpr std::size_t max_error = 1024;
 // Octets of a policy file. Inline rules take a hundred octets each; a file this large is a mistake.
 inline constexpr std::size_t max_policy = 16 * 1024 * 1024;
+// Octets of a list: 30 million names. What is built from it fits in memory, too.
+inline constexpr std::size_t max_list = 1024 * 1024 * 1024;
 // Servers that an event can carry; parse_resolv_conf gives no more, and an index above it is never honest.
 inline constexpr std::size_t max_servers = 8;
 // Descriptors in one reply: two listeners.
@@ -50,7 +53,7 @@ inline constexpr std::size_t max_fds = 2;
 struct RequestHead {
   Op op{};
   std::uint32_t sequence = 0;  // echoed: a reply that came after its time limit is told from the next one
-  std::uint32_t index = 0;     // server, policy file, hook; else 0
+  std::uint32_t index = 0;     // server, policy file, hook, folder of lists; else 0
   std::int32_t pid = 0;        // attach_pid; else 0
   std::uint64_t token = 0;     // attach_*, detach; else 0
   std::uint32_t length = 0;    // octets of text that follow

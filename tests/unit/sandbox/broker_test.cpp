@@ -118,6 +118,43 @@ TEST_CASE("a policy file is read at this moment, and nothing but a plain file of
   CHECK(broker.client->read_policy(6).value_or("").size() == 16 * 1024 * 1024);
 }
 
+TEST_CASE("a list is opened below a configured folder, and nothing that leads out of it is") {
+  Folder folder;
+  folder.write("ads.txt", "example.com\n");
+  folder.write("secret", "not a list of this folder\n");
+  REQUIRE(mkdir(folder.path("lists").c_str(), 0700) == 0);
+  REQUIRE(mkdir(folder.path("lists/more").c_str(), 0700) == 0);
+  folder.write("lists/more/own.txt", "own\n");
+  REQUIRE(symlink("more/own.txt", folder.path("lists/inside").c_str()) == 0);
+  REQUIRE(symlink("../secret", folder.path("lists/outside").c_str()) == 0);
+  REQUIRE(symlink("/etc/hostname", folder.path("lists/absolute").c_str()) == 0);
+  REQUIRE(mkfifo(folder.path("lists/fifo").c_str(), 0600) == 0);
+  BrokerOptions options;
+  options.list_folders = {folder.path("lists"), folder.path("missing")};
+  BrokerProcess broker(options);
+  const auto told = [&](std::size_t index, const std::string& path) -> std::string {
+    auto list = broker.client->open_list(index, path);
+    if (!list) return list.error().message;
+    std::array<char, 16> text{};
+    return std::string(text.data(), static_cast<std::size_t>(read(list->get(), text.data(), text.size())));
+  };
+  const auto error = [&](const std::string& path, const std::string& why) {
+    return "cannot read list \"" + path + "\" in \"" + folder.path("lists") + "\": " + why;
+  };
+  const std::string out = "it leads out of the folder; list_folders names further ones";
+  CHECK(told(0, "more/own.txt") == "own\n");
+  CHECK(told(0, "more/../more/./own.txt") == "own\n");
+  CHECK(told(0, "inside") == "own\n");
+  CHECK(told(0, "outside") == error("outside", out));
+  CHECK(told(0, "absolute") == error("absolute", out));
+  CHECK(told(0, "../secret") == error("../secret", out));
+  CHECK(told(0, folder.path("lists/more/own.txt")) == error(folder.path("lists/more/own.txt"), out));
+  CHECK(told(0, "more") == error("more", "it is not a plain file"));
+  CHECK(told(0, "fifo") == error("fifo", "it is not a plain file"));
+  CHECK(told(0, "none.txt") == error("none.txt", "No such file or directory"));
+  CHECK(told(1, "ads.txt").ends_with("missing\": No such file or directory"));
+}
+
 TEST_CASE("further channels work by themselves, and their number is bounded") {
   Folder folder;
   BrokerOptions options;

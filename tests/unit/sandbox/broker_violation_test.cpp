@@ -35,6 +35,7 @@ struct Rogue {
   static BrokerOptions options() {
     BrokerOptions result;
     result.policy_files = {"/etc/hostname"};
+    result.list_folders = {"/usr/share/doc"};
     result.hooks = {"/bin/true"};
     result.servers = {{"127.0.0.1", 53}};
     return result;
@@ -71,6 +72,8 @@ TEST_CASE("a message that our client never sends closes its channel, and only it
   text_said.length = 3;
   wire::RequestHead path = head(wire::Op::attach_path);
   path.length = 8;
+  wire::RequestHead list_said = head(wire::Op::open_list);
+  list_said.length = 8;
   wire::RequestHead longest = head(wire::Op::report), too_long = longest;
   longest.length = wire::max_text;
   too_long.length = wire::max_text + 1;
@@ -80,8 +83,12 @@ TEST_CASE("a message that our client never sends closes its channel, and only it
       {"a head cut short", message(head(wire::Op::read_policy)).substr(1), "closed"},
       {"one octet too many", message(head(wire::Op::read_policy)) + "x", "closed"},
       {"operation 0", message(head(static_cast<wire::Op>(0))), "closed"},
-      {"operation 10, just outside", message(head(static_cast<wire::Op>(10))), "closed"},
-      {"operation 9, just inside", message(head(static_cast<wire::Op>(9))), "answered"},
+      {"operation 11, just outside", message(head(static_cast<wire::Op>(11))), "closed"},
+      {"operation 10, just inside", message(list_said, "none.txt"), "answered"},
+      {"folder of lists 1 of 1", message(with(wire::Op::open_list, [](R r) { r.index = 1, r.length = 8; }), "none.txt"),
+       "closed"},
+      {"a list without a path", message(head(wire::Op::open_list)), "closed"},
+      {"a list's path with a zero octet", message(list_said, std::string("ads\0.txt", 8)), "closed"},
       {"operation 4294967295", message(head(static_cast<wire::Op>(0xffffffffU))), "closed"},
       {"server 7, just inside", message(with(wire::Op::upstream_udp, [](R r) { r.index = 7; })), "answered"},
       {"server 8, just outside", message(with(wire::Op::upstream_udp, [](R r) { r.index = 8; })), "closed"},

@@ -281,6 +281,7 @@ TEST_CASE(
     postern::BrokerOptions options;
     options.servers = {{"127.0.0.1", ntohs(local.sin_port)}};
     options.policy_files = {folder.path("policy.yaml")};
+    options.list_folders = {folder.path()};
     options.hooks = {"/bin/true"};
     BrokerProcess broker(options);
     CHECK(in_cell(by, folder, [&] {
@@ -351,6 +352,7 @@ TEST_CASE(
             auto upstream = client.upstream_socket(0, false);
             works("upstream socket", upstream && send(upstream->get(), "ask", 3, 0) == 3);
             works("policy", client.read_policy(0).value_or("") == "default: allow\n");
+            works("list", client.open_list(0, "policy.yaml").has_value());
             works("hook", client.start_hook(0, "{}").has_value());
             auto other = client.another();
             works("another channel", other && (*other)->upstream_socket(0, true));
