@@ -62,7 +62,7 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   r.threads_->all.reserve(r.options_.workers);
   auto policies = r.load_policies();
   if (!policies) return tl::unexpected(policies.error());
-  r.policies_ = std::move(*policies);
+  r.take_policies(std::move(*policies));
   auto journal = Journal::open(r.options_.journal);
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
@@ -120,6 +120,13 @@ Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
   return set->with(overlay);
 }
 
+void Resolver::take_policies(std::shared_ptr<const PolicySet> policies) {
+  policies_ = std::move(policies);
+  ++policy_loads_.succeeded;
+  policy_loads_.last_success = unix_us() / 1'000'000;
+  policy_loads_.error.clear();
+}
+
 Result<void> Resolver::reload() {
   auto loaded = load_policies();
   if (loaded) {
@@ -129,12 +136,12 @@ Result<void> Resolver::reload() {
                          "\", which sandbox \"" + name + "\" is under");
   }
   if (!loaded) {
-    policy_error_ = loaded.error().message;
-    spdlog::error("policy not reloaded, the old one stays: {}", policy_error_);
+    ++policy_loads_.failed;
+    policy_loads_.error = loaded.error().message;
+    spdlog::error("policy not reloaded, the old one stays: {}", policy_loads_.error);
     return tl::unexpected(loaded.error());
   }
-  policies_ = std::move(*loaded);
-  policy_error_.clear();
+  take_policies(std::move(*loaded));
   for (const auto& shard : shards_) shard->set_policies(policies_);
   spdlog::info("policy reloaded{}", options_.policy_file.empty() ? "" : " from " + options_.policy_file);
   return {};
@@ -250,10 +257,16 @@ std::string Resolver::status_json() {
   nlohmann::ordered_json status = {
       {"version", POSTERN_VERSION},      {"upstream", servers},
       {"policies", policies_->names()},  {"policy_file", options_.policy_file},
-      {"policy_error", policy_error_},   {"public_suffix_list", PublicSuffixes::version()},
+      {"policy_error", policy_loads_.error},   {"public_suffix_list", PublicSuffixes::version()},
       {"hooks_refused", hooks_refused_}, {"journal", to_json(journal_->stats())},
       {"path", to_json(reports)}};
   return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string Resolver::metrics() {
+  std::vector<ShardReport> reports;
+  for (const auto& shard : shards_) reports.push_back(shard->report());
+  return metrics_text(reports, gone_, journal_->stats(), policy_loads_, {});
 }
 
 std::string Resolver::summary_json() {

@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "resolver/control/metrics.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/shard.h"
 #include "resolver/sandbox/broker.h"
@@ -66,6 +67,7 @@ class Resolver {
 
   std::vector<SandboxReport> sandboxes();
   std::string status_json();
+  std::string metrics();  // Prometheus text format
   // Counters from the start on, of all sandboxes that are detached by now.
   std::string summary_json();
 
@@ -87,11 +89,12 @@ class Resolver {
   Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
                      std::uint64_t token);
   Result<std::shared_ptr<const PolicySet>> load_policies();
+  void take_policies(std::shared_ptr<const PolicySet> policies);
 
   ResolverOptions options_;
   std::unique_ptr<BrokerClient> broker_;
   std::shared_ptr<const PolicySet> policies_;
-  std::string policy_error_;
+  PolicyLoads policy_loads_;
   std::unique_ptr<Journal> journal_;
   struct Threads;
   std::unique_ptr<Threads> threads_;

@@ -148,6 +148,10 @@ ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_vie
     if (!gone) return error(404, gone.error().message);
     return {200, text(to_json(*gone))};
   }
+  if (target == "/metrics") {
+    if (method != "GET") return error(405, "only GET here");
+    return {200, resolver.metrics(), "text/plain; version=0.0.4; charset=utf-8"};
+  }
   if (target == "/v1/status")
     return method == "GET" ? ApiReply{200, resolver.status_json()} : error(405, "only GET here");
   if (target == "/v1/reload") {

@@ -10,7 +10,8 @@ namespace postern {
 
 struct ApiReply {
   unsigned status = 200;
-  std::string body;  // JSON, with a final newline
+  std::string body;  // JSON, with a final newline; or metrics
+  const char* content_type = "application/json";
 };
 
 // Total: any input gets a reply.

@@ -172,7 +172,7 @@ void Client::answer() {
   const std::string target(request.target().data(), request.target().size());
   ApiReply reply = answer_api(control_.resolver(), method, target, request.body());
   response_ = {static_cast<http::status>(reply.status), request.version()};
-  response_.set(http::field::content_type, "application/json");
+  response_.set(http::field::content_type, reply.content_type);
   response_.set(http::field::server, "postern/" POSTERN_VERSION);
   response_.keep_alive(request.keep_alive());
   response_.body() = std::move(reply.body);

@@ -1,0 +1,110 @@
+// Metrics as text: one block for each name, HELP and TYPE first.
+#include "resolver/control/metrics.h"
+
+#include <nlohmann/json.hpp>
+
+#include "resolver/control/report_json.h"
+
+namespace postern {
+namespace {
+
+// A label's value: backslash, quote and newline are escaped.
+std::string label(const std::string& value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
+  }
+  return out + "\"";
+}
+
+class Writer {
+ public:
+  // A metric's head; its samples follow.
+  void metric(const std::string& name, const char* kind, const char* help) {
+    name_ = "postern_" + name;
+    out_ += "# HELP " + name_ + " " + help + "\n# TYPE " + name_ + " " + kind + "\n";
+  }
+  template <class Number>
+  void sample(Number value, const std::string& labels = {}) {
+    out_ += name_ + (labels.empty() ? "" : "{" + labels + "}") + " " + std::to_string(value) + "\n";
+  }
+  template <class Number>
+  void one(const std::string& name, const char* kind, const char* help, Number value) {
+    metric(name, kind, help);
+    sample(value);
+  }
+  // Every member of a JSON object of numbers, as samples of one metric.
+  void each(const nlohmann::ordered_json& counters, const std::string& key) {
+    for (const auto& [name, value] : counters.items())
+      sample(value.get<std::uint64_t>(), key + "=" + label(name));
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string name_, out_;
+};
+
+}  // namespace
+
+std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCounters& gone,
+                         const Journal::Stats& journal, const PolicyLoads& loads,
+                         const std::vector<ListMetrics>& lists) {
+  SandboxCounters all = gone;
+  std::size_t sandboxes = 0, quarantined = 0;
+  for (const ShardReport& shard : shards) {
+    for (const SandboxReport& sandbox : shard.sandboxes) {
+      add(all, sandbox.counters);
+      ++sandboxes;
+      quarantined += sandbox.quarantined;
+    }
+  }
+  Writer out;
+  out.metric("build_info", "gauge", "Always 1; the version is a label.");
+  out.sample(1, "version=" + label(POSTERN_VERSION));
+  out.one("sandboxes", "gauge", "Attached sandboxes.", sandboxes);
+  out.one("sandboxes_quarantined", "gauge", "Attached sandboxes whose session may not ask any more.",
+          quarantined);
+  // Queries that were asked are allowed, blocked or local; the other members tell more of them.
+  out.metric("sandbox_events_total", "counter", "Queries of all sandboxes, by what became of them.");
+  out.each(to_json(all), "event");
+
+  const nlohmann::ordered_json path = to_json(shards);
+  out.metric("pipeline_events_total", "counter", "Messages from sandboxes, by what became of them.");
+  out.each(path["pipeline"], "event");
+  out.metric("forwarder_events_total", "counter", "Messages to and from upstreams.");
+  out.each(path["forwarder"], "event");
+  out.metric("listener_events_total", "counter", "What listening sockets saw.");
+  out.each(path["listener"], "event");
+
+  out.metric("policy_loads_total", "counter", "Attempts to load the policy file, the first one included.");
+  out.sample(loads.succeeded, "result=\"success\"");
+  out.sample(loads.failed, "result=\"failure\"");
+  out.one("policy_last_load_successful", "gauge", "0: the last load failed, and the policy before it is in force.",
+          loads.error.empty() ? 1 : 0);
+  out.one("policy_last_load_success_timestamp_seconds", "gauge", "When the policy in force was loaded.",
+          loads.last_success);
+  if (!lists.empty()) {
+    out.metric("list_entries", "gauge", "Entries of a list in force.");
+    for (const ListMetrics& list : lists) out.sample(list.entries, "list=" + label(list.file));
+    out.metric("list_skipped_lines", "gauge", "Lines of a list in force that say nothing that Postern knows.");
+    for (const ListMetrics& list : lists) out.sample(list.skipped_lines, "list=" + label(list.file));
+  }
+
+  out.one("journal_writable", "gauge", "0: the last commit failed, and queries are answered with SERVFAIL.",
+          journal.writable ? 1 : 0);
+  out.one("journal_rows_total", "counter", "Queries on record since the start.", journal.committed_rows);
+  out.one("journal_commits_total", "counter", "Transactions since the start.", journal.commits);
+  out.one("journal_failed_commits_total", "counter", "Transactions that failed.", journal.failed_commits);
+  out.one("journal_refused_rows_total", "counter", "Queries that found no room to wait.", journal.refused_rows);
+  out.one("journal_lost_outcomes_total", "counter", "Outcomes that were dropped; their queries are on record.",
+          journal.lost_outcomes);
+  out.one("journal_pending_rows", "gauge", "Queries that wait for the journal.", journal.pending_rows);
+  out.one("journal_wal_bytes", "gauge", "Size of the write-ahead log in use.", journal.wal_octets);
+  return out.take();
+}
+
+}  // namespace postern
