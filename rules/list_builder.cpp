@@ -1,0 +1,132 @@
+// ListBuilder: what is done with each entry as it is read, and how a list is made of them.
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "rules/list.h"
+#include "rules/list_parts.h"
+#include "rules/name_set_builder.h"
+
+namespace postern {
+namespace {
+
+// Octets that the distinct details of a list may have: each record and each excepted name costs some hundred
+// octets of memory, and a list could hold nothing else.
+constexpr std::size_t most_detail_octets = 16 << 20;
+// Ranges of a list: a search takes longer with their logarithm, memory grows with their number.
+constexpr std::size_t most_ranges = 1'000'000;
+
+std::string octets_of(const ListDetail& detail) {
+  std::string octets;
+  OctetWriter out(octets);
+  write_detail(out, detail);
+  return octets;
+}
+
+std::string wire_of(const Name& name) {
+  return {name.wire().begin(), name.wire().end()};
+}
+
+void add_skipped(ListReport& report, const std::string& cause, std::size_t lines) {
+  if (lines == 0) return;
+  SkippedLines skipped;
+  skipped.cause = cause;
+  skipped.lines = lines;
+  report.skipped.push_back(std::move(skipped));
+  std::stable_sort(report.skipped.begin(), report.skipped.end(),
+                   [](const SkippedLines& a, const SkippedLines& b) { return a.lines > b.lines; });
+}
+
+}  // namespace
+
+struct ListBuilder::State {
+  // Details are kept once. Returns the place in `details` + 1, or 0 where there is no more room.
+  std::uint32_t intern(const ListDetail& detail) {
+    std::string octets = octets_of(detail);
+    if (const auto found = known.find(octets); found != known.end()) return found->second;
+    if (detail_octets + octets.size() > most_detail_octets) return 0;
+    detail_octets += octets.size();
+    details.push_back(detail);
+    known.emplace(std::move(octets), static_cast<std::uint32_t>(details.size()));
+    return static_cast<std::uint32_t>(details.size());
+  }
+
+  // NXDOMAIN for a name above this one would deny it: a mark on each of them.
+  void mark_above(const Name& name, Pattern::Scope scope) {
+    Name above = name;
+    if (scope == Pattern::Scope::exact) {
+      if (name.is_root()) return;
+      above = name.parent();
+    }
+    while (marked.insert(wire_of(above)).second) {
+      names.add(above, Pattern::Scope::exact, list_kind::beneath, 0);
+      if (above.is_root()) break;
+      above = above.parent();
+    }
+  }
+
+  NameSetBuilder names;
+  std::vector<std::uint32_t> slots;
+  std::unordered_map<std::uint32_t, std::uint32_t> slot_of;  // detail -> slot, for entries that are not local
+  std::unordered_map<std::string, std::uint32_t>
+      local_slot;                                        // kind and pattern -> slot: lines add to each other
+  std::vector<ListDetail> details;                       // an entry's extra in `names` is its place + 1
+  std::unordered_map<std::string, std::uint32_t> known;  // octets -> that
+  std::unordered_set<std::string> marked;
+  std::vector<ListRange> ranges;
+  std::size_t detail_octets = 0;
+  std::size_t no_room = 0, many_ranges = 0;
+};
+
+ListBuilder::ListBuilder() : state_(std::make_unique<State>()) {}
+ListBuilder::~ListBuilder() = default;
+
+void ListBuilder::entry(const ListEntry& entry, const ListDetail* detail) {
+  State& state = *state_;
+  NameSet::Kind kind = list_kind::of(entry.action);
+  if (entry.important) kind |= list_kind::important;
+  if (entry.action == ListAction::allow || entry.action == ListAction::local)
+    state.mark_above(entry.name, entry.scope);
+  if (detail == nullptr) {
+    state.names.add(entry.name, entry.scope, kind, entry.line);
+    return;
+  }
+  const std::uint32_t place = state.intern(*detail);
+  if (place == 0) {
+    ++state.no_room;
+    return;
+  }
+  state.names.add(entry.name, entry.scope, kind | list_kind::has_detail, entry.line, place);
+}
+
+void ListBuilder::range(const ListRange& range) {
+  if (state_->ranges.size() < most_ranges)
+    state_->ranges.push_back(range);
+  else
+    ++state_->many_ranges;
+}
+
+Result<std::shared_ptr<const List>> ListBuilder::finish(ListReport report) {
+  State& state = *state_;
+  Result<NameSetBuilder::Built> built = state.names.build();
+  if (!built) return tl::unexpected(built.error());
+  const std::shared_ptr<List> list(new List);
+  list->names_ = std::move(built->set);
+  list->extras_ = std::move(built->extras);
+  list->ranges_ = std::move(state.ranges);
+
+  list->extras_.shrink_to_fit();
+  list->prepare(std::move(state.details));
+
+  report.entries -= std::min<std::uint64_t>(report.entries, built->crowded + state.no_room);
+  report.ranges -= std::min<std::uint64_t>(report.ranges, state.many_ranges);
+  add_skipped(report, "more than " + std::to_string(NameSet::most_of_a_name) + " entries for one name",
+              built->crowded);
+  add_skipped(report, "the list's types, exceptions and records take too much memory", state.no_room);
+  add_skipped(report, "more than " + std::to_string(most_ranges) + " ranges", state.many_ranges);
+  list->report_ = std::move(report);
+  state_ = std::make_unique<State>();
+  return list;
+}
+
+}  // namespace postern

@@ -1,0 +1,133 @@
+// NameSet: looking a name up, and taking a set from octets.
+#include "rules/name_set.h"
+
+#include <array>
+
+#include "rules/name_set_layout.h"
+
+namespace postern {
+namespace {
+
+constexpr std::size_t most_labels = 127;  // 255 octets of one-octet labels
+
+}  // namespace
+
+void NameSet::walk(const Name& name, Visitor visit, void* context) const noexcept {
+  using namespace name_set;
+  if (entries_ == 0) return;
+  const std::span<const std::uint8_t> wire = name.wire();
+  std::array<std::uint8_t, most_labels + 1> starts;
+  std::size_t labels = 0, at = 0;
+  for (; wire[at] != 0; at += wire[at] + 1u) starts[labels++] = static_cast<std::uint8_t>(at);
+  starts[labels] = static_cast<std::uint8_t>(at);
+  const std::size_t deepest = labels < deepest_ ? labels : deepest_;
+
+  // All filter words are on their way from memory before the first is looked at.
+  std::array<std::uint64_t, most_labels + 1> hashes;
+  std::uint64_t hash = second_key_;
+  for (std::size_t depth = 0;; ++depth) {
+    if (depth != 0) hash = extend(hash, wire.data() + starts[labels - depth], key_);
+    hashes[depth] = hash;
+    __builtin_prefetch(filter_.data() + filter_word_of(hash, filter_.size()));
+    if (depth == deepest) break;
+  }
+  for (std::size_t depth = 0; depth <= deepest; ++depth) {
+    if ((depths_[depth / 64] >> depth % 64 & 1) == 0) continue;
+    const std::uint64_t bits = filter_bits_of(hashes[depth]);
+    if ((filter_[filter_word_of(hashes[depth], filter_.size())] & bits) != bits) continue;
+    scan(hashes[depth], wire.subspan(starts[labels - depth]), static_cast<std::uint8_t>(depth),
+         depth == labels, visit, context);
+  }
+}
+
+void NameSet::scan(std::uint64_t hash, std::span<const std::uint8_t> suffix, std::uint8_t depth, bool whole,
+                   Visitor visit, void* context) const noexcept {
+  using namespace name_set;
+  const std::size_t bucket = bucket_of(hash, directory_.size() - 1);
+  const std::uint8_t* at = heap_.data() + directory_[bucket];
+  const std::uint8_t* const end = heap_.data() + directory_[bucket + 1];
+  while (at < end) {
+    const Record record = read_record(at, end, line_octets_);
+    if (record.next == nullptr || record.tail >= tails_.size()) return;
+    const std::uint8_t* const here = at;
+    at = record.next;
+    if (record.rest_size >= suffix.size()) continue;
+    // The first two octets tell most neighbours apart without a call.
+    if (record.rest_size >= 2 && (record.rest[0] != suffix[0] || record.rest[1] != suffix[1])) continue;
+    const Tail& tail = tails_[record.tail];
+    if (record.rest_size + tail.size != suffix.size()) continue;
+    if (std::memcmp(record.rest, suffix.data(), record.rest_size) != 0) continue;
+    if (std::memcmp(tail_texts_.data() + tail.text_at, suffix.data() + record.rest_size, tail.size) != 0)
+      continue;
+    const auto scope = static_cast<Pattern::Scope>(scope_of(tail.tag));
+    if (scope == (whole ? Pattern::Scope::below : Pattern::Scope::exact)) continue;
+    visit(context, {static_cast<std::uint32_t>(here - heap_.data()),
+                    static_cast<Kind>(tail.tag & (most_kinds - 1)), scope, depth});
+  }
+}
+
+std::uint32_t NameSet::line(std::uint32_t index) const noexcept {
+  if (index >= heap_.size()) return 0;
+  const name_set::Record record =
+      name_set::read_record(heap_.data() + index, heap_.data() + heap_.size(), line_octets_);
+  if (record.next == nullptr) return 0;
+  std::uint32_t line = 0;
+  for (std::size_t i = line_octets_; i-- > 0;) line = line << 8 | record.line[i];
+  return line;
+}
+
+Result<NameSet> NameSet::from_block(std::shared_ptr<const std::uint8_t[]> owner,
+                                    std::span<const std::uint8_t> block) {
+  using name_set::aligned;
+  const auto bad = [](const std::string& what) { return failure("cannot use a compiled name set: " + what); };
+  if (reinterpret_cast<std::uintptr_t>(block.data()) % alignof(std::uint64_t) != 0)
+    return bad("it does not begin at a multiple of 8");
+  Header header;
+  if (block.size() < sizeof header) return bad("it has " + std::to_string(block.size()) + " octets");
+  std::memcpy(&header, block.data(), sizeof header);
+  const std::size_t filter_at = aligned(sizeof header);
+  const std::size_t directory_at = filter_at + std::size_t{header.filter_words} * 8;
+  const std::size_t tails_at = aligned(directory_at + (std::size_t{header.buckets} + 1) * 4);
+  const std::size_t texts_at = tails_at + std::size_t{header.tails} * sizeof(Tail);
+  const std::size_t heap_at = aligned(texts_at + header.tail_text_octets);
+  const std::size_t end = aligned(heap_at + header.heap_octets);
+  if (end != block.size())
+    return bad("it has " + std::to_string(block.size()) + " octets; its head says " + std::to_string(end));
+  if (header.line_octets < 1 || header.line_octets > 4)
+    return bad("line numbers of " + std::to_string(header.line_octets) + " octets");
+  if (header.tails > name_set::most_tails) return bad(std::to_string(header.tails) + " tails");
+  if (header.entries != 0 && (header.filter_words == 0 || header.buckets == 0))
+    return bad("entries without a directory");
+
+  NameSet set;
+  set.owner_ = std::move(owner);
+  set.block_ = block;
+  set.entries_ = header.entries;
+  set.key_ = header.key;
+  set.second_key_ = header.second_key;
+  for (std::size_t half = 0; half < 2; ++half) set.depths_[half] = header.depths[half];
+  set.deepest_ = header.depths[1] != 0   ? 127 - static_cast<std::size_t>(std::countl_zero(header.depths[1]))
+                 : header.depths[0] != 0 ? 63 - static_cast<std::size_t>(std::countl_zero(header.depths[0]))
+                                         : 0;
+  set.line_octets_ = static_cast<std::uint8_t>(header.line_octets);
+  const std::uint8_t* const octets = block.data();
+  set.filter_ = {reinterpret_cast<const std::uint64_t*>(octets + filter_at), header.filter_words};
+  set.directory_ = {reinterpret_cast<const std::uint32_t*>(octets + directory_at),
+                    std::size_t{header.buckets} + 1};
+  set.tails_ = {reinterpret_cast<const Tail*>(octets + tails_at), header.tails};
+  set.tail_texts_ = {octets + texts_at, header.tail_text_octets};
+  set.heap_ = {octets + heap_at, header.heap_octets};
+  for (std::size_t i = 0; i < set.directory_.size(); ++i) {
+    if (set.directory_[i] > set.heap_.size() || (i != 0 && set.directory_[i] < set.directory_[i - 1]))
+      return bad("its directory is out of order at bucket " + std::to_string(i));
+  }
+  for (const Tail& tail : set.tails_) {
+    if (tail.size == 0 || std::size_t{tail.text_at} + tail.size > set.tail_texts_.size())
+      return bad("a tail is outside of the tails' texts");
+    if (name_set::scope_of(tail.tag) > static_cast<unsigned>(Pattern::Scope::at_or_below))
+      return bad("a tail has no scope");
+  }
+  return set;
+}
+
+}  // namespace postern
