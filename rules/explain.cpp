@@ -67,6 +67,12 @@ std::string types_text(const std::bitset<65536>& types) {
   return "[" + out + "]";
 }
 
+std::string ranges_text(const std::vector<AddressRange>& ranges) {
+  std::string out;
+  for (const AddressRange& range : ranges) out += (out.empty() ? "" : ", ") + range.text();
+  return "[" + out + "]";
+}
+
 std::string exceptions_text(const std::vector<AddressException>& exceptions) {
   std::string out;
   for (const AddressException& one : exceptions) {
@@ -201,6 +207,7 @@ PolicyOutline RulePolicy::outline() const {
       {"single_labels", spec_.single_labels == SingleLabels::local ? "local" : "forward"},
       {"allow_public_suffix", flag_text(spec_.wildcards == PublicSuffixWildcards::allowed)},
       {"answers", exceptions_text(spec_.exceptions)},
+      {"nat64", ranges_text(spec_.nat64)},
       {"explain", flag_text(spec_.explains)},
       {"on_tunnel", std::string(tunnel_actions[static_cast<std::size_t>(spec_.on_tunnel)])},
       {"alert_on_first_query", flag_text(spec_.alert_on_first_query)},

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "rules/nat64.h"
 #include "rules/policy_spec.h"
 #include "rules/quote.h"
 #include "rules/svcb.h"
@@ -140,6 +141,7 @@ RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> bu
   single_label_ = add_text("single-label names are not forwarded (single_labels: local)");
   type_ = add_setting("this type is not among the policy's types");
   malformed_ = add_text("answer holds a malformed record");
+  referral_ = add_text("an SRV, MX, SVCB or HTTPS answer has named it to this sandbox");
   default_ = add_setting(spec_.default_text.empty() ? "policy " + spec_.name + ": default block"
                                                     : spec_.default_text);
   first_rule_ = static_cast<RuleId>(texts_.size());
@@ -271,18 +273,33 @@ Verdict RulePolicy::special_verdict(const Findings& found, Type type) const noex
   return {};
 }
 
-Verdict RulePolicy::decide(const Query& query) const noexcept {
-  Verdict verdict = enforced(query);
-  if (trial_ == nullptr) return verdict;
-  // Special names and single labels stay here either way: nothing is gained by telling what else would refuse
-  // them.
-  if (verdict.action != Action::allow && verdict.reason != Reason::local_data) return verdict;
-  const Verdict strict = trial_->enforced(query);
+namespace {
+
+// What passes although a trial would refuse it: the trial's words go on record.
+Verdict with_observation(Verdict verdict, const Verdict& strict) noexcept {
   if (!is_refusal(strict)) return verdict;
   verdict.reason = strict.reason;
   verdict.rule = strict.rule;
   verdict.observed = true;
   return verdict;
+}
+
+}  // namespace
+
+Verdict RulePolicy::decide(const Query& query) const noexcept {
+  const Verdict verdict = enforced(query);
+  if (trial_ == nullptr) return verdict;
+  // Special names and single labels stay here either way: nothing is gained by telling what else would refuse
+  // them.
+  if (verdict.action != Action::allow && verdict.reason != Reason::local_data) return verdict;
+  return with_observation(verdict, trial_->enforced(query));
+}
+
+Verdict RulePolicy::decide_referred(const Query& query) const noexcept {
+  const Verdict permitted{Action::allow, Reason::answer_referral, referral_, nullptr};
+  const Verdict verdict = if_form_and_type(query, permitted);
+  if (trial_ == nullptr || is_refusal(verdict)) return verdict;
+  return with_observation(verdict, trial_->if_form_and_type(query, permitted));
 }
 
 Verdict RulePolicy::enforced(const Query& query) const noexcept {
@@ -308,12 +325,16 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
   if (!rule_speaks && default_block_)
     return refuse_name(found.allowed_beneath, Reason::policy_default, default_);
 
-  // Permitted by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.
+  return if_form_and_type(query, rule_speaks ? Verdict{Action::allow, Reason::rule, found.voice.rule, nullptr}
+                                             : Verdict{Action::allow, Reason::policy_default, 0, nullptr});
+}
+
+// `permitted` by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.
+Verdict RulePolicy::if_form_and_type(const Query& query, Verdict permitted) const noexcept {
   if (odd_names_ == OddNames::refused && !is_host_name(query.name))
     return {Action::block_name, Reason::name_form, odd_name_, nullptr};
   if (!types_.test(query.type)) return {Action::block_data, Reason::type, type_, nullptr};
-  return rule_speaks ? Verdict{Action::allow, Reason::rule, found.voice.rule, nullptr}
-                     : Verdict{Action::allow, Reason::policy_default, 0, nullptr};
+  return permitted;
 }
 
 bool RulePolicy::excepted(const Name& name, const Address& meaning, const Address& written,
@@ -326,12 +347,24 @@ bool RulePolicy::excepted(const Name& name, const Address& meaning, const Addres
 
 // The class that refuses `address`, as a rule; 0 if none does.
 RuleId RulePolicy::refused_address(const Name& name, const Address& address) const noexcept {
-  const Meanings all = meanings(address);
-  for (const Address& meaning : all.all()) {
-    const std::optional<std::size_t> refused = address_class(meaning);
-    if (refused && !excepted(name, meaning, address, address_classes()[*refused].metadata))
-      return first_class_ + static_cast<RuleId>(*refused);
+  const auto refused_as = [&](const Address& meaning, bool metadata_only) -> RuleId {
+    const std::optional<std::size_t> found = address_class(meaning);
+    if (!found) return 0;
+    const bool metadata = address_classes()[*found].metadata;
+    if ((metadata_only && !metadata) || excepted(name, meaning, address, metadata)) return 0;
+    return first_class_ + static_cast<RuleId>(*found);
+  };
+  // At a configured prefix it only stands for the IPv4 address inside; were prefixes to overlap, for each.
+  bool translated = false;
+  for (const AddressRange& prefix : spec_.nat64) {
+    if (!prefix.holds(address)) continue;
+    translated = true;
+    if (const RuleId rule = refused_as(translated_by(prefix, address), false)) return rule;
   }
+  if (translated) return refused_as(address, true);
+  const Meanings all = meanings(address);
+  for (const Address& meaning : all.all())
+    if (const RuleId rule = refused_as(meaning, false)) return rule;
   return 0;
 }
 

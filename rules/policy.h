@@ -39,6 +39,10 @@ class Policy {
   virtual ~Policy() = default;
   // The verdict for a query of class IN. Total.
   virtual Verdict decide(const Query& query) const noexcept = 0;
+  // The verdict where `decide` refuses for its default alone, and an answer has named this name to the
+  // sandbox (SRV, MX, SVCB, HTTPS): permitted, if its form and type are. Whoever asks has made sure of both.
+  // Total.
+  virtual Verdict decide_referred(const Query& query) const noexcept = 0;
   // The verdict for what came back: addresses of refused classes, targets that a rule
   // explicitly blocks. An address may be excepted by range; a target never falls to the
   // default. Total. Not meant for local answers.

@@ -60,6 +60,7 @@ struct PolicySpec {
   std::vector<RuleSpec> rules;
   std::vector<HostSpec> hosts;
   std::vector<AddressException> exceptions;
+  std::vector<AddressRange> nat64;  // prefixes of translators (nat64.h)
   std::bitset<65536> types;
   OddNames odd_names = OddNames::refused;
   SingleLabels single_labels = SingleLabels::local;
@@ -93,6 +94,7 @@ class RulePolicy final : public Policy {
   RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin, Force force = Force::as_written);
 
   Verdict decide(const Query& query) const noexcept override;
+  Verdict decide_referred(const Query& query) const noexcept override;
   AnswerVerdict inspect(const Query& query, const Answer& answer) const noexcept override;
   std::string_view rule_text(RuleId rule) const noexcept override;
   bool explains() const noexcept override { return spec_.explains; }
@@ -146,6 +148,7 @@ class RulePolicy final : public Policy {
   Findings look_up(const Name& name) const noexcept;
   Findings look_up_names(const Name& name) const noexcept;
   Verdict enforced(const Query& query) const noexcept;
+  Verdict if_form_and_type(const Query& query, Verdict permitted) const noexcept;
   AnswerVerdict enforced(const Query& query, const Answer& answer) const noexcept;
   std::vector<SilentRule> silent_rules() const;
   Verdict special_verdict(const Findings& found, Type type) const noexcept;
@@ -169,7 +172,7 @@ class RulePolicy final : public Policy {
   std::shared_ptr<const BuiltinAnswers> builtin_;
   std::vector<HostAnswers> hosts_;
   RuleId first_special_ = 0, first_class_ = 0;
-  RuleId odd_name_ = 0, single_label_ = 0, type_ = 0, malformed_ = 0, default_ = 0;
+  RuleId odd_name_ = 0, single_label_ = 0, type_ = 0, malformed_ = 0, default_ = 0, referral_ = 0;
   RuleId first_rule_ = 0, first_host_ = 0;  // ids of spec_.rules and spec_.hosts, in order
 };
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "rules/nat64.h"
 #include "rules/policy.h"
 #include "rules/policy_spec.h"
 #include "rules/quote.h"
@@ -16,7 +17,8 @@ constexpr std::size_t max_rules =
     100'000;  // per policy: each costs about 400 octets; more than that is a list
 constexpr std::size_t max_expressions = 200;  // per policy: each may take megabytes, and be asked for a name
 constexpr std::size_t max_exceptions =
-    1'000;  // per policy: they are searched one by one for each refused address
+    1'000;                             // per policy: they are searched one by one for each refused address
+constexpr std::size_t max_nat64 = 16;  // per policy: each address of an answer is held against each of them
 constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
 constexpr std::size_t max_host_addresses = 32;    // per name: the reply still fits a UDP packet
 constexpr std::size_t max_policies = 64;          // per file: each carries the built-in tables
@@ -343,7 +345,10 @@ class Reader {
   Result<void> read_answers(const YamlNode& value, PolicySpec& spec) const {
     if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "answers", YamlNode::Kind::map);
     for (std::size_t i = 0; i < value.items.size(); i += 2)
-      if (value.items[i].text != "allow") return unknown_key(value.items[i], "in answers; known is allow");
+      if (value.items[i].text != "allow" && value.items[i].text != "nat64")
+        return unknown_key(value.items[i], "in answers; known are allow and nat64");
+    if (const YamlNode* nat64 = get(value, "nat64"))
+      if (const auto ok = read_nat64(*nat64, spec); !ok) return ok;
     const YamlNode* allow = get(value, "allow");
     if (allow == nullptr) return {};
     if (allow->kind != YamlNode::Kind::sequence)
@@ -370,6 +375,21 @@ class Reader {
       if (!range) return tl::unexpected(range.error());
       exception.range = *range;
       spec.exceptions.push_back(std::move(exception));
+    }
+    return {};
+  }
+
+  Result<void> read_nat64(const YamlNode& value, PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::sequence)
+      return wrong_kind(value, "answers: nat64", YamlNode::Kind::sequence);
+    for (const YamlNode& item : value.items) {
+      if (item.kind != YamlNode::Kind::scalar)
+        return wrong_kind(item, "a NAT64 prefix", YamlNode::Kind::scalar);
+      const Result<AddressRange> prefix = parse_nat64_prefix(item.text);
+      if (!prefix) return at(item, prefix.error().message);
+      if (spec.nat64.size() >= max_nat64)
+        return at(item, "a policy holds at most " + std::to_string(max_nat64) + " NAT64 prefixes");
+      spec.nat64.push_back(*prefix);
     }
     return {};
   }

@@ -98,6 +98,8 @@ std::string_view reason_text(Reason reason) {
       return "quarantine";
     case Reason::query_class:
       return "query_class";
+    case Reason::answer_referral:
+      return "answer_referral";
   }
   return "default";
 }

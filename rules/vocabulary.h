@@ -89,20 +89,21 @@ enum class Action : std::uint8_t {
 };
 
 enum class Reason : std::uint8_t {
-  rule,            // an inline rule spoke
-  list,            // an entry of a list
-  policy_default,  // nothing spoke
-  type,            // this type is not permitted
-  name_form,       // octets that host names do not have, or over a limit
-  special_use,     // RFC 6761, RFC 6303, or a name that would lead clients around Postern
-  single_label,    // a name without a dot is local
-  local_data,      // hosts entries and zones of the policy
-  answer_address,  // the answer held an address of a refused class
-  answer_target,   // the answer's CNAME, DNAME or SVCB target is blocked
-  tunnel,          // this zone is blocked for the session: the detector's verdict
-  budget,          // the leak budget is spent
-  quarantine,      // the session may not ask any more
-  query_class,     // class other than IN
+  rule,             // an inline rule spoke
+  list,             // an entry of a list
+  policy_default,   // nothing spoke
+  type,             // this type is not permitted
+  name_form,        // octets that host names do not have, or over a limit
+  special_use,      // RFC 6761, RFC 6303, or a name that would lead clients around Postern
+  single_label,     // a name without a dot is local
+  local_data,       // hosts entries and zones of the policy
+  answer_address,   // the answer held an address of a refused class
+  answer_target,    // the answer's CNAME, DNAME or SVCB target is blocked
+  tunnel,           // this zone is blocked for the session: the detector's verdict
+  budget,           // the leak budget is spent
+  quarantine,       // the session may not ask any more
+  query_class,      // class other than IN
+  answer_referral,  // the default refuses, but an SRV, MX, SVCB or HTTPS answer has named it to this sandbox
 };
 std::string_view action_text(
     Action action);  // what the journal says: "allowed", "blocked", "local", "refused"

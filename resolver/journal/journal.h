@@ -53,7 +53,9 @@ struct Asked {
 struct Outcome {
   RowId asked = 0;
   std::int64_t time_us = 0;
-  Action action = Action::allow;  // allow: the verdict of `asked` stands; else these three replace it
+  // allow: the verdict of `asked` stands, and with a rule, what was observed of the answer; else these three
+  // replace it
+  Action action = Action::allow;
   Reason reason = Reason::policy_default;
   std::int64_t rule = 0;
   std::int16_t rcode = -1;

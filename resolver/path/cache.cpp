@@ -44,7 +44,7 @@ std::chrono::seconds settle_ttls(Answer& answer) {
 
 std::size_t Cache::weight(const CacheEntry& entry) {
   return sizeof(CacheEntry) + node_octets + entry.rendered.message.size() + entry.data.size() +
-         entry.rendered.ttl_offsets.size() * 2;
+         entry.rendered.ttl_offsets.size() * 2 + entry.handed_out.size() * sizeof(Name);
 }
 
 std::shared_ptr<CacheEntry> Cache::find(const Query& query, Instant now) {

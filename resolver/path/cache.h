@@ -24,8 +24,9 @@ struct CacheEntry {
   Query query;
   wire::Rendered rendered;
   std::size_t registered_labels = 0;
-  std::string data;       // the answer's addresses and targets, for the journal
-  AnswerVerdict verdict;  // what policy of `policy_epoch` says of it
+  std::string data;              // the answer's addresses and targets, for the journal
+  std::vector<Name> handed_out;  // targets that whoever gets it may ask for, too (referrals.h)
+  AnswerVerdict verdict;         // what policy of `policy_epoch` says of it
   std::uint64_t policy_epoch = 0;
   Instant stored{};
   Instant expires{};

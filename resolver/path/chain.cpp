@@ -2,11 +2,22 @@
 #include "resolver/path/chain.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace postern {
 namespace {
 
 constexpr std::size_t max_steps = 16;  // real chains have up to about 8
+
+// Whether a DNAME makes `from` an alias of `to` (RFC 6672 section 2.2).
+bool leads(const Record& dname, const Name& from, const Name& to) {
+  if (!from.below(dname.owner)) return false;
+  const std::optional<Name> target = Name::from_wire(dname.rdata);
+  const std::size_t kept_octets = from.size() - dname.owner.size();  // of the labels that stay
+  return target && to.size() == kept_octets + target->size() && to.at_or_below(*target) &&
+         std::equal(to.wire().begin(), to.wire().begin() + static_cast<std::ptrdiff_t>(kept_octets),
+                    from.wire().begin());
+}
 
 }  // namespace
 
@@ -26,22 +37,19 @@ void keep_chain(const Query& query, Answer& answer) {
       }
     }
     if (reached || alias_is_answer) break;
-    const Record* alias = nullptr;
+    const auto alias = std::find_if(answer.answer.begin(), answer.answer.end(), [&](const Record& record) {
+      return record.type == type::CNAME && record.owner == at;  // a name has one (RFC 2181 section 10.1)
+    });
+    if (alias == answer.answer.end()) break;
+    const auto target = Name::from_wire(alias->rdata);
     for (Record& record : answer.answer) {
-      if (record.type == type::DNAME && at.below(record.owner)) {
-        kept.push_back(std::move(record));  // the CNAME made from it follows
+      if (record.type == type::DNAME && target && leads(record, at, *target)) {
+        kept.push_back(std::move(record));  // the alias made from it follows
         record.type = 0;
       }
     }
-    for (Record& record : answer.answer) {
-      if (record.type == type::CNAME && record.owner == at) {
-        kept.push_back(std::move(record));
-        record.type = 0;
-        alias = &kept.back();
-        break;  // a name has one CNAME (RFC 2181 section 10.1)
-      }
-    }
-    const auto target = alias != nullptr ? Name::from_wire(alias->rdata) : std::nullopt;
+    kept.push_back(std::move(*alias));
+    alias->type = 0;
     if (!target) break;
     at = *target;
   }

@@ -15,6 +15,7 @@
 #include "detect/meter.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/cache.h"
+#include "resolver/path/referrals.h"
 #include "resolver/path/wire.h"
 #include "rules/policy.h"
 
@@ -65,6 +66,7 @@ struct SandboxState {
   bool own_policy = false;  // given at attach: reloads leave it alone
   std::uint64_t policy_epoch = 0;
   Cache cache;
+  Referrals referrals;  // names that its answers have handed out
   SessionState* session = nullptr;
   std::vector<std::int64_t> rule_rows;  // RuleId -> the journal's id of its text; -1: not asked for yet
   struct QueryHash {

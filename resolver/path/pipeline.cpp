@@ -67,7 +67,12 @@ Verdict Pipeline::decide(const Exchange& x) const {
   const SessionState& session = *x.sandbox->session;
   if (x.question.query_class != class_in) return {Action::refuse, Reason::query_class, 0, nullptr};
   if (session.quarantined) return {Action::block_name, Reason::quarantine, 0, nullptr};
-  const Verdict verdict = x.policy->decide(x.question.query);
+  Verdict verdict = x.policy->decide(x.question.query);
+  // A target that an answer has handed out may be asked for where nothing but the default speaks against it.
+  const bool only_default =
+      verdict.reason == Reason::policy_default && (verdict.action != Action::allow || verdict.observed);
+  if (only_default && x.sandbox->referrals.holds(x.question.query.name, now_))
+    verdict = x.policy->decide_referred(x.question.query);
   if (verdict.action == Action::allow && !session.blocked_zones.empty()) {
     const Name zone = x.question.query.name.suffix(x.registered_labels);
     if (session.blocked_zones.contains(zone)) return {Action::block_name, Reason::tunnel, 0, nullptr};
@@ -141,6 +146,9 @@ void Pipeline::compose(Exchange& x) {
   if (x.entry) {
     const AnswerVerdict& verdict = x.entry->verdict;
     if (!verdict.pass) return blocked(Action::block_data, verdict.reason, verdict.rule);
+    if (verdict.observed && !x.verdict.observed)  // passes, and the record says what would have refused it
+      x.verdict = {Action::allow, verdict.reason, verdict.rule, nullptr, true};
+    for (const Name& name : x.entry->handed_out) x.sandbox->referrals.note(name, x.entry->expires, now_);
     wire::write_rendered(question, x.entry->rendered, x.entry->age(now_), {}, x.reply);
     x.row.rcode = static_cast<std::int16_t>(x.entry->rendered.rcode);
     return;
@@ -365,6 +373,7 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         entry->registered_labels = node.mapped().front()->registered_labels;
         entry->verdict = sandbox.policy->inspect(query, resolution.answer);
         entry->data = answer_data(resolution.answer);
+        entry->handed_out = handed_out(resolution.answer);
         entry->policy_epoch = sandbox.policy_epoch;
         entry->stored = now_;
         entry->expires = now_ + keep;
@@ -397,7 +406,9 @@ void Pipeline::record_outcome(const Exchange& x) {
   outcome.time_us = unix_us_;
   outcome.action = x.verdict.action;
   outcome.reason = x.verdict.reason;
-  outcome.rule = rule_row(*x.sandbox, *x.policy, x.verdict.rule);
+  // An answer that passes changes nothing of what was decided, unless it was merely observed.
+  const bool told = x.verdict.action != Action::allow || (x.entry && x.entry->verdict.observed);
+  outcome.rule = told ? rule_row(*x.sandbox, *x.policy, x.verdict.rule) : 0;
   outcome.rcode = x.row.rcode;
   outcome.ede = x.row.ede;
   outcome.upstream_us = x.upstream_took.count();

@@ -105,6 +105,14 @@ Record record_of(const std::string& text) {
       for (const unsigned value : {1u, 3600u, 600u, 86400u}) put(record.rdata, value, 4);
       put(record.rdata, static_cast<unsigned>(std::stoul(part[3])), 4);  // MINIMUM
       break;
+    case type::MX:
+    case type::SRV:
+    case type::HTTPS: {  // numbers of 16 bits, then a name
+      for (std::size_t i = 3; i + 1 < part.size(); ++i)
+        put(record.rdata, static_cast<unsigned>(std::stoul(part[i])), 2);
+      put_name(record.rdata, part.back());
+      break;
+    }
     default:
       put_name(record.rdata, part[3]);
   }
@@ -119,7 +127,13 @@ std::string show(const Record& record) {
   if (record.type == type::AAAA)
     return text + inet_ntop(AF_INET6, record.rdata.data(), address, sizeof address);
   if (record.type == type::TXT) return text + "x*" + std::to_string(record.rdata.size());
-  const auto name = Name::from_wire(record.rdata);
+  std::size_t at = 0;
+  for (const std::size_t numbers = record.type == type::SRV                                ? 3
+                                   : record.type == type::MX || record.type == type::HTTPS ? 1
+                                                                                           : 0;
+       at < numbers * 2; at += 2)
+    text += std::to_string(record.rdata.at(at) << 8 | record.rdata.at(at + 1)) + " ";
+  const auto name = Name::from_wire(std::span(record.rdata).subspan(at));
   return text + (name ? name->text() : "?");
 }
 
@@ -417,7 +431,7 @@ class Story {
     std::int64_t rule = asked.rule;
     if (const auto outcome = journal_.outcomes.find(asked.id); outcome != journal_.outcomes.end()) {
       asked.rcode = outcome->second.rcode;
-      if (outcome->second.action != Action::allow) {
+      if (outcome->second.action != Action::allow || outcome->second.rule != 0) {
         asked.action = outcome->second.action;
         asked.reason = outcome->second.reason;
         rule = outcome->second.rule;

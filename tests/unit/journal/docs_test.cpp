@@ -37,7 +37,10 @@ void write_story(Journal& journal) {
     bad.reason = Reason::tunnel;
     bad.charge_bits = 64;
     REQUIRE(submit_and_wait(journal, {&good, &bad}) == true);
-    journal.append(Outcome{.asked = good.id, .data = "192.0.2.65 192.0.2.66"});
+    journal.append(
+        Outcome{.asked = good.id,
+                .rule = journal.intern_rule("would block: policy.yaml:3:5 observe www.example.net"),
+                .data = "192.0.2.65 192.0.2.66"});
     journal.alert(AlertRow{.time_us = bad.time_us + 10,
                            .sandbox = *id,
                            .kind = "tunnel",

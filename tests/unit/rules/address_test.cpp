@@ -182,3 +182,37 @@ TEST_CASE("addresses go to octets and back") {
   CHECK_FALSE(Address::parse(std::string_view("10.0.0.1\0x", 10)).has_value());
   CHECK_FALSE(Address::parse(std::string(100, '1')).has_value());
 }
+
+TEST_CASE("a cloud's addresses are called by their name, and their neighbours are not") {
+  // Outside the range around them, if there is one, the neighbours are refused as that range.
+  const struct {
+    const char *before, *address, *after, *what, *neighbours;
+  } rows[] = {
+      {"169.254.169.252", "169.254.169.253", "169.254.169.255", "own resolver", "link-local"},
+      {"169.254.169.252", "169.254.169.254", "169.254.169.255", "cloud metadata", "link-local"},
+      {"169.254.170.1", "169.254.170.2", "169.254.170.3", "cloud metadata", "link-local"},
+      {"169.254.170.22", "169.254.170.23", "169.254.170.24", "cloud metadata", "link-local"},
+      {"100.100.100.199", "100.100.100.200", "100.100.100.201", "cloud metadata", "carrier-grade NAT"},
+      {"168.63.129.15", "168.63.129.16", "168.63.129.17", "cloud metadata", nullptr},
+      {"192.0.0.191", "192.0.0.192", "192.0.0.193", "cloud metadata", "protocol assignment"},
+      {"fd00:ec2::252", "fd00:ec2::254", "fd00:ec2::255", "cloud metadata", "unique-local"},
+      {"fd00:ec2::252", "fd00:ec2::253", "fd00:ec2::255", "own resolver", "unique-local"},
+      {"fd00:ec2::22", "fd00:ec2::23", "fd00:ec2::24", "cloud metadata", "unique-local"},
+      {"fd20:ce::253", "fd20:ce::254", "fd20:ce::255", "cloud metadata", "unique-local"},
+      {"fe80::a9fe:a9fd", "fe80::a9fe:a9fe", "fe80::a9fe:a9ff", "cloud metadata", "link-local"},
+  };
+  std::size_t metadata = 0;
+  for (const AddressClass& one : address_classes()) metadata += one.metadata ? 1 : 0;
+  CHECK(metadata == std::size(rows));
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.address));
+    CHECK(is_refused_as(row.address, row.what));
+    for (const char* neighbour : {row.before, row.after}) {
+      if (row.neighbours == nullptr) {
+        CHECK(refused(neighbour) == "");
+      } else {
+        CHECK(is_refused_as(neighbour, row.neighbours));
+      }
+    }
+  }
+}

@@ -61,7 +61,7 @@ TEST_CASE("a mistake is told with file, line, column and value") {
       {"profile: huge", "p.yaml:1:10: profile is code, browse or strict, here is \"huge\""},
       {"allow_public_suffix: 1", "p.yaml:1:22: allow_public_suffix is false or true, here is \"1\""},
       {"answers: [10.0.0.0/8]", "p.yaml:1:10: answers is a map, here is a list"},
-      {"answers: {deny: []}", "p.yaml:1:11: unknown key \"deny\" in answers; known is allow"},
+      {"answers: {deny: []}", "p.yaml:1:11: unknown key \"deny\" in answers; known are allow and nat64"},
       {"answers: {allow: [10.0.0.1/8]}",
        "p.yaml:1:19: cannot read address range \"10.0.0.1/8\": it has bits outside its prefix"},
       {"answers: {allow: [{name: a.example}]}", "p.yaml:1:19: an answer exception has a name and a range"},
