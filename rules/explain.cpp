@@ -15,7 +15,7 @@ std::string labels_text(std::size_t count) {
 
 // Something that has a say about a name. `rank` orders them as policy.cpp does: the highest speaks.
 struct Claim {
-  enum class Kind : std::uint8_t { host, rule, special, single_label, fallback };
+  enum class Kind : std::uint8_t { host, rule, special, single_label, list, fallback };
   Kind kind;
   std::size_t rank;
   std::size_t depth;  // labels of its base
@@ -24,11 +24,13 @@ struct Claim {
   std::string_view text;
 };
 
-// Four steps a label: special names stand below the rules at their zone, an exact pattern above a wildcard.
+// Some steps a label: special names stand below the rules at their zone, an exact pattern above a wildcard.
+// Lists stand below `*`, which has no label.
+constexpr std::size_t special_step = PolicyLists::ranks, wildcard_step = special_step + 1,
+                      exact_step = wildcard_step + 1;
 constexpr std::size_t rank_of(std::size_t depth, std::size_t step) {
-  return depth * 4 + step;
+  return depth * (exact_step + 1) + step;
 }
-constexpr std::size_t special_step = 1, wildcard_step = 2, exact_step = 3;
 constexpr std::size_t single_label_rank = rank_of(1, 0);  // above `*` and `**`, which have no label
 constexpr std::size_t fallback_rank = 0;
 
@@ -43,7 +45,15 @@ std::string why_overruled(const Claim& lower, const Claim& upper) {
            : lower.kind == Kind::single_label
                ? "it is a special name"
                : "further up than the special name; allow it at its zone or below";
-  if (upper.kind == Kind::single_label) return "a wildcard for every name does not name a single label";
+  if (upper.kind == Kind::single_label)
+    return lower.kind == Kind::list ? "a name of a single label is local"
+                                    : "a wildcard for every name does not name a single label";
+  if (lower.kind == Kind::list && upper.kind == Kind::list) {
+    if (lower.rank == upper.rank) return "another list says the same";
+    if (lower.rank <= 2 && upper.rank > 2) return "another list's entry is important";
+    return "a list that blocks comes before one that allows";
+  }
+  if (lower.kind == Kind::list) return "inline rules come before lists";
   if (lower.kind == Kind::special) return "a rule at its zone or below takes over";
   if (lower.kind == Kind::single_label) return "a rule names it";
   if (lower.depth < upper.depth)
@@ -80,6 +90,15 @@ std::string exceptions_text(const std::vector<AddressException>& exceptions) {
     out += one.range.text();
     const bool every_name = one.names.base.is_root() && one.names.scope == Pattern::Scope::at_or_below;
     if (!every_name) out += " for " + one.names.text();
+  }
+  return "[" + out + "]";
+}
+
+std::string lists_text(const std::vector<ListSpec>& lists) {
+  std::string out;
+  for (const ListSpec& one : lists) {
+    out += (out.empty() ? "" : ", ") + one.request.file + " (" + std::to_string(one.list->report().entries) +
+           " entries" + (one.request.allows ? ", allow" : "") + (one.observes ? ", observed" : "") + ")";
   }
   return "[" + out + "]";
 }
@@ -127,6 +146,27 @@ Explanation RulePolicy::explain(const Query& query) const {
   if (labels == 1 && spec_.single_labels == SingleLabels::local)
     claims.push_back({Claim::Kind::single_label, single_label_rank, 0, true, single_label_,
                       judge.rule_text(single_label_)});
+  std::vector<std::string> list_texts(spec_.lists.size());  // claims point at them
+  const auto claim_of_list = [&](const PolicyLists& lists, std::size_t index, std::size_t spec,
+                                 std::vector<Claim>& to) {
+    const PolicyLists::Voice voice = lists.one(index, query);
+    if (!voice.speaks) return;
+    list_texts[spec] =
+        std::string(judge.rule_text(voice.rule)) + " (line " + std::to_string(voice.line) + ")";
+    const bool blocks = voice.action != ListAction::allow;
+    to.push_back(
+        {Claim::Kind::list, static_cast<std::size_t>(voice.rank), 0, blocks, voice.rule, list_texts[spec]});
+  };
+  for (std::size_t i = 0; i < judge.lists_.size(); ++i)
+    claim_of_list(judge.lists_, i, judge.heard_lists_[i], claims);
+  if (trial_ != nullptr && &judge != trial_.get()) {
+    const auto heard = [&](std::size_t spec) {
+      return std::find(heard_lists_.begin(), heard_lists_.end(), spec) != heard_lists_.end();
+    };
+    for (std::size_t i = 0; i < trial_->lists_.size(); ++i)
+      if (!heard(trial_->heard_lists_[i]))
+        claim_of_list(trial_->lists_, i, trial_->heard_lists_[i], observing);
+  }
   const std::string open_default = spec_.default_text.empty() || spec_.default_block
                                        ? "policy " + spec_.name + ": default allow"
                                        : spec_.default_text;
@@ -195,6 +235,8 @@ PolicyOutline RulePolicy::outline() const {
   }
   for (const HostSpec& host : spec_.hosts) out.mentions.push_back(host.name);
   out.hosts = spec_.hosts.size();
+  for (const ListSpec& list : spec_.lists)
+    out.lists.push_back({list.place, list.request, list.observes, list.list});
   out.exceptions = spec_.exceptions.size();
   out.expectations = spec_.expectations;
   out.silent = silent_rules();
@@ -208,6 +250,7 @@ PolicyOutline RulePolicy::outline() const {
       {"allow_public_suffix", flag_text(spec_.wildcards == PublicSuffixWildcards::allowed)},
       {"answers", exceptions_text(spec_.exceptions)},
       {"nat64", ranges_text(spec_.nat64)},
+      {"lists", lists_text(spec_.lists)},
       {"explain", flag_text(spec_.explains)},
       {"on_tunnel", std::string(tunnel_actions[static_cast<std::size_t>(spec_.on_tunnel)])},
       {"alert_on_first_query", flag_text(spec_.alert_on_first_query)},
@@ -248,6 +291,8 @@ std::string verdict_text(const Verdict& verdict) {
         return "empty";
       case Action::refuse:
         return "REFUSED";
+      case Action::drop:
+        return "no reply";
       case Action::local:
         break;
     }

@@ -45,6 +45,14 @@ struct Expectation {
   std::string place;  // "p.yaml:14:9"
 };
 
+// A list that a policy uses.
+struct ListOutline {
+  std::string place;  // "p.yaml:7:5"
+  ListRequest request;
+  bool observes = false;
+  std::shared_ptr<const List> list;  // list.h: its report() says what was skipped
+};
+
 // What a policy holds.
 struct PolicyOutline {
   bool built_in = false;  // not from the file: `deny-all`, and `default` where the file has none
@@ -54,6 +62,7 @@ struct PolicyOutline {
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<Name> mentions;  // the names in rules and hosts, without their wildcards
   std::vector<Expectation> expectations;
+  std::vector<ListOutline> lists;
   std::vector<SilentRule> silent;
 };
 

@@ -28,10 +28,10 @@ enum class ListAction : std::uint8_t {
 
 // What only few entries have.
 struct ListDetail {
-  std::vector<Type> types;    // $dnstype: the entry is about these types only; empty: about all
+  std::vector<Type> types;      // $dnstype: the entry is about these types only; empty: about all
   bool types_excluded = false;  // $dnstype=~A: about all but these
-  std::vector<Name> except;   // $denyallow: not about these names and what is below them
-  Answer local;               // records; owned by the root where they are meant for the name that was asked
+  std::vector<Name> except;     // $denyallow: not about these names and what is below them
+  Answer local;                 // records; owned by the root where they are meant for the name that was asked
 };
 
 struct ListEntry {

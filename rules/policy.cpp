@@ -5,7 +5,7 @@
 //   2. the most specific inline rule: the deepest pattern, exact before wildcard; a tie blocks; a regular
 //      expression stands with `*`, below every pattern that names something
 //   3. special names, which act like built-in rules: an inline rule at their zone or below takes over
-//   4. single-label names, then the default
+//   4. single-label names, then lists (policy_lists.h), then the default
 //   5. what is left is permitted by name; now its form and its type must be permitted too
 // What only observes has no part in this; a second RulePolicy (`trial_`) goes through the same steps with it.
 #include "rules/policy.h"
@@ -38,7 +38,8 @@ Verdict refuse_name(bool allowed_beneath, Reason reason, RuleId rule) noexcept {
 }
 
 bool is_refusal(const Verdict& verdict) noexcept {
-  return verdict.action == Action::block_name || verdict.action == Action::block_data;
+  return verdict.action == Action::block_name || verdict.action == Action::block_data ||
+         verdict.action == Action::drop;
 }
 
 // The reserved zero, EDNS's pseudo-record and the two that carry keys of a transaction (RFC 6895).
@@ -114,8 +115,11 @@ RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> bu
       builtin_(std::move(builtin)) {
   const bool observes = spec_.mode == Mode::observe;
   if (force == Force::as_written) {
-    if (observes || std::any_of(spec_.rules.begin(), spec_.rules.end(),
-                                [](const RuleSpec& rule) { return rule.observes; }))
+    if (observes ||
+        std::any_of(spec_.rules.begin(), spec_.rules.end(),
+                    [](const RuleSpec& rule) { return rule.observes; }) ||
+        std::any_of(spec_.lists.begin(), spec_.lists.end(),
+                    [](const ListSpec& list) { return list.observes; }))
       trial_ = std::make_unique<const RulePolicy>(spec_, builtin_, Force::everything);
     if (observes) {
       default_block_ = false;
@@ -149,6 +153,18 @@ RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> bu
   regexes_.compile();
   first_host_ = static_cast<RuleId>(texts_.size());
   for (const HostSpec& host : spec_.hosts) add_host(host);
+  first_list_ = static_cast<RuleId>(texts_.size());
+  for (std::size_t i = 0; i < spec_.lists.size(); ++i) {
+    const ListSpec& list = spec_.lists[i];
+    const auto first = static_cast<RuleId>(texts_.size());
+    for (std::size_t action = 0; action < PolicyLists::actions; ++action) {
+      std::string text = PolicyLists::text(list, static_cast<ListAction>(action));
+      add_text(only_observes(list) ? would_block(text) : std::move(text));
+    }
+    if (force == Force::as_written && only_observes(list)) continue;
+    lists_.add(list, first);
+    heard_lists_.push_back(i);
+  }
 }
 
 RuleId RulePolicy::add_text(std::string text) {
@@ -322,11 +338,17 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
   }
   if (rule_speaks && found.voice.block)
     return refuse_name(found.allowed_beneath, Reason::rule, found.voice.rule);
-  if (!rule_speaks && default_block_)
-    return refuse_name(found.allowed_beneath, Reason::policy_default, default_);
+  PolicyLists::Voice list;
+  if (!rule_speaks && !lists_.empty()) list = lists_.judge(query);
+  const bool allowed_beneath = found.allowed_beneath || list.allowed_beneath;
+  if (list.speaks && list.action != ListAction::allow) return listed(list, allowed_beneath);
+  if (!rule_speaks && !list.speaks && default_block_)
+    return refuse_name(allowed_beneath, Reason::policy_default, default_);
 
-  return if_form_and_type(query, rule_speaks ? Verdict{Action::allow, Reason::rule, found.voice.rule, nullptr}
-                                             : Verdict{Action::allow, Reason::policy_default, 0, nullptr});
+  Verdict permitted{Action::allow, Reason::policy_default, 0, nullptr};
+  if (rule_speaks) permitted = {Action::allow, Reason::rule, found.voice.rule, nullptr};
+  if (list.speaks) permitted = {Action::allow, Reason::list, list.rule, nullptr};
+  return if_form_and_type(query, permitted);
 }
 
 // `permitted` by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.
@@ -335,6 +357,20 @@ Verdict RulePolicy::if_form_and_type(const Query& query, Verdict permitted) cons
     return {Action::block_name, Reason::name_form, odd_name_, nullptr};
   if (!types_.test(query.type)) return {Action::block_data, Reason::type, type_, nullptr};
   return permitted;
+}
+
+// What a list wants done, other than to allow.
+Verdict RulePolicy::listed(const PolicyLists::Voice& voice, bool allowed_beneath) const noexcept {
+  switch (voice.action) {
+    case ListAction::no_data:
+      return {Action::block_data, Reason::list, voice.rule, nullptr};
+    case ListAction::drop:
+      return {Action::drop, Reason::list, voice.rule, nullptr};
+    case ListAction::local:
+      return {Action::local, Reason::list, voice.rule, voice.local};
+    default:
+      return refuse_name(allowed_beneath, Reason::list, voice.rule);
+  }
 }
 
 bool RulePolicy::excepted(const Name& name, const Address& meaning, const Address& written,
@@ -348,11 +384,13 @@ bool RulePolicy::excepted(const Name& name, const Address& meaning, const Addres
 // The class that refuses `address`, as a rule; 0 if none does.
 RuleId RulePolicy::refused_address(const Name& name, const Address& address) const noexcept {
   const auto refused_as = [&](const Address& meaning, bool metadata_only) -> RuleId {
-    const std::optional<std::size_t> found = address_class(meaning);
-    if (!found) return 0;
-    const bool metadata = address_classes()[*found].metadata;
-    if ((metadata_only && !metadata) || excepted(name, meaning, address, metadata)) return 0;
-    return first_class_ + static_cast<RuleId>(*found);
+    if (const std::optional<std::size_t> found = address_class(meaning)) {
+      const bool metadata = address_classes()[*found].metadata;
+      if ((metadata_only && !metadata) || excepted(name, meaning, address, metadata)) return 0;
+      return first_class_ + static_cast<RuleId>(*found);
+    }
+    const RuleId listed = metadata_only ? 0 : lists_.refused_address(meaning);
+    return listed != 0 && !excepted(name, meaning, address, false) ? listed : 0;
   };
   // At a configured prefix it only stands for the IPv4 address inside; were prefixes to overlap, for each.
   bool translated = false;
@@ -368,14 +406,16 @@ RuleId RulePolicy::refused_address(const Name& name, const Address& address) con
   return 0;
 }
 
-// The rule that explicitly blocks `target`; 0 if none does. Cloud metadata
-// names are blocked explicitly, by us.
-RuleId RulePolicy::refused_target(const Name& target) const noexcept {
+// The rule or list that explicitly blocks `target`; 0 if none does. Cloud metadata names are blocked
+// explicitly, by us.
+RuleId RulePolicy::refused_target(const Name& target, Type type) const noexcept {
   const Findings found = look_up(target);
   if (found.rule_speaks()) return found.voice.block ? found.voice.rule : 0;
   if (found.special != 0 && special_names()[found.special - 1].kind == SpecialKind::cloud_metadata)
     return first_special_ + static_cast<RuleId>(found.special - 1);
-  return 0;
+  if (lists_.empty()) return 0;
+  const PolicyLists::Voice list = lists_.judge({target, type});
+  return list.speaks && list.action != ListAction::allow ? list.rule : 0;
 }
 
 AnswerVerdict RulePolicy::inspect(const Query& query, const Answer& answer) const noexcept {
@@ -418,7 +458,7 @@ AnswerVerdict RulePolicy::enforced(const Query& query, const Answer& answer) con
       case type::DNAME: {
         const std::optional<Name> name = Name::from_wire(rdata);
         if (name && name->size() == rdata.size())
-          target = refused_target(*name);
+          target = refused_target(*name, query.type);
         else
           address = malformed_;
         break;
@@ -430,7 +470,8 @@ AnswerVerdict RulePolicy::enforced(const Query& query, const Answer& answer) con
           address = malformed_;
           break;
         }
-        if (!binding->target.is_root()) target = refused_target(binding->target);  // "." is the owner itself
+        if (!binding->target.is_root())
+          target = refused_target(binding->target, query.type);  // "." is the owner itself
         for (std::size_t at = 0; at < binding->ipv4_hints.size(); at += 4)
           judge_v4(binding->ipv4_hints.subspan(at));
         for (std::size_t at = 0; at < binding->ipv6_hints.size(); at += 16)

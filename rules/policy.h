@@ -10,15 +10,19 @@
 // Pure: no I/O, no clock, no log. Thread: any; immutable after parse.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rules/list_entry.h"
 #include "rules/vocabulary.h"
 
 namespace postern {
 
+class List;            // list.h
 struct Explanation;    // explain.h
 struct PolicyOutline;  // explain.h
 
@@ -63,6 +67,20 @@ class Policy {
   virtual PolicyOutline outline() const = 0;
 };
 
+// A list that a policy names (`lists:`).
+struct ListRequest {
+  std::string file;                  // as written
+  std::optional<ListFormat> format;  // nothing: by its content
+  bool subdomains = false;           // plain names stand for what is below them, too
+  bool allow_public_suffix = false;
+  bool allows = false;  // `action: allow`: whatever it names is permitted
+
+  friend bool operator==(const ListRequest&, const ListRequest&) = default;
+};
+// Where lists come from: rules/ reads no files. Called while a policy file is parsed, once for each list.
+// Errors are quoted as they are.
+using ListSource = std::function<Result<std::shared_ptr<const List>>(const ListRequest&)>;
+
 // All policies of one file. `default` and `deny-all` always exist.
 class PolicySet {
  public:
@@ -70,7 +88,9 @@ class PolicySet {
   static std::shared_ptr<const PolicySet> builtin();
   // `file` is only quoted, in errors and in rule_text. Errors: one line
   // "FILE:LINE:COLUMN: what, quoting the value".
-  static Result<std::shared_ptr<const PolicySet>> parse(std::string_view yaml, const std::string& file);
+  // Without a source of lists, naming one is an error.
+  static Result<std::shared_ptr<const PolicySet>> parse(std::string_view yaml, const std::string& file,
+                                                        const ListSource& lists = {});
 
   // Rules from a command line, put on top of policy `base` ("default" when empty) in a copy of the set:
   // inline rules like any other (the most specific wins, a tie blocks); `default_action` replaces the

@@ -11,6 +11,7 @@
 #include "rules/explain.h"
 #include "rules/pattern.h"
 #include "rules/policy.h"
+#include "rules/policy_lists.h"
 #include "rules/regex.h"
 #include "rules/special.h"
 #include "rules/suffix_table.h"
@@ -59,6 +60,7 @@ struct PolicySpec {
   std::string default_text;  // rule_text for what falls to the default; empty if it was not written
   std::vector<RuleSpec> rules;
   std::vector<HostSpec> hosts;
+  std::vector<ListSpec> lists;
   std::vector<AddressException> exceptions;
   std::vector<AddressRange> nat64;  // prefixes of translators (nat64.h)
   std::bitset<65536> types;
@@ -139,6 +141,9 @@ class RulePolicy final : public Policy {
     RuleId rule = 0;
   };
 
+  bool only_observes(const ListSpec& list) const noexcept {
+    return list.observes || (spec_.mode == Mode::observe && !list.request.allows);
+  }
   bool only_observes(const RuleSpec& rule) const noexcept {
     return rule.observes || (spec_.mode == Mode::observe && rule.block);
   }
@@ -150,12 +155,13 @@ class RulePolicy final : public Policy {
   Verdict enforced(const Query& query) const noexcept;
   Verdict if_form_and_type(const Query& query, Verdict permitted) const noexcept;
   AnswerVerdict enforced(const Query& query, const Answer& answer) const noexcept;
+  Verdict listed(const PolicyLists::Voice& voice, bool allowed_beneath) const noexcept;
   std::vector<SilentRule> silent_rules() const;
   Verdict special_verdict(const Findings& found, Type type) const noexcept;
   bool excepted(const Name& name, const Address& meaning, const Address& written,
                 bool metadata) const noexcept;
   RuleId refused_address(const Name& name, const Address& address) const noexcept;
-  RuleId refused_target(const Name& target) const noexcept;
+  RuleId refused_target(const Name& target, Type type) const noexcept;
 
   PolicySpec spec_;
   // The settings in force: spec_'s, or open ones under `mode: observe`.
@@ -168,12 +174,14 @@ class RulePolicy final : public Policy {
   RegexSet regexes_;
   std::vector<Voice> regex_voices_;  // by their index in regexes_
   bool a_regex_allows_ = false;
-  std::vector<std::string> texts_;  // by RuleId; texts_[0] is empty
+  PolicyLists lists_;
+  std::vector<std::size_t> heard_lists_;  // which of spec_.lists those in lists_ are
+  std::vector<std::string> texts_;        // by RuleId; texts_[0] is empty
   std::shared_ptr<const BuiltinAnswers> builtin_;
   std::vector<HostAnswers> hosts_;
   RuleId first_special_ = 0, first_class_ = 0;
   RuleId odd_name_ = 0, single_label_ = 0, type_ = 0, malformed_ = 0, default_ = 0, referral_ = 0;
-  RuleId first_rule_ = 0, first_host_ = 0;  // ids of spec_.rules and spec_.hosts, in order
+  RuleId first_rule_ = 0, first_host_ = 0, first_list_ = 0;  // ids of spec_.rules, hosts and lists, in order
 };
 
 // Builds policy sets; the only writer of PolicySet's members.

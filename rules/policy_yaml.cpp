@@ -20,6 +20,7 @@ constexpr std::size_t max_exceptions =
     1'000;                             // per policy: they are searched one by one for each refused address
 constexpr std::size_t max_nat64 = 16;  // per policy: each address of an answer is held against each of them
 constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
+constexpr std::size_t max_lists = 32;             // per policy: each is asked for each name
 constexpr std::size_t max_host_addresses = 32;    // per name: the reply still fits a UDP packet
 constexpr std::size_t max_policies = 64;          // per file: each carries the built-in tables
 constexpr std::size_t max_entries = 300'000;  // per file, what is inherited counted again: `extends` copies
@@ -27,10 +28,10 @@ constexpr std::size_t max_extends =
     8;  // policies that build on each other; more is hard to follow for people too
 constexpr std::size_t max_name = 64;  // octets of a policy's name: it is a column and a log field
 
-constexpr auto policy_keys =
-    std::to_array<std::string_view>({"extends", "default", "allow", "block", "observe", "mode", "types",
-                                     "names", "single_labels", "allow_public_suffix", "explain", "answers",
-                                     "hosts", "on_tunnel", "alert_on_first_query", "profile", "expect"});
+constexpr auto policy_keys = std::to_array<std::string_view>(
+    {"extends", "default", "allow", "block", "observe", "mode", "types", "names", "single_labels",
+     "allow_public_suffix", "explain", "answers", "hosts", "lists", "on_tunnel", "alert_on_first_query",
+     "profile", "expect"});
 
 std::string list_of(std::span<const std::string_view> words) {
   std::string out;
@@ -44,7 +45,7 @@ std::string list_of(std::span<const std::string_view> words) {
 // Reads one file. Each function returns an error at the offending node and changes nothing else.
 class Reader {
  public:
-  explicit Reader(const std::string& file) : file_(file) {}
+  Reader(const std::string& file, const ListSource& lists) : file_(file), lists_(lists) {}
 
   Result<std::vector<PolicySpec>> read(const YamlNode& root) {
     if (root.kind != YamlNode::Kind::map) return wrong_kind(root, "a policy file", YamlNode::Kind::map);
@@ -227,6 +228,7 @@ class Reader {
     }
     if (key == "answers") return read_answers(value, spec);
     if (key == "hosts") return read_hosts(value, spec);
+    if (key == "lists") return read_lists(value, spec);
     if (key == "expect") return read_expect(value, spec);
     return {};  // extends and allow_public_suffix: read before
   }
@@ -435,17 +437,87 @@ class Reader {
     return {};
   }
 
+  // "FILE", or {file: FILE, ...}.
+  Result<void> read_lists(const YamlNode& value, PolicySpec& spec) {
+    if (value.kind != YamlNode::Kind::sequence) return wrong_kind(value, "lists", YamlNode::Kind::sequence);
+    for (const YamlNode& item : value.items) {
+      if (spec.lists.size() >= max_lists)
+        return at(item, "a policy uses at most " + std::to_string(max_lists) + " lists");
+      ListSpec list;
+      list.place = place(item);
+      if (item.kind == YamlNode::Kind::map) {
+        if (const auto ok = read_list_settings(item, list); !ok) return ok;
+      } else if (item.kind == YamlNode::Kind::scalar) {
+        list.request.file = item.text;
+      } else {
+        return wrong_kind(item, "a list", YamlNode::Kind::map);
+      }
+      if (list.request.file.empty() || list.request.file.find('\0') != std::string::npos)
+        return at(item, "a list has a file");
+      const auto known = std::find_if(loaded_.begin(), loaded_.end(),
+                                      [&](const auto& one) { return one.first == list.request; });
+      if (known == loaded_.end()) {
+        if (!lists_) return at(item, "no list can be read here: " + quoted(list.request.file));
+        Result<std::shared_ptr<const List>> loaded = lists_(list.request);
+        if (!loaded) return at(item, loaded.error().message);
+        list.list = *loaded;
+        loaded_.emplace_back(list.request, *loaded);
+      } else {
+        list.list = known->second;
+      }
+      spec.lists.push_back(std::move(list));
+    }
+    return {};
+  }
+
+  Result<void> read_list_settings(const YamlNode& item, ListSpec& list) const {
+    constexpr auto keys = std::to_array<std::string_view>(
+        {"file", "format", "action", "subdomains", "allow_public_suffix", "observe"});
+    constexpr auto formats = std::to_array<std::string_view>({"domains", "hosts", "adblock", "rpz"});
+    constexpr auto list_actions = std::to_array<std::string_view>({"block", "allow"});
+    for (std::size_t i = 0; i < item.items.size(); i += 2) {
+      const YamlNode& key = item.items[i];
+      const YamlNode& value = item.items[i + 1];
+      if (std::find(keys.begin(), keys.end(), key.text) == keys.end())
+        return unknown_key(key, "in a list; known are " + list_of(keys));
+      if (key.text == "file") {
+        if (value.kind != YamlNode::Kind::scalar) return wrong_kind(value, "file", YamlNode::Kind::scalar);
+        list.request.file = value.text;
+      } else if (key.text == "format" || key.text == "action") {
+        const bool is_format = key.text == "format";
+        const Result<std::size_t> chosen =
+            is_format ? read_word(value, key.text, formats) : read_word(value, key.text, list_actions);
+        if (!chosen) return tl::unexpected(chosen.error());
+        if (is_format)
+          list.request.format = static_cast<ListFormat>(*chosen);
+        else
+          list.request.allows = *chosen == 1;
+      } else {
+        const Result<bool> claim = read_bool(value, key.text);
+        if (!claim) return tl::unexpected(claim.error());
+        (key.text == "subdomains"            ? list.request.subdomains
+         : key.text == "allow_public_suffix" ? list.request.allow_public_suffix
+                                             : list.observes) = *claim;
+      }
+    }
+    if (list.observes && list.request.allows) return at(item, "a list that allows has nothing to observe");
+    return {};
+  }
+
   const std::string& file_;
+  const ListSource& lists_;
+  std::vector<std::pair<ListRequest, std::shared_ptr<const List>>> loaded_;  // a list is read once
   std::vector<Draft> drafts_;
   std::size_t entries_ = 0, depth_ = 0;
 };
 
 }  // namespace
 
-Result<std::shared_ptr<const PolicySet>> PolicySet::parse(std::string_view yaml, const std::string& file) {
+Result<std::shared_ptr<const PolicySet>> PolicySet::parse(std::string_view yaml, const std::string& file,
+                                                          const ListSource& lists) {
   const Result<YamlNode> root = read_yaml(yaml, file);
   if (!root) return tl::unexpected(root.error());
-  Result<std::vector<PolicySpec>> specs = Reader(file).read(*root);
+  Result<std::vector<PolicySpec>> specs = Reader(file, lists).read(*root);
   if (!specs) return tl::unexpected(specs.error());
   return PolicyAssembly::assemble(std::move(*specs));
 }

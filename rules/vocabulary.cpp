@@ -64,6 +64,8 @@ std::string_view action_text(Action action) {
       return "local";
     case Action::refuse:
       return "refused";
+    case Action::drop:
+      return "dropped";
   }
   return "blocked";
 }

@@ -86,6 +86,7 @@ enum class Action : std::uint8_t {
   block_data,  // NODATA
   local,       // Postern answers by itself; nothing leaves
   refuse,      // REFUSED: not for this resolver (class other than IN)
+  drop,        // no reply at all (RPZ DROP)
 };
 
 enum class Reason : std::uint8_t {
@@ -106,7 +107,7 @@ enum class Reason : std::uint8_t {
   answer_referral,  // the default refuses, but an SRV, MX, SVCB or HTTPS answer has named it to this sandbox
 };
 std::string_view action_text(
-    Action action);  // what the journal says: "allowed", "blocked", "local", "refused"
+    Action action);  // what the journal says: "allowed", "blocked", "local", "refused", "dropped"
 std::string_view reason_text(Reason reason);  // "rule", "default", ...
 
 // Which rule spoke: an index into the policy's own table, 0 when none did. `Policy::rule_text` prints it.

@@ -83,14 +83,15 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
   out.metric("policy_loads_total", "counter", "Attempts to load the policy file, the first one included.");
   out.sample(loads.succeeded, "result=\"success\"");
   out.sample(loads.failed, "result=\"failure\"");
-  out.one("policy_last_load_successful", "gauge", "0: the last load failed, and the policy before it is in force.",
-          loads.error.empty() ? 1 : 0);
+  out.one("policy_last_load_successful", "gauge",
+          "0: the last load failed, and the policy before it is in force.", loads.error.empty() ? 1 : 0);
   out.one("policy_last_load_success_timestamp_seconds", "gauge", "When the policy in force was loaded.",
           loads.last_success);
   if (!lists.empty()) {
     out.metric("list_entries", "gauge", "Entries of a list in force.");
     for (const ListMetrics& list : lists) out.sample(list.entries, "list=" + label(list.file));
-    out.metric("list_skipped_lines", "gauge", "Lines of a list in force that say nothing that Postern knows.");
+    out.metric("list_skipped_lines", "gauge",
+               "Lines of a list in force that say nothing that Postern knows.");
     for (const ListMetrics& list : lists) out.sample(list.skipped_lines, "list=" + label(list.file));
   }
 
@@ -99,9 +100,10 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
   out.one("journal_rows_total", "counter", "Queries on record since the start.", journal.committed_rows);
   out.one("journal_commits_total", "counter", "Transactions since the start.", journal.commits);
   out.one("journal_failed_commits_total", "counter", "Transactions that failed.", journal.failed_commits);
-  out.one("journal_refused_rows_total", "counter", "Queries that found no room to wait.", journal.refused_rows);
-  out.one("journal_lost_outcomes_total", "counter", "Outcomes that were dropped; their queries are on record.",
-          journal.lost_outcomes);
+  out.one("journal_refused_rows_total", "counter", "Queries that found no room to wait.",
+          journal.refused_rows);
+  out.one("journal_lost_outcomes_total", "counter",
+          "Outcomes that were dropped; their queries are on record.", journal.lost_outcomes);
   out.one("journal_pending_rows", "gauge", "Queries that wait for the journal.", journal.pending_rows);
   out.one("journal_wal_bytes", "gauge", "Size of the write-ahead log in use.", journal.wal_octets);
   return out.take();

@@ -92,6 +92,9 @@ ExpectedReply expected_reply(const Policy& policy, const Explanation& explanatio
         reply.ede_text = explanation.rule.substr(0, wire::ede_text_octets);
       }
       break;
+    case Action::drop:
+      reply.none = true;
+      break;
     case Action::refuse:
       reply.rcode = static_cast<int>(Rcode::refused);
       break;
@@ -147,6 +150,7 @@ std::string explain_text(const Policy& policy, const Explanation& explanation, c
     }
     return out;
   }
+  if (reply.none) return out + "  nothing: the query is dropped\n";
   out += "  " + rcode_text(reply.rcode) + (reply.answer.empty() ? ", no records\n" : "\n");
   for (const Record& record : reply.answer)
     out += "  " + record.owner.text() + " " + std::to_string(record.ttl) + " " + type_text(record.type) +
@@ -164,8 +168,10 @@ std::string explain_json(const Policy& policy, const Explanation& explanation, c
   Json overruled = Json::array();
   for (const Overruled& one : explanation.overruled)
     overruled.push_back({{"rule", one.rule}, {"why", one.why}});
-  Json client = {{"from", reply.from_upstream ? "upstream" : "postern"}};
-  if (reply.from_upstream) {
+  Json client = {{"from", reply.from_upstream ? "upstream" : reply.none ? "nobody" : "postern"}};
+  if (reply.none) {
+    client["rcode"] = nullptr;
+  } else if (reply.from_upstream) {
     client["excepted_ranges"] = explanation.excepted;
   } else {
     client["rcode"] = rcode_text(reply.rcode);

@@ -13,6 +13,7 @@ namespace postern {
 // The reply that a client gets for a query, as the path would write it (Pipeline::compose).
 struct ExpectedReply {
   bool from_upstream = false;  // then the rest is empty
+  bool none = false;           // no reply: likewise
   int rcode = 0;
   std::vector<Record> answer;
   std::optional<Record> soa;  // authority of a negative answer; only its owner and TTL are told

@@ -16,7 +16,7 @@ namespace {
 // The numbers are in every file ever written: an enumerator may be added at the end, never moved.
 static_assert(static_cast<int>(Action::allow) == 0 && static_cast<int>(Action::block_name) == 1 &&
               static_cast<int>(Action::block_data) == 2 && static_cast<int>(Action::local) == 3 &&
-              static_cast<int>(Action::refuse) == 4);
+              static_cast<int>(Action::refuse) == 4 && static_cast<int>(Action::drop) == 5);
 static_assert(static_cast<int>(Reason::rule) == 0 && static_cast<int>(Reason::list) == 1 &&
               static_cast<int>(Reason::policy_default) == 2 && static_cast<int>(Reason::type) == 3 &&
               static_cast<int>(Reason::name_form) == 4 && static_cast<int>(Reason::special_use) == 5 &&
@@ -26,7 +26,7 @@ static_assert(static_cast<int>(Reason::rule) == 0 && static_cast<int>(Reason::li
               static_cast<int>(Reason::quarantine) == 12 && static_cast<int>(Reason::query_class) == 13 &&
               static_cast<int>(Reason::answer_referral) == 14);
 
-constexpr int last_action = static_cast<int>(Action::refuse);
+constexpr int last_action = static_cast<int>(Action::drop);
 // Reasons are looked for a little beyond the last one pinned above, so that one added later is spelled in the
 // file, too.
 constexpr int reasons_looked_at = 64;

@@ -161,6 +161,9 @@ void Pipeline::compose(Exchange& x) {
       wire::write_empty(question, static_cast<int>(Rcode::refused), {}, x.reply);
       x.row.rcode = static_cast<std::int16_t>(Rcode::refused);
       return;
+    case Action::drop:
+      x.reply.clear();
+      return;
     case Action::local: {
       const Answer* local = x.verdict.local;
       const int rcode = local != nullptr ? local->rcode : static_cast<int>(Rcode::nxdomain);

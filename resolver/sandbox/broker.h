@@ -80,8 +80,8 @@ class BrokerClient {
   Result<void> detach(std::uint64_t token);
   // The text of the configured policy file (index 0) at this moment.
   Result<std::string> read_policy(std::size_t index);
-  // A list, open for reading: a plain file at `path` below configured folder `folder`, which neither `..` nor a
-  // symbolic link may leave. Errors quote the path.
+  // A list, open for reading: a plain file at `path` below configured folder `folder`, which neither `..` nor
+  // a symbolic link may leave. Errors quote the path.
   Result<Fd> open_list(std::size_t folder, const std::string& path);
   // Starts alert program `index` with `json` on its stdin, environment cleaned, time limit; does not wait.
   Result<void> start_hook(std::size_t index, const std::string& json);
@@ -112,7 +112,7 @@ struct BrokerOptions {
   std::string resolv_conf;  // follow this file for servers; empty: fixed servers
   std::vector<std::string> policy_files;
   std::vector<std::string> list_folders;  // whatever lies below may be read as a list; absolute paths
-  std::vector<std::string> hooks;  // programs, absolute paths
+  std::vector<std::string> hooks;         // programs, absolute paths
   bool may_attach = true;  // false in `run`: its one sandbox is handed over, no other can be asked for
   std::uint16_t listen_port = 53;  // other ports: tests
 };

@@ -31,8 +31,7 @@ TEST_CASE("counters of attached and detached sandboxes are added up, labels are 
   loads.error = "policy.yaml:3:1: unknown key";
   Journal::Stats journal;
   journal.writable = false;
-  const std::string text =
-      metrics_text({shard}, gone, journal, loads, {{"a \"b\"\\c\n.txt", 1'000'000, 7}});
+  const std::string text = metrics_text({shard}, gone, journal, loads, {{"a \"b\"\\c\n.txt", 1'000'000, 7}});
   CHECK(has_line(text, "postern_sandboxes 2"));
   CHECK(has_line(text, "postern_sandboxes_quarantined 1"));
   CHECK(has_line(text, "postern_sandbox_events_total{event=\"blocked\"} 107"));

@@ -46,7 +46,8 @@ TEST_CASE("an expression is looked for in the name's text, in either letter case
   }
 }
 
-TEST_CASE("an expression stands with `*`: below every pattern that names something, above lists and the default") {
+TEST_CASE(
+    "an expression stands with `*`: below every pattern that names something, above lists and the default") {
   const struct {
     const char* yaml;
     const char* name;
@@ -87,17 +88,16 @@ TEST_CASE("an explanation quotes the expression with its place") {
 }
 
 TEST_CASE("a bad expression is an error with its place, quoted") {
-  CHECK(error_of("block: ['/(/']") ==
-        "p.yaml:1:9: cannot read the regular expression \"(\": missing ): (");
+  CHECK(error_of("block: ['/(/']") == "p.yaml:1:9: cannot read the regular expression \"(\": missing ): (");
   CHECK(error_of("block: ['//']") ==
         "p.yaml:1:9: cannot read the regular expression \"\": it is empty, which matches every name");
-  CHECK(error_of("block: ['/']") ==
-        "p.yaml:1:9: a regular expression stands between slashes, here is \"/\"");
+  CHECK(error_of("block: ['/']") == "p.yaml:1:9: a regular expression stands between slashes, here is \"/\"");
   CHECK(error_of("block: ['/ads']") ==
         "p.yaml:1:9: a regular expression stands between slashes, here is \"/ads\"");
   CHECK(error_of("block: ['/" + std::string(1025, 'a') + "/']").ends_with("it is longer than 1024 octets"));
   CHECK(error_of("block: ['/" + std::string(1024, 'a') + "/']") == "no error");
-  CHECK(error_of("block: ['/(a{900}){900}/']").find("cannot read the regular expression") != std::string::npos);
+  CHECK(error_of("block: ['/(a{900}){900}/']").find("cannot read the regular expression") !=
+        std::string::npos);
   std::string many = "block: ['/a/'";
   for (int i = 1; i < 200; ++i) many += ", '/a/'";
   CHECK(error_of(many + "]") == "no error");

@@ -44,6 +44,8 @@ inline std::string told(const Verdict& verdict) {
         return "NODATA";
       case Action::refuse:
         return "REFUSED";
+      case Action::drop:
+        return "no reply";
       case Action::local:
         break;
     }

@@ -1,0 +1,63 @@
+// What the lists of a policy say together.
+#include "rules/policy_lists.h"
+
+#include "rules/policy_spec.h"
+
+namespace postern {
+namespace {
+
+RuleId rule_of(RuleId first, ListAction action) noexcept {
+  return first + static_cast<RuleId>(action);
+}
+
+}  // namespace
+
+void PolicyLists::add(const ListSpec& list, RuleId first) {
+  uses_.push_back({list.list, list.request.allows, first});
+}
+
+PolicyLists::Voice PolicyLists::one(std::size_t index, const Query& query) const noexcept {
+  const Use& use = uses_[index];
+  const Finding found = use.list->judge(query);
+  Voice voice;
+  voice.allowed_beneath = use.allows && found.allowed_beneath;
+  // An exception of a list that blocks lifts what the same list blocks; it opens nothing.
+  const bool allows = found.action == ListAction::allow;
+  if (!found.spoke || (allows && !use.allows)) return voice;
+  voice.speaks = true;
+  voice.action = found.action;
+  voice.rule = rule_of(use.first, found.action);
+  voice.local = found.local;
+  voice.line = found.line;
+  voice.rank = (allows ? 1 : 2) + (found.important ? 2 : 0);
+  return voice;
+}
+
+PolicyLists::Voice PolicyLists::judge(const Query& query) const noexcept {
+  Voice best;
+  bool allowed_beneath = false;
+  for (std::size_t i = 0; i < uses_.size(); ++i) {
+    const Voice voice = one(i, query);
+    allowed_beneath |= voice.allowed_beneath;
+    if (voice.speaks && voice.rank > best.rank) best = voice;
+  }
+  best.allowed_beneath = allowed_beneath;
+  return best;
+}
+
+RuleId PolicyLists::refused_address(const Address& address) const noexcept {
+  for (const Use& use : uses_) {
+    if (use.allows || !use.list->has_ranges()) continue;
+    const ListRange* range = use.list->range_for(address);
+    if (range != nullptr && range->action != ListAction::allow) return rule_of(use.first, range->action);
+  }
+  return 0;
+}
+
+std::string PolicyLists::text(const ListSpec& list, ListAction action) {
+  constexpr std::array<std::string_view, actions> words{"block", "no data", "drop", "allow", "local data"};
+  return rule_line(list.place, "list",
+                   list.request.file + ": " + std::string(words[static_cast<std::size_t>(action)]));
+}
+
+}  // namespace postern
