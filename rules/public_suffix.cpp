@@ -44,7 +44,16 @@ std::size_t PublicSuffixes::icann_registered_labels(const Name& name) {
 bool PublicSuffixes::is_public_suffix(const Name& name) {
   const psl_ctx_t* list = psl_builtin();
   if (name.is_root()) return true;
-  return list != nullptr && psl_is_public_suffix2(list, name.text().c_str(), PSL_TYPE_ANY) != 0;
+  // Lists ask this a million times: the text is made here, without memory.
+  char text[4 * Name::max_octets];
+  char* end = text;
+  const auto wire = name.wire();
+  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u) {
+    if (at != 0) *end++ = '.';
+    for (std::size_t i = at + 1; i <= at + wire[at]; ++i) end = write_octet(end, wire[i]);
+  }
+  *end = '\0';
+  return list != nullptr && psl_is_public_suffix2(list, text, PSL_TYPE_ANY) != 0;
 }
 
 std::string PublicSuffixes::version() {

@@ -1,0 +1,165 @@
+// ListReading: walking lines, counting causes, keeping local data.
+#include "rules/list_reading.h"
+
+#include <algorithm>
+
+#include "rules/public_suffix.h"
+#include "rules/quote.h"
+#include "rules/special.h"
+
+namespace postern {
+namespace {
+
+constexpr std::array<SkipCause, static_cast<std::size_t>(Skip::count_)> skip_causes{{
+    {"a line longer than any rule", false},
+    {"a label of over 63 octets", false},
+    {"a name of over 255 octets", false},
+    {"an empty label", false},
+    {"an address, not a name", false},
+    {"characters that names do not have", false},
+    {"a name in Unicode that has no A-labels", false},
+    {"a URL, not a name", false},
+    {"more than one word", false},
+    {"a wildcard inside a name", false},
+    {"a wildcard over a public suffix", true},
+    {"no address in front of the name", false},
+    {"an address without a name", false},
+    {"a name of the machine itself", true},
+    {"more local data than a list may hold", true},
+    {"a CNAME beside other records", true},
+    {"a cosmetic rule", true},
+    {"a regular expression", true},
+    {"a rule about URLs", true},
+    {"a pattern that matches parts of names", true},
+    {"an unknown modifier", true},
+    {"a modifier with a bad value", true},
+    {"disabled by $badfilter", true},
+    {"a $badfilter that disables nothing", true},
+    {"an include: only the file itself is read", true},
+    {"an unknown directive", false},
+    {"not a record of a zone file", false},
+    {"a parenthesis that does not close", false},
+    {"a class other than IN", false},
+    {"an owner outside of the zone", false},
+    {"an unsupported trigger (client address, name server)", true},
+    {"a bad address range", false},
+    {"an unsupported action", true},
+    {"a record type that cannot be local data", true},
+    {"bad record data", false},
+    {"local data for an address range", true},
+}};
+
+}  // namespace
+
+const SkipCause& skip_cause(Skip skip) noexcept {
+  return skip_causes[static_cast<std::size_t>(skip)];
+}
+
+ListReading::ListReading(std::string_view text, const ListOptions& options, ListSink& sink)
+    : text_(text), rest_(text), options_(options), sink_(sink) {}
+
+bool ListReading::next() {
+  while (!rest_.empty() && !too_many_) {
+    const std::size_t end = rest_.find('\n');
+    line_ = rest_.substr(0, end);
+    rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
+    ++number_;
+    if (line_.size() <= options_.most_line_octets) return true;
+    skip(Skip::long_line);
+  }
+  return false;
+}
+
+void ListReading::skip(Skip skip, std::uint32_t number, std::string_view line, std::uint64_t lines) {
+  if (number == last_skipped_) return;
+  last_skipped_ = number;
+  Cause& cause = causes_[static_cast<std::size_t>(skip)];
+  cause.lines += lines;
+  if (cause.first.size() < SkippedLines::quoted_lines)
+    cause.first.push_back(options_.file + ":" + std::to_string(number) + ": " + quoted(trimmed(line)));
+}
+
+bool ListReading::covers_public_suffix() const {
+  return !options_.allow_public_suffix && PublicSuffixes::is_public_suffix(draft_.name) &&
+         !is_special_use(draft_.name);
+}
+
+void ListReading::widen() {
+  if (!options_.subdomains || draft_.scope != Pattern::Scope::exact) return;
+  if (!covers_public_suffix()) draft_.scope = Pattern::Scope::at_or_below;
+}
+
+void ListReading::emit_at(std::uint32_t number, std::string_view line, const ListDetail* detail) {
+  if (draft_.scope != Pattern::Scope::exact && covers_public_suffix())
+    return skip(Skip::public_suffix, number, line);
+  if (report_.entries == options_.most_entries) {
+    too_many_ = true;
+    return;
+  }
+  draft_.line = number;
+  used_ = true;
+  ++report_.entries;
+  sink_.entry(draft_, detail);
+}
+
+void ListReading::emit(const ListRange& range) {
+  if (report_.ranges == options_.most_entries) {
+    too_many_ = true;
+    return;
+  }
+  used_ = true;
+  ++report_.ranges;
+  sink_.range(range);
+}
+
+void ListReading::add_local(std::uint32_t number, std::string_view line, Record record) {
+  if (local_records_ == options_.most_local_records) return skip(Skip::too_many_local, number, line);
+  const auto wire = draft_.name.wire();
+  std::string key(1, static_cast<char>(draft_.scope));
+  key.append(wire.begin(), wire.end());
+  const auto [at, is_new] = local_at_.try_emplace(std::move(key), local_.size());
+  if (is_new) local_.push_back({draft_.name, draft_.scope, number, {}});
+  std::vector<Record>& records = local_[at->second].detail.local.answer;
+  // RFC 1034 section 3.6.2: a CNAME stands alone.
+  if (!records.empty() && (record.type == type::CNAME || records.front().type == type::CNAME))
+    return skip(Skip::cname_and_others, number, line);
+  const bool repeated = std::any_of(records.begin(), records.end(), [&](const Record& other) {
+    return other.type == record.type && other.rdata == record.rdata;
+  });
+  used_ = true;
+  if (repeated) return;
+  records.push_back(std::move(record));
+  ++local_records_;
+}
+
+Result<ListReport> ListReading::finish(ListFormat format) {
+  const auto bad = [&](std::uint32_t number, const std::string& why) {
+    return failure("cannot read list " + options_.file + ":" + std::to_string(number) + ": " + why);
+  };
+  for (const Local& local : local_) {
+    draft_ = {local.name, local.scope, ListAction::local, false, 0};
+    // Its first line's text is gone; should a wildcard be refused now, the name says as much.
+    emit_at(local.line, local.name.text(), &local.detail);
+  }
+  if (too_many_) return bad(number_, "it has over " + std::to_string(options_.most_entries) + " entries");
+  report_.format = format;
+  report_.lines = number_;
+  bool understood = used_;
+  for (std::size_t i = 0; i < causes_.size(); ++i) {
+    Cause& cause = causes_[i];
+    if (cause.lines == 0) continue;
+    if (skip_causes[i].understood) understood = true;
+    report_.skipped.push_back({std::string(skip_causes[i].text), cause.lines, std::move(cause.first)});
+  }
+  std::stable_sort(report_.skipped.begin(), report_.skipped.end(),
+                   [](const SkippedLines& a, const SkippedLines& b) { return a.lines > b.lines; });
+  if (!report_.skipped.empty() && !understood) {
+    const SkippedLines& most = report_.skipped.front();
+    return failure("cannot read list " + most.first.front() + ": " + most.cause + "; and none of its " +
+                   std::to_string(report_.lines) + " lines can be read as " +
+                   std::string(list_format_text(format)));
+  }
+  return std::move(report_);
+}
+
+}  // namespace postern
