@@ -66,12 +66,8 @@ struct ListBuilder::State {
   }
 
   NameSetBuilder names;
-  std::vector<std::uint32_t> slots;
-  std::unordered_map<std::uint32_t, std::uint32_t> slot_of;  // detail -> slot, for entries that are not local
-  std::unordered_map<std::string, std::uint32_t>
-      local_slot;                                        // kind and pattern -> slot: lines add to each other
   std::vector<ListDetail> details;                       // an entry's extra in `names` is its place + 1
-  std::unordered_map<std::string, std::uint32_t> known;  // octets -> that
+  std::unordered_map<std::string, std::uint32_t> known;  // octets -> that; so equal ones are kept once
   std::unordered_set<std::string> marked;
   std::vector<ListRange> ranges;
   std::size_t detail_octets = 0;

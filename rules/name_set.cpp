@@ -22,30 +22,38 @@ void NameSet::walk(const Name& name, Visitor visit, void* context) const noexcep
   starts[labels] = static_cast<std::uint8_t>(at);
   const std::size_t deepest = labels < deepest_ ? labels : deepest_;
 
-  // All filter words are on their way from memory before the first is looked at.
+  // Memory is slow and each step needs the one before: so all words are asked for before the first is looked
+  // at, and then all records.
   std::array<std::uint64_t, most_labels + 1> hashes;
+  std::array<const std::uint64_t*, most_labels + 1> words;
   std::uint64_t hash = second_key_;
   for (std::size_t depth = 0;; ++depth) {
     if (depth != 0) hash = extend(hash, wire.data() + starts[labels - depth], key_);
     hashes[depth] = hash;
-    __builtin_prefetch(filter_.data() + filter_word_of(hash, filter_.size()));
+    words[depth] = directory_.data() + bucket_of(hash, directory_.size() - 1);
+    __builtin_prefetch(words[depth]);
     if (depth == deepest) break;
   }
+  std::array<std::uint8_t, most_labels + 1> passed;  // depths
+  std::size_t count = 0;
   for (std::size_t depth = 0; depth <= deepest; ++depth) {
-    if ((depths_[depth / 64] >> depth % 64 & 1) == 0) continue;
     const std::uint64_t bits = filter_bits_of(hashes[depth]);
-    if ((filter_[filter_word_of(hashes[depth], filter_.size())] & bits) != bits) continue;
-    scan(hashes[depth], wire.subspan(starts[labels - depth]), static_cast<std::uint8_t>(depth),
-         depth == labels, visit, context);
+    if ((depths_[depth / 64] >> depth % 64 & 1) == 0 || (*words[depth] & bits) != bits) continue;
+    __builtin_prefetch(heap_.data() + heap_offset_of(words[depth][0]));
+    __builtin_prefetch(heap_.data() + heap_offset_of(words[depth][1]) - 1);
+    passed[count++] = static_cast<std::uint8_t>(depth);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t depth = passed[i];
+    scan(words[depth], wire.subspan(starts[labels - depth]), depth, depth == labels, visit, context);
   }
 }
 
-void NameSet::scan(std::uint64_t hash, std::span<const std::uint8_t> suffix, std::uint8_t depth, bool whole,
-                   Visitor visit, void* context) const noexcept {
+void NameSet::scan(const std::uint64_t* word, std::span<const std::uint8_t> suffix, std::uint8_t depth,
+                   bool whole, Visitor visit, void* context) const noexcept {
   using namespace name_set;
-  const std::size_t bucket = bucket_of(hash, directory_.size() - 1);
-  const std::uint8_t* at = heap_.data() + directory_[bucket];
-  const std::uint8_t* const end = heap_.data() + directory_[bucket + 1];
+  const std::uint8_t* at = heap_.data() + heap_offset_of(word[0]);
+  const std::uint8_t* const end = heap_.data() + heap_offset_of(word[1]);
   while (at < end) {
     const Record record = read_record(at, end, line_octets_);
     if (record.next == nullptr || record.tail >= tails_.size()) return;
@@ -78,26 +86,19 @@ std::uint32_t NameSet::line(std::uint32_t index) const noexcept {
 
 Result<NameSet> NameSet::from_block(std::shared_ptr<const std::uint8_t[]> owner,
                                     std::span<const std::uint8_t> block) {
-  using name_set::aligned;
   const auto bad = [](const std::string& what) { return failure("cannot use a compiled name set: " + what); };
   if (reinterpret_cast<std::uintptr_t>(block.data()) % alignof(std::uint64_t) != 0)
     return bad("it does not begin at a multiple of 8");
-  Header header;
+  name_set::Header header;
   if (block.size() < sizeof header) return bad("it has " + std::to_string(block.size()) + " octets");
   std::memcpy(&header, block.data(), sizeof header);
-  const std::size_t filter_at = aligned(sizeof header);
-  const std::size_t directory_at = filter_at + std::size_t{header.filter_words} * 8;
-  const std::size_t tails_at = aligned(directory_at + (std::size_t{header.buckets} + 1) * 4);
-  const std::size_t texts_at = tails_at + std::size_t{header.tails} * sizeof(Tail);
-  const std::size_t heap_at = aligned(texts_at + header.tail_text_octets);
-  const std::size_t end = aligned(heap_at + header.heap_octets);
-  if (end != block.size())
-    return bad("it has " + std::to_string(block.size()) + " octets; its head says " + std::to_string(end));
+  const name_set::Layout layout = name_set::layout_of(header);
+  if (layout.end != block.size())
+    return bad("it has " + std::to_string(block.size()) + " octets; its head says " +
+               std::to_string(layout.end));
   if (header.line_octets < 1 || header.line_octets > 4)
     return bad("line numbers of " + std::to_string(header.line_octets) + " octets");
-  if (header.tails > name_set::most_tails) return bad(std::to_string(header.tails) + " tails");
-  if (header.entries != 0 && (header.filter_words == 0 || header.buckets == 0))
-    return bad("entries without a directory");
+  if (header.buckets == 0) return bad("it has no bucket");
 
   NameSet set;
   set.owner_ = std::move(owner);
@@ -111,17 +112,19 @@ Result<NameSet> NameSet::from_block(std::shared_ptr<const std::uint8_t[]> owner,
                                          : 0;
   set.line_octets_ = static_cast<std::uint8_t>(header.line_octets);
   const std::uint8_t* const octets = block.data();
-  set.filter_ = {reinterpret_cast<const std::uint64_t*>(octets + filter_at), header.filter_words};
-  set.directory_ = {reinterpret_cast<const std::uint32_t*>(octets + directory_at),
+  set.directory_ = {reinterpret_cast<const std::uint64_t*>(octets + layout.directory),
                     std::size_t{header.buckets} + 1};
-  set.tails_ = {reinterpret_cast<const Tail*>(octets + tails_at), header.tails};
-  set.tail_texts_ = {octets + texts_at, header.tail_text_octets};
-  set.heap_ = {octets + heap_at, header.heap_octets};
+  set.tails_ = {reinterpret_cast<const name_set::Tail*>(octets + layout.tails), header.tails};
+  set.tail_texts_ = {octets + layout.texts, header.tail_text_octets};
+  set.heap_ = {octets + layout.heap, header.heap_octets};
+  std::uint32_t before = 0;
   for (std::size_t i = 0; i < set.directory_.size(); ++i) {
-    if (set.directory_[i] > set.heap_.size() || (i != 0 && set.directory_[i] < set.directory_[i - 1]))
+    const std::uint32_t begin = name_set::heap_offset_of(set.directory_[i]);
+    if (begin > set.heap_.size() || begin < before)
       return bad("its directory is out of order at bucket " + std::to_string(i));
+    before = begin;
   }
-  for (const Tail& tail : set.tails_) {
+  for (const name_set::Tail& tail : set.tails_) {
     if (tail.size == 0 || std::size_t{tail.text_at} + tail.size > set.tail_texts_.size())
       return bad("a tail is outside of the tails' texts");
     if (name_set::scope_of(tail.tag) > static_cast<unsigned>(Pattern::Scope::at_or_below))

@@ -4,8 +4,8 @@
 // decides), and one block of memory without a pointer in it, so that it is written to a cache file and read
 // back as it stands (list_image.h). docs/decisions/0004-name-set.md says what was measured.
 //
-//   filter     64-bit words with 4 bits set per name: most suffixes that are not in the set end here
-//   directory  where each bucket of the heap begins
+//   directory  a word a bucket: where it begins in the heap, and a filter of the names in it, so that most
+//              suffixes that are not in the set end here
 //   heap       records in the order of their buckets: [octets][tail][labels...][line]
 //   tails      what many records end in, kept once: a suffix ("com"), a scope and a kind
 //
@@ -35,6 +35,16 @@ struct SharedOctets {
 
   std::span<const std::uint8_t> all() const noexcept { return {data.get(), size}; }
 };
+
+namespace name_set {
+// What many records end in.
+struct Tail {
+  std::uint32_t text_at;  // in the tails' texts: a name in wire form
+  std::uint8_t size;
+  std::uint8_t tag;  // scope and kind
+  std::uint16_t zero;
+};
+}  // namespace name_set
 
 class NameSet {
  public:
@@ -79,13 +89,10 @@ class NameSet {
                                     std::span<const std::uint8_t> block);
 
  private:
-  friend class NameSetBuilder;
-  struct Header;
-  struct Tail;
   using Visitor = void (*)(void* context, const Entry& entry);
 
   void walk(const Name& name, Visitor visit, void* context) const noexcept;
-  void scan(std::uint64_t hash, std::span<const std::uint8_t> suffix, std::uint8_t depth, bool whole,
+  void scan(const std::uint64_t* word, std::span<const std::uint8_t> suffix, std::uint8_t depth, bool whole,
             Visitor visit, void* context) const noexcept;
 
   std::shared_ptr<const std::uint8_t[]> owner_;
@@ -95,9 +102,8 @@ class NameSet {
   std::uint64_t depths_[2] = {};  // bit d: some entry has d labels
   std::size_t deepest_ = 0;
   std::uint8_t line_octets_ = 1;
-  std::span<const std::uint64_t> filter_;
-  std::span<const std::uint32_t> directory_;  // one more than there are buckets
-  std::span<const Tail> tails_;
+  std::span<const std::uint64_t> directory_;  // one more than there are buckets
+  std::span<const name_set::Tail> tails_;
   std::span<const std::uint8_t> tail_texts_;
   std::span<const std::uint8_t> heap_;
 };

@@ -8,39 +8,27 @@
 
 namespace postern {
 
-// The block begins with this, in the byte order of the machine. The sections follow in the order of their
-// counts, each at a multiple of 8; line numbers have `line_octets` octets, low first.
-struct NameSet::Header {
+namespace name_set {
+
+// The block begins with this, in the byte order of the machine: directory, tails, the tails' texts and the
+// heap follow (Layout). Line numbers have `line_octets` octets, low first.
+struct Header {
   std::uint64_t key, second_key;
-  std::uint64_t depths[2];
+  std::uint64_t depths[2];  // bit d: some entry has d labels
   std::uint32_t entries;
-  std::uint32_t filter_words;
-  std::uint32_t buckets;  // the directory holds one number more
+  std::uint32_t buckets;  // the directory has one word more
   std::uint32_t tails;
   std::uint32_t tail_text_octets;
   std::uint32_t heap_octets;
   std::uint32_t line_octets;
-  std::uint32_t zero;
 };
-
-// What many records end in.
-struct NameSet::Tail {
-  std::uint32_t text_at;  // in the tails' texts: a name in wire form
-  std::uint8_t size;
-  std::uint8_t tag;  // scope and kind
-  std::uint16_t zero;
-};
-
-namespace name_set {
 
 // A tail's number is one octet below this, and two from there on.
 inline constexpr std::size_t short_tails = 192;
 inline constexpr std::size_t most_tails = short_tails + (256 - short_tails) * 256;
 // Records a bucket: its directory entry costs 4 octets, and each record before the right one some
 // nanoseconds.
-inline constexpr std::size_t records_a_bucket = 4;
-// 4 bits of a 64-bit word a name: one suffix in 40 that is not there passes.
-inline constexpr std::size_t filter_bits_a_name = 12;
+inline constexpr std::size_t records_a_bucket = 2;
 
 constexpr std::uint8_t tag_of(Pattern::Scope scope, NameSet::Kind kind) noexcept {
   return static_cast<std::uint8_t>(static_cast<unsigned>(scope) << 6 | (kind & (NameSet::most_kinds - 1)));
@@ -51,6 +39,20 @@ constexpr unsigned scope_of(std::uint8_t tag) noexcept {
 
 constexpr std::size_t aligned(std::size_t octets) noexcept {
   return (octets + 7) & ~std::size_t{7};
+}
+
+// Where the sections of a block begin.
+struct Layout {
+  std::size_t directory = 0, tails = 0, texts = 0, heap = 0, end = 0;
+};
+inline Layout layout_of(const Header& header) noexcept {
+  Layout layout;
+  layout.directory = aligned(sizeof header);
+  layout.tails = layout.directory + (std::size_t{header.buckets} + 1) * 8;
+  layout.texts = layout.tails + std::size_t{header.tails} * sizeof(Tail);
+  layout.heap = aligned(layout.texts + header.tail_text_octets);
+  layout.end = aligned(layout.heap + header.heap_octets);
+  return layout;
 }
 
 __extension__ using Wide = unsigned __int128;
@@ -87,14 +89,14 @@ inline std::uint64_t extend(std::uint64_t hash, const std::uint8_t* label, std::
 inline std::size_t bucket_of(std::uint64_t hash, std::size_t buckets) noexcept {
   return static_cast<std::size_t>(static_cast<Wide>(hash) * buckets >> 64);
 }
-// Other bits of the hash than the bucket's.
-inline std::size_t filter_word_of(std::uint64_t hash, std::size_t words) noexcept {
-  return static_cast<std::size_t>((hash & 0xffffffff) * words >> 32);
-}
+// A word of the directory: where the bucket begins in the heap in the low half, a Bloom filter of its names
+// in the high one: 3 of 32 bits a name, from bits of the hash that did not choose the bucket.
 inline std::uint64_t filter_bits_of(std::uint64_t hash) noexcept {
-  const std::uint64_t bits = hash * 0x9e3779b97f4a7c15 >> 40;
-  return std::uint64_t{1} << (bits & 63) | std::uint64_t{1} << (bits >> 6 & 63) |
-         std::uint64_t{1} << (bits >> 12 & 63) | std::uint64_t{1} << (bits >> 18 & 63);
+  const std::uint64_t one = 1;
+  return one << (32 + (hash & 31)) | one << (32 + (hash >> 5 & 31)) | one << (32 + (hash >> 10 & 31));
+}
+inline std::uint32_t heap_offset_of(std::uint64_t word) noexcept {
+  return static_cast<std::uint32_t>(word);
 }
 
 // One record, as far as it lies before `end`. `rest` is what stands before the tail.
