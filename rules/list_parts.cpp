@@ -17,14 +17,17 @@ void write_records(OctetWriter& out, const std::vector<Record>& records) {
   }
 }
 
+// One by one: a count that lies must not cost memory.
 std::vector<Record> read_records(OctetReader& in) {
-  std::vector<Record> records(in.count(least_record_octets));
-  for (Record& record : records) {
+  std::vector<Record> records;
+  for (std::size_t left = in.count(least_record_octets); left > 0 && in.good(); --left) {
+    Record record;
     record.owner = in.name();
     record.type = static_cast<Type>(in.number(type_octets));
     record.ttl = static_cast<std::uint32_t>(in.number(4));
     const std::span<const std::uint8_t> rdata = in.octets(in.count(1));
     record.rdata.assign(rdata.begin(), rdata.end());
+    records.push_back(std::move(record));
   }
   return records;
 }
@@ -89,8 +92,7 @@ ListDetail read_detail(OctetReader& in) {
   detail.types.resize(in.count(type_octets));
   for (Type& type : detail.types) type = static_cast<Type>(in.number(type_octets));
   detail.types_excluded = in.number(1) != 0;
-  detail.except.resize(in.count(1));
-  for (Name& name : detail.except) name = in.name();
+  for (std::size_t left = in.count(1); left > 0 && in.good(); --left) detail.except.push_back(in.name());
   detail.local.rcode = static_cast<int>(in.number(4) & 0xf);
   detail.local.answer = read_records(in);
   detail.local.authority = read_records(in);

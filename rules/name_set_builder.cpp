@@ -30,7 +30,7 @@ struct NameSetBuilder::Writer {
     header.line_octets = std::max(1u, (static_cast<unsigned>(std::bit_width(last_line)) + 7) / 8);
     layout = name_set::layout_of(header);
     // What is not written in the end is never touched, and so takes no memory.
-    octets = std::make_shared_for_overwrite<std::uint8_t[]>(name_set::aligned(layout.heap + heap_at_most));
+    octets.reset(new std::uint8_t[name_set::aligned(layout.heap + heap_at_most)]);
     std::memset(octets.get(), 0, layout.heap);
     directory = reinterpret_cast<std::uint64_t*>(octets.get() + layout.directory);
     std::memcpy(octets.get() + layout.tails, tails.tails().data(), header.tails * sizeof(name_set::Tail));
