@@ -32,6 +32,10 @@ namespace postern {
 
 struct ListOptions;  // list_text.h
 
+// `action: allow` in a policy: whatever the file would block is allowed, and what it allows or answers itself
+// counts for nothing.
+enum class ListMeaning : std::uint8_t { as_written, allows };
+
 // What a list says of a query.
 struct Finding {
   bool spoke = false;  // false: the rest says nothing, except allowed_beneath
@@ -52,7 +56,8 @@ class List {
  public:
   // Reads a whole file (plain or gzip). Errors: those of read_list, and more entries than a set can hold;
   // they quote the file's name as `options` has it.
-  static Result<std::shared_ptr<const List>> build(std::string_view text, const ListOptions& options);
+  static Result<std::shared_ptr<const List>> build(std::string_view text, const ListOptions& options,
+                                                   ListMeaning meaning = ListMeaning::as_written);
 
   // Total; allocates nothing.
   Finding judge(const Query& query) const noexcept;
@@ -95,7 +100,7 @@ class List {
 // Where the entries of one list are gathered, in any order.
 class ListBuilder final : public ListSink {
  public:
-  ListBuilder();
+  explicit ListBuilder(ListMeaning meaning = ListMeaning::as_written);
   ~ListBuilder() override;
   void entry(const ListEntry& entry, const ListDetail* detail) override;
   void range(const ListRange& range) override;
@@ -105,6 +110,7 @@ class ListBuilder final : public ListSink {
 
  private:
   struct State;
+  ListMeaning meaning_;
   std::unique_ptr<State> state_;
 };
 

@@ -5,7 +5,8 @@
 
 namespace postern {
 
-Result<std::shared_ptr<const List>> List::build(std::string_view text, const ListOptions& options) {
+Result<std::shared_ptr<const List>> List::build(std::string_view text, const ListOptions& options,
+                                                ListMeaning meaning) {
   const auto quoting_file = [&](const Error& error) {
     return failure("cannot read list " + options.file + ": " + error.message);
   };
@@ -16,7 +17,7 @@ Result<std::shared_ptr<const List>> List::build(std::string_view text, const Lis
     unpacked = std::move(*plain);
     text = unpacked;
   }
-  ListBuilder builder;
+  ListBuilder builder(meaning);
   Result<ListReport> report = read_list(text, options, builder);
   if (!report) return tl::unexpected(report.error());
   Result<std::shared_ptr<const List>> list = builder.finish(std::move(*report));

@@ -93,11 +93,12 @@ ListReport read_report(OctetReader& in) {
 
 }  // namespace
 
-Digest recipe_of(const ListOptions& options) {
+Digest recipe_of(const ListOptions& options, ListMeaning meaning) {
   std::string text = POSTERN_VERSION;
   OctetWriter out(text);
   out.text(options.file);
   out.number(options.format ? static_cast<std::uint64_t>(*options.format) + 1 : 0, 1);
+  out.number(static_cast<std::uint64_t>(meaning), 1);
   out.number(options.subdomains ? 1 : 0, 1);
   out.number(options.allow_public_suffix ? 1 : 0, 1);
   out.number(options.most_octets, 8);

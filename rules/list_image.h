@@ -35,7 +35,7 @@ struct SourceStamp {
 struct ImageHeader {
   SourceStamp source;
   Digest source_digest{};    // SHA-256 of the file's octets
-  Digest recipe{};           // recipe_of(options)
+  Digest recipe{};           // recipe_of
   std::int64_t made_ns = 0;  // when the source was read
   std::uint64_t octets = 0;  // of the image
 
@@ -45,7 +45,7 @@ struct ImageHeader {
 };
 
 // What, besides the file, an image depends on: the options, the public suffixes, this program's version.
-Digest recipe_of(const ListOptions& options);
+Digest recipe_of(const ListOptions& options, ListMeaning meaning = ListMeaning::as_written);
 
 class ListImage {
  public:

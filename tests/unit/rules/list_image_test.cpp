@@ -209,6 +209,7 @@ TEST_CASE("other versions, byte orders and files are told apart") {
 TEST_CASE("a recipe changes with every option that changes what a list becomes") {
   const ListOptions plain = options(ListFormat::hosts);
   CHECK(recipe_of(plain) == recipe_of(plain));
+  CHECK(recipe_of(plain, ListMeaning::allows) != recipe_of(plain));
   ListOptions other = plain;
   other.format.reset();
   CHECK(recipe_of(other) != recipe_of(plain));

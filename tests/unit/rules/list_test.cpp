@@ -209,6 +209,30 @@ TEST_CASE("what is allowed strictly below a name is known, with its neighbours")
   }
 }
 
+TEST_CASE("a list that allows: its blocks are exceptions, the rest counts for nothing") {
+  ListBuilder builder(ListMeaning::allows);
+  const ListDetail some = records({address_record(1)});
+  builder.entry({name("a.example"), Pattern::Scope::at_or_below, ListAction::block, false, 1}, nullptr);
+  builder.entry({name("b.example"), Pattern::Scope::exact, ListAction::allow, false, 2}, nullptr);
+  builder.entry({name("c.example"), Pattern::Scope::exact, ListAction::local, false, 3}, &some);
+  builder.entry({name("d.example"), Pattern::Scope::exact, ListAction::no_data, false, 4}, nullptr);
+  builder.range({*AddressRange::parse("10.0.0.0/8"), ListAction::block, 5});
+  ListReport report;
+  report.entries = 4;
+  report.ranges = 1;
+  const auto made = builder.finish(report);
+  REQUIRE(made.has_value());
+  CHECK(judged(**made, "x.a.example") == "allow 1");
+  CHECK(judged(**made, "b.example") == "silent");
+  CHECK(judged(**made, "c.example") == "silent");
+  CHECK(judged(**made, "d.example") == "allow 4");
+  CHECK(opens_beneath(**made, "example"));
+  CHECK(!(*made)->has_ranges());
+  CHECK((*made)->report().entries == 2);
+  CHECK((*made)->report().ranges == 0);
+  CHECK((*made)->report().skipped_lines() == 3);
+}
+
 TEST_CASE("ranges: the longest that holds the address, at its edges") {
   const auto range = [](const char* text, ListAction action, std::uint32_t line) {
     const auto parsed = AddressRange::parse(text);
