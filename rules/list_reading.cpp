@@ -2,6 +2,7 @@
 #include "rules/list_reading.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "rules/public_suffix.h"
 #include "rules/quote.h"
@@ -86,11 +87,14 @@ bool ListReading::covers_public_suffix() const {
 
 void ListReading::widen() {
   if (!options_.subdomains || draft_.scope != Pattern::Scope::exact) return;
-  if (!covers_public_suffix()) draft_.scope = Pattern::Scope::at_or_below;
+  if (covers_public_suffix()) return;
+  draft_.scope = Pattern::Scope::at_or_below;
+  widened_ = true;
 }
 
 void ListReading::emit_at(std::uint32_t number, std::string_view line, const ListDetail* detail) {
-  if (draft_.scope != Pattern::Scope::exact && covers_public_suffix())
+  const bool checked = std::exchange(widened_, false);
+  if (draft_.scope != Pattern::Scope::exact && !checked && covers_public_suffix())
     return skip(Skip::public_suffix, number, line);
   if (report_.entries == options_.most_entries) {
     too_many_ = true;

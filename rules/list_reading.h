@@ -114,6 +114,7 @@ class ListReading {
   std::uint32_t number_ = 0, last_skipped_ = 0;
   ListEntry draft_;
   ListReport report_;
+  bool widened_ = false;  // by widen(): known to cover no public suffix
   bool used_ = false, too_many_ = false;
   std::array<Cause, static_cast<std::size_t>(Skip::count_)> causes_;
   std::vector<Local> local_;

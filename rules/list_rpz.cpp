@@ -127,6 +127,12 @@ class RpzReader {
   // at the first record; nobody need say it as long as all owners are relative.
   std::optional<Skip> owner(Type type) {
     ListEntry& draft = reading_.draft();
+    if (has_apex_ && origin_ == apex_ && owner_ != "@" &&
+        !owner_.ends_with('.')) {  // relative, as nearly all are: only its length needs the zone's name
+      if (const std::optional<Skip> problem = read_zone_name(owner_, draft.name)) return problem;
+      if (draft.name.size() + apex_.size() - 1u > Name::max_octets) return Skip::name_too_long;
+      return std::nullopt;
+    }
     const bool is_apex = owner_ == "@" && !has_origin_;
     if (has_origin_ || (owner_.ends_with('.') && !is_apex)) {
       const std::optional<Name> whole = zone_name(owner_, origin());

@@ -3,8 +3,41 @@
 
 #include <libpsl.h>
 
+#include <array>
+#include <string_view>
+
 namespace postern {
 namespace {
+
+#include "rules/suffix_filter.inc"
+
+// False: certainly not a public suffix by the built-in list. libpsl takes 0.3 us to say so, and a list of a
+// million wildcards asks a million times; this takes 0.03 us. Without the list that the filter was made from
+// it is not used.
+bool may_be_public_suffix(const Name& name) {
+  static const bool fits = [] {
+    const char* sha = psl_builtin_sha1sum();
+    return sha != nullptr && sha == suffix_filter_sha1;
+  }();
+  if (!fits) return true;
+  constexpr std::uint64_t prime = 0x100000001b3;  // FNV-1a, from the right: the parent's hash is on the way
+  const auto wire = name.wire();
+  const std::size_t first = wire[0] + 1u;
+  std::uint64_t state = 0xcbf29ce484222325;
+  std::size_t at = name.size() - 1;
+  while (at > first) state = (state ^ wire[--at]) * prime;
+  const std::uint64_t below_wildcard = (state ^ 0xff) * prime;
+  while (at > 0) state = (state ^ wire[--at]) * prime;
+  const auto has = [](std::uint64_t hash) {
+    hash = (hash ^ (hash >> 29)) * 0x9e3779b97f4a7c15;
+    const auto bit = [](std::uint64_t place) {
+      place %= suffix_filter.size() * 64;
+      return (suffix_filter[place / 64] >> (place % 64) & 1) != 0;
+    };
+    return bit(hash >> 20) && bit(hash >> 43);
+  };
+  return has(state) || has(below_wildcard);
+}
 
 // The longest suffix of `text` that is a public suffix under `rules`, plus one label.
 std::size_t registered(const Name& name, int rules) {
@@ -44,7 +77,7 @@ std::size_t PublicSuffixes::icann_registered_labels(const Name& name) {
 bool PublicSuffixes::is_public_suffix(const Name& name) {
   const psl_ctx_t* list = psl_builtin();
   if (name.is_root()) return true;
-  // Lists ask this a million times: the text is made here, without memory.
+  if (name.size() > name.first_label().size() + 2 && !may_be_public_suffix(name)) return false;
   char text[4 * Name::max_octets];
   char* end = text;
   const auto wire = name.wire();

@@ -1,6 +1,10 @@
 // Public suffixes: registered domains by the private and by the ICANN rules.
 #include "rules/public_suffix.h"
 
+#include <libpsl.h>
+
+#include <array>
+
 #include "support.h"
 
 using namespace postern;
@@ -64,4 +68,34 @@ TEST_CASE("what is a public suffix") {
     CHECK_MESSAGE(PublicSuffixes::is_public_suffix(name(text)), text);
   for (const char* text : {"example.com", "user.github.io", "www.ck", "a.no-such-tld"})
     CHECK_MESSAGE(!PublicSuffixes::is_public_suffix(name(text)), text);
+}
+
+TEST_CASE("the filter in front of libpsl never changes its answer") {
+  // Every chain of up to four of these labels: rules of all kinds, what is one label above and below them,
+  // and much that is no rule.
+  constexpr auto labels = std::to_array<std::string_view>(
+      {"com",        "uk",      "co",        "io",         "github",   "ck",        "www", "jp",
+       "kawasaki",   "city",    "amazonaws", "compute",    "s3",       "us-east-1", "cn",  "net",
+       "cloudfront", "example", "no",        "xn--55qx5d", "blogspot", "x"});
+  std::size_t suffixes = 0, names = 0;
+  const auto check_name = [&](const std::string& text) {
+    const bool expected = psl_is_public_suffix2(psl_builtin(), text.c_str(), PSL_TYPE_ANY) != 0;
+    if (PublicSuffixes::is_public_suffix(name(text)) != expected) FAIL_CHECK(text);
+    suffixes += expected;
+    ++names;
+  };
+  for (const std::string_view a : labels) {
+    check_name(std::string(a));
+    for (const std::string_view b : labels) {
+      const std::string two = std::string(b) + "." + std::string(a);
+      check_name(two);
+      for (const std::string_view c : labels) {
+        const std::string three = std::string(c) + "." + two;
+        check_name(three);
+        for (const std::string_view d : labels) check_name(std::string(d) + "." + three);
+      }
+    }
+  }
+  CHECK(suffixes > 100);
+  CHECK(suffixes < names / 10);
 }
