@@ -8,7 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "resolver/control/list_source.h"
 #include "resolver/control/report_json.h"
+#include "rules/explain.h"
+#include "rules/list.h"
 #include "rules/public_suffix.h"
 
 namespace postern {
@@ -111,7 +114,8 @@ Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
   if (!options_.policy_file.empty()) {
     auto text = broker_->read_policy(0);
     if (!text) return tl::unexpected(text.error());
-    auto parsed = PolicySet::parse(*text, options_.policy_file);
+    auto parsed = PolicySet::parse(*text, options_.policy_file,
+                                   lists_from_broker(*broker_, options_.list_folders, options_.list_cache));
     if (!parsed) return tl::unexpected(parsed.error());
     set = std::move(*parsed);
   }
@@ -122,6 +126,18 @@ Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
 
 void Resolver::take_policies(std::shared_ptr<const PolicySet> policies) {
   policies_ = std::move(policies);
+  lists_.clear();
+  for (const std::string& name : policies_->names()) {
+    for (const ListOutline& one : policies_->find(name)->outline().lists) {
+      const bool known = std::any_of(lists_.begin(), lists_.end(),
+                                     [&](const ListMetrics& list) { return list.file == one.request.file; });
+      if (known) continue;
+      const ListReport& report = one.list->report();
+      lists_.push_back({one.request.file, report.entries, report.skipped_lines()});
+      spdlog::info("list {}: {} entries, {} of {} lines skipped", one.request.file, report.entries,
+                   report.skipped_lines(), report.lines);
+    }
+  }
   ++policy_loads_.succeeded;
   policy_loads_.last_success = unix_us() / 1'000'000;
   policy_loads_.error.clear();
@@ -254,19 +270,22 @@ std::string Resolver::status_json() {
   for (const auto& shard : shards_) reports.push_back(shard->report());
   nlohmann::ordered_json servers = nlohmann::ordered_json::array();
   for (const Server& server : options_.servers) servers.push_back(server.text());
-  nlohmann::ordered_json status = {
-      {"version", POSTERN_VERSION},      {"upstream", servers},
-      {"policies", policies_->names()},  {"policy_file", options_.policy_file},
-      {"policy_error", policy_loads_.error},   {"public_suffix_list", PublicSuffixes::version()},
-      {"hooks_refused", hooks_refused_}, {"journal", to_json(journal_->stats())},
-      {"path", to_json(reports)}};
+  nlohmann::ordered_json status = {{"version", POSTERN_VERSION},
+                                   {"upstream", servers},
+                                   {"policies", policies_->names()},
+                                   {"policy_file", options_.policy_file},
+                                   {"policy_error", policy_loads_.error},
+                                   {"public_suffix_list", PublicSuffixes::version()},
+                                   {"hooks_refused", hooks_refused_},
+                                   {"journal", to_json(journal_->stats())},
+                                   {"path", to_json(reports)}};
   return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string Resolver::metrics() {
   std::vector<ShardReport> reports;
   for (const auto& shard : shards_) reports.push_back(shard->report());
-  return metrics_text(reports, gone_, journal_->stats(), policy_loads_, {});
+  return metrics_text(reports, gone_, journal_->stats(), policy_loads_, lists_);
 }
 
 std::string Resolver::summary_json() {

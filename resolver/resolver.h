@@ -33,8 +33,10 @@ struct ResolverOptions {
   std::vector<Server> servers;
   std::string
       policy_file;  // its name, for messages; empty: built-in policy, else index 0 of the broker's files
-  PolicySet::Overlay overlay;  // from the command line; put on top at every load
-  bool alert_hook = false;     // start the broker's hook 0 on an alert
+  std::vector<std::string> list_folders;  // as the broker has them; the policy's own first
+  std::string list_cache;                 // folder for compiled lists, as seen from inside the cell
+  PolicySet::Overlay overlay;             // from the command line; put on top at every load
+  bool alert_hook = false;                // start the broker's hook 0 on an alert
 };
 
 // What a client asks to be attached. Exactly one of `pid` and `netns_path`.
@@ -95,6 +97,7 @@ class Resolver {
   std::unique_ptr<BrokerClient> broker_;
   std::shared_ptr<const PolicySet> policies_;
   PolicyLoads policy_loads_;
+  std::vector<ListMetrics> lists_;  // of policies_
   std::unique_ptr<Journal> journal_;
   struct Threads;
   std::unique_ptr<Threads> threads_;

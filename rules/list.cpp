@@ -60,8 +60,8 @@ const List::Detail* List::detail_of(std::uint32_t index) const noexcept {
   return &details_[found->second - 1];
 }
 
-Finding List::judge(const Query& query) const noexcept {
-  Finding finding;
+ListFinding List::judge(const Query& query) const noexcept {
+  ListFinding finding;
   Candidate best;
   names_.walk(query.name, [&](const NameSet::Entry& entry) {
     if (entry.kind & list_kind::beneath) {

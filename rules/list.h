@@ -32,12 +32,12 @@ namespace postern {
 
 struct ListOptions;  // list_text.h
 
-// `action: allow` in a policy: whatever the file would block is allowed, and what it allows or answers itself
-// counts for nothing.
+// `action: allow` in a policy: whatever the file would block or allow is allowed; what it answers itself counts
+// for nothing.
 enum class ListMeaning : std::uint8_t { as_written, allows };
 
 // What a list says of a query.
-struct Finding {
+struct ListFinding {
   bool spoke = false;  // false: the rest says nothing, except allowed_beneath
   ListAction action = ListAction::block;
   bool important = false;
@@ -60,7 +60,7 @@ class List {
                                                    ListMeaning meaning = ListMeaning::as_written);
 
   // Total; allocates nothing.
-  Finding judge(const Query& query) const noexcept;
+  ListFinding judge(const Query& query) const noexcept;
   // The longest range that holds this address, as it stands (an address inside another is the caller's
   // matter: see meanings() in address.h); null if there is none. A binary search.
   const ListRange* range_for(const Address& address) const noexcept;

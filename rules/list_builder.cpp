@@ -71,7 +71,7 @@ struct ListBuilder::State {
   std::unordered_set<std::string> marked;
   std::vector<ListRange> ranges;
   std::size_t detail_octets = 0;
-  std::size_t no_room = 0, many_ranges = 0, no_block = 0, range_of_allows = 0;
+  std::size_t no_room = 0, many_ranges = 0, no_name = 0, range_of_allows = 0;
 };
 
 ListBuilder::ListBuilder(ListMeaning meaning) : meaning_(meaning), state_(std::make_unique<State>()) {}
@@ -81,8 +81,8 @@ void ListBuilder::entry(const ListEntry& written, const ListDetail* detail) {
   State& state = *state_;
   ListEntry entry = written;
   if (meaning_ == ListMeaning::allows) {
-    if (entry.action == ListAction::allow || entry.action == ListAction::local) {
-      ++state.no_block;
+    if (entry.action == ListAction::local) {
+      ++state.no_name;
       return;
     }
     entry.action = ListAction::allow;
@@ -124,12 +124,12 @@ Result<std::shared_ptr<const List>> ListBuilder::finish(ListReport report) {
   list->extras_.shrink_to_fit();
   list->prepare(std::move(state.details));
 
-  report.entries -= std::min<std::uint64_t>(report.entries, built->crowded + state.no_room + state.no_block);
+  report.entries -= std::min<std::uint64_t>(report.entries, built->crowded + state.no_room + state.no_name);
   report.ranges -= std::min<std::uint64_t>(report.ranges, state.many_ranges + state.range_of_allows);
   add_skipped(report, "more than " + std::to_string(NameSet::most_of_a_name) + " entries for one name",
               built->crowded);
   add_skipped(report, "the list's types, exceptions and records take too much memory", state.no_room);
-  add_skipped(report, "an exception or records in a list that allows", state.no_block);
+  add_skipped(report, "records in a list that allows", state.no_name);
   add_skipped(report, "a range in a list that allows", state.range_of_allows);
   add_skipped(report, "more than " + std::to_string(most_ranges) + " ranges", state.many_ranges);
   list->report_ = std::move(report);

@@ -18,7 +18,7 @@ void PolicyLists::add(const ListSpec& list, RuleId first) {
 
 PolicyLists::Voice PolicyLists::one(std::size_t index, const Query& query) const noexcept {
   const Use& use = uses_[index];
-  const Finding found = use.list->judge(query);
+  const ListFinding found = use.list->judge(query);
   Voice voice;
   voice.allowed_beneath = use.allows && found.allowed_beneath;
   // An exception of a list that blocks lifts what the same list blocks; it opens nothing.

@@ -47,6 +47,14 @@ class Config {
     if (key == "journal") return path(value, config_.journal);
     if (key == "control") return path(value, config_.control);
     if (key == "policy") return path(value, config_.policy);
+    if (key == "list_folders") {
+      constexpr std::size_t max_folders = 16;
+      if (!value.IsSequence() || value.size() > max_folders)
+        return wrong(value, "list_folders must be a list of at most 16 folders");
+      for (const auto& one : value)
+        if (auto read = path(one, config_.list_folders.emplace_back()); !read) return read;
+      return {};
+    }
     if (key == "alert_exec") return path(value, config_.alert_exec);
     if (key == "resolv_conf") return path(value, config_.resolv_conf);
     if (key == "journal_sync") {

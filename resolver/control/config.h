@@ -15,10 +15,11 @@ struct ServeConfig {
   std::string control = "/run/postern/control.sock";
   std::vector<Server> upstream;  // default: the host's resolv.conf, followed when it changes
   std::string resolv_conf = "/etc/resolv.conf";
-  unsigned workers = 1;    // 1..64
-  std::string policy;      // file; default: the built-in policy
-  std::string alert_exec;  // program
-  bool sync_full = false;  // journal_sync: full
+  unsigned workers = 1;                   // 1..64
+  std::string policy;                     // file; default: the built-in policy
+  std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
+  std::string alert_exec;                 // program
+  bool sync_full = false;                 // journal_sync: full
 };
 
 // Reads and checks the file. Relative paths are taken from the file's own folder. Errors: "FILE:LINE:COLUMN:

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "resolver/path/wire.h"
+#include "rules/list.h"
+#include "rules/list_text.h"
 #include "rules/quote.h"  // qualified below: <iomanip>, through json.hpp, brings std::quoted
 
 namespace postern {
@@ -68,6 +70,27 @@ std::string soa_text(const Record& soa) {
 
 std::string source_text(const Policy& policy, const std::string& source) {
   return policy.name() + (source.empty() || policy.outline().built_in ? ", built in" : " of " + tame(source));
+}
+
+// One line for the list, one for each cause for which lines of it were skipped.
+std::string list_text(const ListOutline& one) {
+  const ListReport& report = one.list->report();
+  std::string out = "    list " + tame(one.request.file) + ": " +
+                    std::string(list_format_text(report.format)) + ", " +
+                    count_text(report.entries, "entry", "entries");
+  if (report.ranges > 0) out += " and " + count_text(report.ranges, "address range");
+  out += " in " + count_text(report.lines, "line");
+  if (one.request.allows) out += ", allow";
+  if (one.observes) out += ", observed";
+  if (report.skipped.empty()) return out + "\n";
+  out += "; " + std::to_string(report.skipped_lines()) + " skipped\n";
+  for (const SkippedLines& cause : report.skipped) {
+    out += "      " + std::to_string(cause.lines) + " " + cause.cause;
+    for (const std::string& line : cause.first)
+      out += (&line == &cause.first.front() ? ": " : ", ") + tame(line);
+    out += cause.lines > cause.first.size() ? ", ...\n" : "\n";
+  }
+  return out;
 }
 
 }  // namespace
@@ -225,6 +248,7 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
     for (const auto& [key, value] : outline.settings)
       if (key == "mode" && value == "observe") body += "; observes only: nothing of it is refused";
     body += "\n";
+    for (const ListOutline& one : outline.lists) body += list_text(one);
     for (const SilentRule& one : outline.silent) {
       if (++noted > max_notes) continue;
       notes += "note: policy " + name + ": " + tame(one.rule) + " never decides: " + tame(one.because) +

@@ -3,6 +3,7 @@
 
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
+#include "resolver/control/list_source.h"
 #include "resolver/control/policy_report.h"
 #include "rules/quote.h"
 
@@ -20,7 +21,7 @@ struct Loaded {
 Loaded load(const std::string& file, int bad_status = status_failed) {
   const auto text = read_text_file(file);
   if (!text) return {nullptr, complain(text.error().message)};
-  auto parsed = PolicySet::parse(*text, file);
+  auto parsed = PolicySet::parse(*text, file, lists_beside(file));
   if (parsed) return {std::move(*parsed), 0};
   complain(parsed.error().message);
   std::cerr << excerpt(*text, file, parsed.error().message);

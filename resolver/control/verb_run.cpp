@@ -16,6 +16,7 @@
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
 #include "resolver/control/launch.h"
+#include "resolver/control/list_source.h"
 #include "resolver/journal/file_lock.h"
 #include "resolver/journal/schema.h"
 #include "resolver/sandbox/run.h"
@@ -156,11 +157,15 @@ int run_verb(const RunFlags& flags) {
 
   // Policy and upstreams are checked before anything is started.
   std::string policy_text;
+  std::vector<std::string> list_folders;
   std::shared_ptr<const PolicySet> policies = PolicySet::builtin();
   if (!flags.policy.empty()) {
     auto text = read_text_file(flags.policy);
     if (!text) return complain(text.error().message);
-    auto parsed = PolicySet::parse(*text, flags.policy);
+    auto folder = folder_of(flags.policy);
+    if (!folder) return complain(folder.error().message);
+    list_folders = {*folder};
+    auto parsed = PolicySet::parse(*text, flags.policy, lists_unread(list_folders));
     if (!parsed) return complain(parsed.error().message);
     policies = std::move(*parsed);
     policy_text = std::move(*text);
@@ -254,6 +259,10 @@ int run_verb(const RunFlags& flags) {
   launch.resolver.journal.path = *inside;
   launch.resolver.servers = servers;
   launch.resolver.policy_file = flags.policy;
+  launch.resolver.list_folders = list_folders;
+  if (launch.cell.own_folder && !list_folders.empty() &&
+      !make_list_cache(folder, launch.cell.uid, launch.cell.gid).empty())
+    launch.resolver.list_cache = std::filesystem::path(*inside).replace_filename("lists").string();
   launch.resolver.overlay = flags.overlay;
   launch.resolver.alert_hook = !alert_exec.empty();
   launch.own_session = true;
@@ -273,6 +282,7 @@ int run_verb(const RunFlags& flags) {
     if (!absolute) return complain(absolute.error().message);
     options.policy_files = {std::move(*absolute)};
   }
+  options.list_folders = list_folders;
   if (!alert_exec.empty()) options.hooks = {alert_exec};
   options.may_attach = false;
   Broker broker(std::move(options));

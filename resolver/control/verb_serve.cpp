@@ -16,6 +16,7 @@
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
 #include "resolver/control/launch.h"
+#include "resolver/control/list_source.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
@@ -62,7 +63,10 @@ int serve_verb(const ServeFlags& flags) {
   if (!config->policy.empty()) {
     auto text = read_text_file(config->policy);
     if (!text) return complain(text.error().message);
-    if (auto policies = PolicySet::parse(*text, config->policy); !policies)
+    // To serve, the resolver process reads the lists; every name in them comes from somebody else.
+    std::vector<std::string> unread;
+    const ListSource source = flags.check ? lists_beside(config->policy) : lists_unread(unread);
+    if (auto policies = PolicySet::parse(*text, config->policy, source); !policies)
       return complain(policies.error().message);
   }
   const bool follow = config->upstream.empty();
@@ -96,6 +100,14 @@ int serve_verb(const ServeFlags& flags) {
   launch.resolver.workers = config->workers;
   launch.resolver.servers = config->upstream;
   launch.resolver.policy_file = config->policy;
+  if (!config->policy.empty()) {
+    auto folder = folder_of(config->policy);
+    if (!folder) return complain(folder.error().message);
+    launch.resolver.list_folders = {*folder};
+    for (const std::string& more : config->list_folders) launch.resolver.list_folders.push_back(more);
+  }
+  if (!make_list_cache(config->state, launch.cell.uid, launch.cell.gid).empty())
+    launch.resolver.list_cache = std::filesystem::path(*journal).replace_filename("lists").string();
   launch.resolver.alert_hook = !config->alert_exec.empty();
   auto control = open_control(config->control, launch.cell.gid);
   if (!control) return complain(control.error().message);
@@ -105,6 +117,7 @@ int serve_verb(const ServeFlags& flags) {
   options.servers = config->upstream;
   if (follow) options.resolv_conf = config->resolv_conf;
   if (!config->policy.empty()) options.policy_files = {config->policy};
+  options.list_folders = launch.resolver.list_folders;
   if (!config->alert_exec.empty()) options.hooks = {config->alert_exec};
   Broker broker(std::move(options));
   auto launched = launch_resolver(broker, std::move(launch));

@@ -69,7 +69,7 @@ void check_same(const List& one, const List& other) {
                            "popup.example.com", "example.com", "com", ".", "www.example.org"}) {
     for (const Type type : {type::A, type::AAAA, type::TXT, type::CNAME}) {
       CAPTURE(text);
-      const Finding a = one.judge({name(text), type}), b = other.judge({name(text), type});
+      const ListFinding a = one.judge({name(text), type}), b = other.judge({name(text), type});
       CHECK(a.spoke == b.spoke);
       CHECK(a.action == b.action);
       CHECK(a.important == b.important);

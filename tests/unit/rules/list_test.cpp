@@ -60,7 +60,7 @@ std::shared_ptr<const List> list(ListFormat format, const std::vector<Written>& 
 
 // "silent", "block 3", "local 1 important": action and line of the entry that decided.
 std::string judged(const List& list, std::string_view text, Type type = type::A) {
-  const Finding finding = list.judge({name(text), type});
+  const ListFinding finding = list.judge({name(text), type});
   if (!finding.spoke) return "silent";
   static constexpr const char* words[] = {"block", "no_data", "drop", "allow", "local"};
   CHECK((finding.local != nullptr) == (finding.action == ListAction::local));
@@ -91,7 +91,7 @@ TEST_CASE("the entry that decides is the most specific one") {
   CHECK(judged(*made, "ads.example.com") == "block 2");
   CHECK(judged(*made, "x.ads.example.com") == "block 3");
   CHECK(judged(*made, "example.org") == "silent");
-  const Finding finding = made->judge({name("a.b.ads.example.com"), type::A});
+  const ListFinding finding = made->judge({name("a.b.ads.example.com"), type::A});
   CHECK(finding.depth == 3);
   CHECK(finding.scope == Pattern::Scope::below);
 }
@@ -173,7 +173,7 @@ TEST_CASE("records are answered for their own types; another type finds none") {
   CHECK(made->judge({name("a.example"), type::TXT}).local->answer.size() == 1);
   CHECK(judged(*made, "a.example", type::AAAA) == "no_data 1");
   for (const Type type : {type::A, type::AAAA, type::CNAME}) {
-    const Finding finding = made->judge({name("b.example"), type});
+    const ListFinding finding = made->judge({name("b.example"), type});
     REQUIRE(finding.local != nullptr);
     REQUIRE(finding.local->answer.size() == 1);
     CHECK(finding.local->answer[0].type == type::CNAME);
@@ -209,7 +209,7 @@ TEST_CASE("what is allowed strictly below a name is known, with its neighbours")
   }
 }
 
-TEST_CASE("a list that allows: its blocks are exceptions, the rest counts for nothing") {
+TEST_CASE("a list that allows: blocks and exceptions open names, the rest counts for nothing") {
   ListBuilder builder(ListMeaning::allows);
   const ListDetail some = records({address_record(1)});
   builder.entry({name("a.example"), Pattern::Scope::at_or_below, ListAction::block, false, 1}, nullptr);
@@ -223,14 +223,14 @@ TEST_CASE("a list that allows: its blocks are exceptions, the rest counts for no
   const auto made = builder.finish(report);
   REQUIRE(made.has_value());
   CHECK(judged(**made, "x.a.example") == "allow 1");
-  CHECK(judged(**made, "b.example") == "silent");
+  CHECK(judged(**made, "b.example") == "allow 2");
   CHECK(judged(**made, "c.example") == "silent");
   CHECK(judged(**made, "d.example") == "allow 4");
   CHECK(opens_beneath(**made, "example"));
   CHECK(!(*made)->has_ranges());
-  CHECK((*made)->report().entries == 2);
+  CHECK((*made)->report().entries == 3);
   CHECK((*made)->report().ranges == 0);
-  CHECK((*made)->report().skipped_lines() == 3);
+  CHECK((*made)->report().skipped_lines() == 2);
 }
 
 TEST_CASE("ranges: the longest that holds the address, at its edges") {

@@ -1,0 +1,110 @@
+// Lists for policies: from the command line's own files, or from the broker.
+#include "resolver/control/list_source.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+
+#include "resolver/control/list_file.h"
+#include "rules/list.h"
+#include "rules/quote.h"
+
+namespace postern {
+namespace {
+
+ListOptions options_of(const ListRequest& request) {
+  ListOptions options;
+  options.file = request.file;
+  options.format = request.format;
+  options.subdomains = request.subdomains;
+  options.allow_public_suffix = request.allow_public_suffix;
+  return options;
+}
+
+ListMeaning meaning_of(const ListRequest& request) {
+  return request.allows ? ListMeaning::allows : ListMeaning::as_written;
+}
+
+Result<std::shared_ptr<const List>> load(const Fd& file, const ListRequest& request,
+                                         const std::string& cache) {
+  const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                               std::chrono::system_clock::now().time_since_epoch())
+                               .count();
+  auto loaded = ListCache(cache).load(file, options_of(request), meaning_of(request), now);
+  if (!loaded) return tl::unexpected(loaded.error());
+  if (!loaded->note.empty()) spdlog::warn("list {}: {}", request.file, loaded->note);
+  return std::move(loaded->list);
+}
+
+}  // namespace
+
+Result<std::string> folder_of(const std::string& file) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(file, error);
+  if (error)
+    return failure("cannot find " + postern::quoted(file) + " from the working folder: " + error.message());
+  return absolute.lexically_normal().parent_path().string();
+}
+
+std::string make_list_cache(const std::string& folder, uid_t uid, gid_t gid) {
+  const std::string path = folder + "/lists";
+  struct stat about {};
+  const bool made = mkdir(path.c_str(), 0700) == 0;
+  if (!made && (lstat(path.c_str(), &about) != 0 || !S_ISDIR(about.st_mode))) {
+    spdlog::warn("compiled lists are not kept: \"{}\" is not a folder: {}", path, std::strerror(errno));
+    return {};
+  }
+  if (made && geteuid() == 0 && lchown(path.c_str(), uid, gid) != 0) {
+    spdlog::warn("compiled lists are not kept: cannot hand \"{}\" to the service user: {}", path,
+                 std::strerror(errno));
+    return {};
+  }
+  return path;
+}
+
+Result<ListPlace> place_list(const std::string& file, const std::vector<std::string>& folders) {
+  const std::filesystem::path path = std::filesystem::path(file).lexically_normal();
+  if (path.is_relative()) return ListPlace{0, path.string()};
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const std::filesystem::path rest = path.lexically_relative(folders[i]);
+    if (!rest.empty() && *rest.begin() != "..") return ListPlace{i, rest.string()};
+  }
+  return failure("cannot read list " + postern::quoted(file) +
+                 ": it is neither beside the policy file nor in one of the list_folders");
+}
+
+ListSource lists_beside(const std::string& policy_file) {
+  return [policy_file](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+    const auto folder = folder_of(policy_file);
+    if (!folder) return tl::unexpected(folder.error());
+    auto file = open_list_file((std::filesystem::path(*folder) / request.file).string());
+    if (!file) return tl::unexpected(file.error());
+    return load(*file, request, {});
+  };
+}
+
+ListSource lists_unread(std::vector<std::string>& folders) {
+  return [&folders](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+    const std::filesystem::path path = std::filesystem::path(request.file).lexically_normal();
+    if (path.is_absolute()) folders.push_back(path.parent_path().string());
+    return ListBuilder().finish({});
+  };
+}
+
+ListSource lists_from_broker(BrokerClient& broker, const std::vector<std::string>& folders,
+                             const std::string& cache) {
+  return [&broker, &folders, cache](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+    const auto place = place_list(request.file, folders);
+    if (!place) return tl::unexpected(place.error());
+    auto file = broker.open_list(place->folder, place->path);
+    if (!file) return tl::unexpected(file.error());
+    return load(*file, request, cache);
+  };
+}
+
+}  // namespace postern
