@@ -55,7 +55,7 @@ void NameSet::scan(const std::uint64_t* word, std::span<const std::uint8_t> suff
   const std::uint8_t* at = heap_.data() + heap_offset_of(word[0]);
   const std::uint8_t* const end = heap_.data() + heap_offset_of(word[1]);
   while (at < end) {
-    const name_set::Record record = read_record(at, end, line_octets_);
+    const Record record = read_record(at, end, line_octets_);
     if (record.next == nullptr || record.tail >= tails_.size()) return;
     const std::uint8_t* const here = at;
     at = record.next;
