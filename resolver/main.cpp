@@ -45,6 +45,12 @@ int main(int argc, char** argv) {
       ->type_name("ADDR[:PORT]")
       ->expected(1)
       ->take_all();
+  run_app
+      ->add_option("--upstream-for", run.upstream_for,
+                   "Server of a group that the policy forwards zones to, repeatable")
+      ->type_name("GROUP=ADDR[:PORT]")
+      ->expected(1)
+      ->take_all();
   run_app->add_option("--session", run.session,
                       "Session the command belongs to; budgets and blocks are kept for it");
   run_app->add_option("--user", run.user, "User it is for; default: the caller");
@@ -150,11 +156,15 @@ int main(int argc, char** argv) {
 
   CLI::App* policy_app = app.add_subcommand("policy", "Check, test and compare policy files");
   policy_app->require_subcommand(1);
-  std::string policy_file;
+  std::string policy_file, policy_config;
   CLI::App* check_app = policy_app->add_subcommand(
       "check", "Read a policy file and say what is in it, or what is wrong with it (status 1)");
   check_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();
-  check_app->callback([&] { status = policy_check_verb(policy_file); });
+  check_app
+      ->add_option("--config", policy_config,
+                   "Configuration of the daemon: are there the upstream groups that zones are forwarded to?")
+      ->type_name("FILE");
+  check_app->callback([&] { status = policy_check_verb(policy_file, policy_config); });
   CLI::App* test_app = policy_app->add_subcommand(
       "test", "Hold a policy file against its own `expect:`; status 1 if one fails");
   test_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();

@@ -73,10 +73,11 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();
     if (!channel) return tl::unexpected(channel.error());
-    auto shard = Shard::make(*r.journal_, std::move(*channel), r.options_.servers, [&r](const Alert& alert) {
-      const std::lock_guard lock(r.alert_mutex_);
-      if (r.alert_handler_) r.alert_handler_(alert.json);
-    });
+    auto shard = Shard::make(*r.journal_, std::move(*channel), r.options_.servers, r.options_.groups,
+                             [&r](const Alert& alert) {
+                               const std::lock_guard lock(r.alert_mutex_);
+                               if (r.alert_handler_) r.alert_handler_(alert.json);
+                             });
     if (!shard) return tl::unexpected(shard.error());
     r.shards_.push_back(std::move(*shard));
   }
@@ -109,6 +110,12 @@ void Resolver::on_alert(std::function<void(std::string)> handler) {
   alert_handler_ = std::move(handler);
 }
 
+Result<void> Resolver::check_groups(const PolicySet& policies) const {
+  std::vector<std::string> names;
+  for (const UpstreamGroup& group : options_.groups) names.push_back(group.name);
+  return check_upstream_groups(policies, names);
+}
+
 Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
   std::shared_ptr<const PolicySet> set = PolicySet::builtin();
   if (!options_.policy_file.empty()) {
@@ -117,6 +124,7 @@ Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
     auto parsed = PolicySet::parse(*text, options_.policy_file,
                                    lists_from_broker(*broker_, options_.list_folders, options_.list_cache));
     if (!parsed) return tl::unexpected(parsed.error());
+    if (auto known = check_groups(**parsed); !known) return tl::unexpected(known.error());
     set = std::move(*parsed);
   }
   const PolicySet::Overlay& overlay = options_.overlay;
@@ -180,6 +188,7 @@ Result<void> Resolver::attach(AttachRequest request) {
   if (!request.policy_yaml.empty()) {
     auto parsed = PolicySet::parse(request.policy_yaml, request.policy_name);
     if (!parsed) return tl::unexpected(parsed.error());
+    if (auto known = check_groups(**parsed); !known) return known;
     set = std::move(*parsed);
   }
   if (request.overlay) {

@@ -31,6 +31,7 @@ struct ResolverOptions {
   Journal::Options journal;  // the path as seen from inside the cell
   unsigned workers = 1;      // shards, 1..64
   std::vector<Server> servers;
+  std::vector<UpstreamGroup> groups;  // that policies may forward zones to
   std::string
       policy_file;  // its name, for messages; empty: built-in policy, else index 0 of the broker's files
   std::vector<std::string> list_folders;  // as the broker has them; the policy's own first
@@ -91,6 +92,7 @@ class Resolver {
   Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
                      std::uint64_t token);
   Result<std::shared_ptr<const PolicySet>> load_policies();
+  Result<void> check_groups(const PolicySet& policies) const;
   void take_policies(std::shared_ptr<const PolicySet> policies);
 
   ResolverOptions options_;

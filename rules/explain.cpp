@@ -15,7 +15,7 @@ std::string labels_text(std::size_t count) {
 
 // Something that has a say about a name. `rank` orders them as policy.cpp does: the highest speaks.
 struct Claim {
-  enum class Kind : std::uint8_t { host, rule, special, single_label, list, fallback };
+  enum class Kind : std::uint8_t { host, zone, rule, special, single_label, list, fallback };
   Kind kind;
   std::size_t rank;
   std::size_t depth;  // labels of its base
@@ -33,12 +33,22 @@ constexpr std::size_t rank_of(std::size_t depth, std::size_t step) {
 }
 constexpr std::size_t single_label_rank = rank_of(1, 0);  // above `*` and `**`, which have no label
 constexpr std::size_t fallback_rank = 0;
+// A zone that answers comes before every rule that matches; one that does not stands with the special names.
+constexpr std::size_t answering_zone_rank = rank_of(Name::max_octets, 0);
 
 // Why `lower` is not what spoke, given that `upper` did.
 std::string why_overruled(const Claim& lower, const Claim& upper) {
   using Kind = Claim::Kind;
   if (lower.kind == Kind::fallback) return "holds only where nothing else speaks";
   if (upper.kind == Kind::host) return "a hosts entry for exactly this name comes first";
+  if (upper.kind == Kind::zone)
+    return lower.kind == Kind::zone ? "a deeper zone answers"
+           : lower.block            ? "further up than the zone, which has local data"
+                                    : "the zone has local data for it";
+  if (lower.kind == Kind::zone)
+    return upper.kind == Kind::special ? "a longer special name speaks"
+           : upper.block               ? "a rule at its name or below it blocks: a tie blocks"
+                                       : "a deeper zone is forwarded";
   if (lower.kind == Kind::host) return "a rule blocks exactly this name: a tie blocks";
   if (upper.kind == Kind::special)
     return lower.kind == Kind::special ? "a longer special name speaks"
@@ -134,6 +144,15 @@ Explanation RulePolicy::explain(const Query& query) const {
     const std::size_t rank = rank_of(labels, exact_step) + (blocked_exactly ? 0 : 1);
     claims.push_back({Claim::Kind::host, rank, labels, false, id, judge.rule_text(id)});
   }
+  for (std::size_t i = 0; i < spec_.zones.size(); ++i) {
+    if (!name.at_or_below(spec_.zones[i].apex)) continue;
+    const RuleId id = first_zone_ + static_cast<RuleId>(i);
+    const std::size_t depth = spec_.zones[i].apex.labels();
+    // Asked without its observations: those name a rule, but the zone has answered.
+    const bool answers = judge.enforced(query).rule == id;
+    claims.push_back({Claim::Kind::zone, answers ? answering_zone_rank : rank_of(depth, special_step), depth,
+                      false, id, judge.rule_text(id)});
+  }
   const std::span<const SpecialName> specials = special_names();
   for (std::size_t i = 0; i < specials.size(); ++i) {
     const Result<Name> zone = Name::parse(specials[i].zone);
@@ -196,6 +215,7 @@ Explanation RulePolicy::explain(const Query& query) const {
       overrule(claim, out.verdict.reason == Reason::type ? "it permits the name, not this type"
                                                          : "it permits the name, but not its form");
   }
+  out.upstream = upstream_group(out.verdict.route);
   for (const AddressException& one : spec_.exceptions)
     if (one.names.matches(name)) out.excepted.push_back(one.range.text());
   return out;
@@ -215,6 +235,7 @@ std::vector<SilentRule> RulePolicy::silent_rules() const {
     const Node* node = node_of(judge, rule.pattern.base);
     const RuleId id = first_rule_ + static_cast<RuleId>(i);
     const bool exact = rule.pattern.scope == Pattern::Scope::exact;
+    if (rule.forwards) continue;  // it says where to ask, whoever allows it
     if (exact ? node->exact.rule == id : node->below.rule == id || node->apex.rule == id) continue;
     const Voice& other = exact ? node->exact : node->below;
     out.push_back({rule.text, std::string(judge.rule_text(other.rule)), other.block != rule.block});
@@ -230,13 +251,21 @@ PolicyOutline RulePolicy::outline() const {
   PolicyOutline out;
   out.built_in = spec_.built_in;
   for (const RuleSpec& rule : spec_.rules) {
-    ++(rule.observes ? out.observe_rules : rule.block ? out.block_rules : out.allow_rules);
+    if (!rule.forwards)
+      ++(rule.observes ? out.observe_rules : rule.block ? out.block_rules : out.allow_rules);
     if (!rule.regex) out.mentions.push_back(rule.pattern.base);
   }
   for (const HostSpec& host : spec_.hosts) out.mentions.push_back(host.name);
   out.hosts = spec_.hosts.size();
   for (const ListSpec& list : spec_.lists)
     out.lists.push_back({list.place, list.request, list.observes, list.list});
+  out.zones = spec_.zones.size();
+  for (const ZoneSpec& zone : spec_.zones) {
+    out.zone_records += zone.records.size();
+    out.mentions.push_back(zone.apex);
+    for (const Record& record : zone.records) out.mentions.push_back(record.owner);
+  }
+  out.forwards = spec_.forwards;
   out.exceptions = spec_.exceptions.size();
   out.expectations = spec_.expectations;
   out.silent = silent_rules();
@@ -265,12 +294,43 @@ bool is_permitted(const Verdict& verdict) noexcept {
   return verdict.action == Action::allow;
 }
 
+namespace {
+
+// The strings of a TXT record, each in quotes (RFC 1035 section 5.1).
+std::string strings_text(std::span<const std::uint8_t> rdata) {
+  std::string out;
+  for (std::size_t at = 0; at < rdata.size();) {
+    const std::size_t end = std::min(rdata.size(), at + 1 + rdata[at]);
+    out += out.empty() ? "\"" : " \"";
+    for (++at; at < end; ++at) {
+      char octet[4];
+      const bool plain = rdata[at] >= ' ' && rdata[at] <= '~' && rdata[at] != '"' && rdata[at] != '\\';
+      if (plain)
+        out += static_cast<char>(rdata[at]);
+      else
+        out.append(octet, write_decimal_escape(octet, rdata[at]));
+    }
+    out += '"';
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string data_text(const Record& record) {
   const std::span<const std::uint8_t> rdata = record.rdata;
   if (record.type == type::A && rdata.size() == 4) return Address::from_v4(rdata.first<4>()).text();
   if (record.type == type::AAAA && rdata.size() == 16) return Address::from_v6(rdata.first<16>()).text();
-  const bool is_name = record.type == type::PTR || record.type == type::CNAME || record.type == type::NS;
-  if (const auto name = is_name ? Name::from_wire(rdata) : std::nullopt) return name->text();
+  const std::size_t numbers = record.type == type::SRV ? 3 : record.type == type::MX ? 1 : 0;
+  const bool is_name =
+      record.type == type::PTR || record.type == type::CNAME || record.type == type::NS || numbers > 0;
+  if (is_name && rdata.size() > numbers * 2) {
+    std::string before;
+    for (std::size_t i = 0; i < numbers * 2; i += 2)
+      before += std::to_string(rdata[i] << 8 | rdata[i + 1]) + " ";
+    if (const auto name = Name::from_wire(rdata.subspan(numbers * 2))) return before + name->text();
+  }
+  if (record.type == type::TXT) return strings_text(rdata);
   constexpr char hex[] = "0123456789abcdef";
   std::string out = "\\# " + std::to_string(rdata.size()) + " ";  // RFC 3597 section 5
   for (const std::uint8_t octet : rdata) {

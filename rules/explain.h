@@ -28,6 +28,7 @@ struct Explanation {
   std::string rule;                   // what spoke; never empty
   std::vector<Overruled> overruled;   // most specific first; at most max_overruled
   std::size_t more_overruled = 0;     // so many beyond them
+  std::string upstream;               // the group that is asked, where it is not the usual one (`forward:`)
   std::vector<std::string> excepted;  // internal ranges that an upstream's answer may hold: "10.0.0.0/8"
 };
 
@@ -53,10 +54,18 @@ struct ListOutline {
   std::shared_ptr<const List> list;  // list.h: its report() says what was skipped
 };
 
+// A zone that is asked of a group of upstreams of its own.
+struct ForwardedZone {
+  Name zone;
+  std::string group, place;  // "corp", "p.yaml:4:23"
+};
+
 // What a policy holds.
 struct PolicyOutline {
   bool built_in = false;  // not from the file: `deny-all`, and `default` where the file has none
   std::size_t allow_rules = 0, block_rules = 0, observe_rules = 0, hosts = 0, exceptions = 0;
+  std::size_t zones = 0, zone_records = 0;
+  std::vector<ForwardedZone> forwards;
   // Keys and values as in the policy file, in the order of docs/RULES.md; every one, also those left at
   // default.
   std::vector<std::pair<std::string, std::string>> settings;
@@ -76,6 +85,9 @@ std::string verdict_text(const Verdict& verdict);
 
 // The data of a local record: an address, a name, else as RFC 3597 writes unknown data.
 std::string data_text(const Record& record);
+
+// An error at the first `forward:` whose group is not among `groups`: "p.yaml:4:23: ...".
+Result<void> check_upstream_groups(const PolicySet& policies, const std::vector<std::string>& groups);
 
 // A policy's expectation that does not hold.
 struct Unmet {

@@ -1,7 +1,8 @@
 // Policy: precedence. Which rule speaks for a name, and what is done about it.
 //
 // The order, for a query:
-//   1. local data of the policy (hosts), unless a rule blocks exactly this name
+//   1. local data of the policy: hosts, unless a rule blocks exactly this name; zones, unless a rule blocks
+//      at their name or below it, or a deeper zone is forwarded
 //   2. the most specific inline rule: the deepest pattern, exact before wildcard; a tie blocks; a regular
 //      expression stands with `*`, below every pattern that names something
 //   3. special names, which act like built-in rules: an inline rule at their zone or below takes over
@@ -165,6 +166,9 @@ RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> bu
     lists_.add(list, first);
     heard_lists_.push_back(i);
   }
+  first_zone_ = static_cast<RuleId>(texts_.size());
+  add_zones();
+  add_forwards();
 }
 
 RuleId RulePolicy::add_text(std::string text) {
@@ -192,22 +196,6 @@ void RulePolicy::add_rule(const RuleSpec& rule) {
   if (rule.pattern.scope != Pattern::Scope::exact) node.allowed_beneath |= !rule.block;
 }
 
-void RulePolicy::add_host(const HostSpec& host) {
-  HostAnswers answers;
-  for (const Address& address : host.addresses) {
-    const std::array<std::uint8_t, 16> octets = address.octets();
-    Answer& answer = address.v6 ? answers.v6 : answers.v4;
-    const std::size_t size = address.v6 ? 16 : 4;
-    answer.answer.push_back(
-        {host.name, address.v6 ? type::AAAA : type::A, local_ttl, {octets.begin(), octets.begin() + size}});
-  }
-  answers.no_data.authority.push_back(local_soa(host.name));
-  answers.rule = add_text(host.text);
-  hosts_.push_back(std::move(answers));
-  Node& node = table_.insert(host.name, [](Node& above) { above.allowed_beneath = true; });
-  node.host = static_cast<std::uint32_t>(hosts_.size());
-}
-
 RulePolicy::Findings RulePolicy::look_up(const Name& name) const noexcept {
   Findings found = look_up_names(name);
   found.allowed_beneath |= a_regex_allows_;  // whether one matches a name below cannot be told
@@ -233,6 +221,14 @@ RulePolicy::Findings RulePolicy::look_up_names(const Name& name) const noexcept 
     if (node.special != 0) {
       found.special = node.special;
       found.special_depth = depth;
+    }
+    if (node.zone != 0) {
+      found.zone = node.zone;
+      found.zone_depth = depth;
+    }
+    if (node.forward != 0) {
+      found.forward = node.forward;
+      found.forward_depth = depth;
     }
     last = &node;
     last_depth = depth;
@@ -329,6 +325,12 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
     return {Action::local, Reason::local_data, host.rule, answer};
   }
 
+  if (found.zone_answers()) {
+    const std::size_t zone = found.zone - 1;
+    return {Action::local, Reason::local_data, first_zone_ + static_cast<RuleId>(zone),
+            &zones_.answer(zone, query)};
+  }
+
   const bool rule_speaks = found.rule_speaks();
   if (!rule_speaks && found.special != 0) return special_verdict(found, query.type);
   const bool rule_names_it = rule_speaks && found.voice_depth > 0;  // `*` alone does not
@@ -348,6 +350,7 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
   Verdict permitted{Action::allow, Reason::policy_default, 0, nullptr};
   if (rule_speaks) permitted = {Action::allow, Reason::rule, found.voice.rule, nullptr};
   if (list.speaks) permitted = {Action::allow, Reason::list, list.rule, nullptr};
+  permitted.route = found.forward;
   return if_form_and_type(query, permitted);
 }
 

@@ -5,7 +5,8 @@
 // `inspect` gives another. Both are total, allocate nothing and never fail: what cannot be understood is
 // refused. Read next: policy.cpp (precedence), pattern.h (what `*.example.com` means), special.h (names
 // answered locally), address.h (address classes), policy_yaml.cpp (the file format and its errors),
-// suffix_table.h (how a lookup is fast), explain.h (decisions told to people).
+// local_zone.h (zones answered from the policy), suffix_table.h (how a lookup is fast), explain.h (decisions
+// told to people).
 //
 // Pure: no I/O, no clock, no log. Thread: any; immutable after parse.
 #pragma once
@@ -35,6 +36,10 @@ struct AnswerVerdict {
   bool observed = false;  // it passes, but reason, rule and record say what would have refused it
 };
 
+// What policies and groups of upstreams may be called: 1 to 64 letters, digits, hyphens, underscores and
+// dots. It is a column, a log field, and a word of a command line.
+bool is_policy_word(std::string_view text) noexcept;
+
 // What the operator wants done when the detector calls something a tunnel.
 enum class TunnelAction : std::uint8_t { alert, block_zone, quarantine };
 
@@ -54,6 +59,8 @@ class Policy {
   // "policy.yaml:12:7 block *.example.com"; empty for 0 and for what is no rule of this policy. At most 255
   // octets, one line. Built-in refusals (special names, address classes, types) have ids and texts too.
   virtual std::string_view rule_text(RuleId rule) const noexcept = 0;
+  // The group of upstreams that Verdict::route means, as `forward:` names it; empty for 0.
+  virtual std::string_view upstream_group(std::uint16_t route) const noexcept = 0;
   // Send Extended DNS Errors with the rule that spoke (can be switched off: it helps probing).
   virtual bool explains() const noexcept = 0;
   // `deny-all`: the first lookup of a sandbox under this policy is an alert.

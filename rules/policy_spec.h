@@ -9,6 +9,7 @@
 
 #include "rules/address.h"
 #include "rules/explain.h"
+#include "rules/local_zone.h"
 #include "rules/pattern.h"
 #include "rules/policy.h"
 #include "rules/policy_lists.h"
@@ -24,6 +25,7 @@ struct RuleSpec {
   bool block = true;
   std::string text;
   bool observes = false;       // from `observe:`: a block that is only recorded
+  bool forwards = false;       // from `forward:`: an allow that says where to ask, too
   std::optional<Regex> regex;  // takes the pattern's place, which is then `**`
 
   // The pattern, or /EXPRESSION/: no pattern begins with a slash. The other members are the caller's.
@@ -61,6 +63,8 @@ struct PolicySpec {
   std::vector<RuleSpec> rules;
   std::vector<HostSpec> hosts;
   std::vector<ListSpec> lists;
+  std::vector<ZoneSpec> zones;
+  std::vector<ForwardedZone> forwards;  // a rule of each stands in `rules`, too
   std::vector<AddressException> exceptions;
   std::vector<AddressRange> nat64;  // prefixes of translators (nat64.h)
   std::bitset<65536> types;
@@ -79,6 +83,11 @@ struct PolicySpec {
 // `types: any`: all but those that are not questions about data.
 void permit_every_type(std::bitset<65536>& types);
 bool is_never_asked(Type type) noexcept;
+
+// The hosts entries as records.
+std::vector<Record> host_records(const std::vector<HostSpec>& hosts);
+// The zones that are forwarded.
+std::vector<Name> forwarded_zones(const std::vector<ForwardedZone>& forwards);
 
 // "FILE:3:5 block PATTERN", cut to what rule_text promises.
 std::string rule_line(const std::string& place, std::string_view what, std::string_view value);
@@ -99,6 +108,7 @@ class RulePolicy final : public Policy {
   Verdict decide_referred(const Query& query) const noexcept override;
   AnswerVerdict inspect(const Query& query, const Answer& answer) const noexcept override;
   std::string_view rule_text(RuleId rule) const noexcept override;
+  std::string_view upstream_group(std::uint16_t route) const noexcept override;
   bool explains() const noexcept override { return spec_.explains; }
   bool alert_on_first_query() const noexcept override { return spec_.alert_on_first_query; }
   TunnelAction on_tunnel() const noexcept override { return spec_.on_tunnel; }
@@ -120,6 +130,8 @@ class RulePolicy final : public Policy {
     Voice below;                   // for the names below, from `*.` and `**.`
     std::uint32_t host = 0;        // index + 1 in hosts_
     std::uint32_t special = 0;     // index + 1 in special_names()
+    std::uint32_t zone = 0;        // index + 1 in spec_.zones
+    std::uint16_t forward = 0;     // index + 1 in spec_.forwards
     bool allowed_beneath = false;  // a rule or hosts entry allows something strictly below
   };
   // What the table knows of one name.
@@ -129,12 +141,21 @@ class RulePolicy final : public Policy {
     std::uint32_t host = 0;       // index + 1 in hosts_, if local data answers
     std::uint32_t special = 0;    // index + 1 in special_names(): the deepest zone at or above the name
     std::size_t special_depth = 0;
+    std::uint32_t zone = 0;  // as special: the deepest local zone, and the deepest one that is forwarded
+    std::size_t zone_depth = 0;
+    std::uint16_t forward = 0;
+    std::size_t forward_depth = 0;
     bool special_apex = false;  // the name is that zone
     bool allowed_beneath = false;
     std::size_t labels = 0;
 
     // An inline rule takes over from a special name at its zone or below.
     bool rule_speaks() const noexcept { return voice.rule != 0 && voice_depth >= special_depth; }
+    // Local data answers, unless a block at its zone or below it ties.
+    bool zone_answers() const noexcept {
+      const bool blocked = voice.rule != 0 && voice.block && voice_depth >= zone_depth;
+      return zone != 0 && zone_depth >= special_depth && zone_depth > forward_depth && !blocked;
+    }
   };
   struct HostAnswers {
     Answer v4, v6, no_data;
@@ -150,6 +171,8 @@ class RulePolicy final : public Policy {
   RuleId add_text(std::string text);
   void add_rule(const RuleSpec& rule);
   void add_host(const HostSpec& host);
+  void add_zones();
+  void add_forwards();
   Findings look_up(const Name& name) const noexcept;
   Findings look_up_names(const Name& name) const noexcept;
   Verdict enforced(const Query& query) const noexcept;
@@ -179,9 +202,11 @@ class RulePolicy final : public Policy {
   std::vector<std::string> texts_;        // by RuleId; texts_[0] is empty
   std::shared_ptr<const BuiltinAnswers> builtin_;
   std::vector<HostAnswers> hosts_;
+  LocalZones zones_;
   RuleId first_special_ = 0, first_class_ = 0;
   RuleId odd_name_ = 0, single_label_ = 0, type_ = 0, malformed_ = 0, default_ = 0, referral_ = 0;
-  RuleId first_rule_ = 0, first_host_ = 0, first_list_ = 0;  // ids of spec_.rules, hosts and lists, in order
+  // Ids of spec_.rules, hosts, lists and zones, in order.
+  RuleId first_rule_ = 0, first_host_ = 0, first_list_ = 0, first_zone_ = 0;
 };
 
 // Builds policy sets; the only writer of PolicySet's members.

@@ -7,8 +7,9 @@
 #include "rules/nat64.h"
 #include "rules/policy.h"
 #include "rules/policy_spec.h"
+#include "rules/policy_yaml_zones.h"
 #include "rules/quote.h"
-#include "rules/yaml_tree.h"
+#include "rules/yaml_complaint.h"
 
 namespace postern {
 namespace {
@@ -26,12 +27,17 @@ constexpr std::size_t max_policies = 64;          // per file: each carries the 
 constexpr std::size_t max_entries = 300'000;  // per file, what is inherited counted again: `extends` copies
 constexpr std::size_t max_extends =
     8;  // policies that build on each other; more is hard to follow for people too
-constexpr std::size_t max_name = 64;  // octets of a policy's name: it is a column and a log field
 
-constexpr auto policy_keys = std::to_array<std::string_view>(
-    {"extends", "default", "allow", "block", "observe", "mode", "types", "names", "single_labels",
-     "allow_public_suffix", "explain", "answers", "hosts", "lists", "on_tunnel", "alert_on_first_query",
-     "profile", "expect"});
+constexpr auto policy_keys = std::to_array<std::string_view>({"extends",       "default",
+                                                              "allow",         "block",
+                                                              "observe",       "mode",
+                                                              "types",         "names",
+                                                              "single_labels", "allow_public_suffix",
+                                                              "explain",       "answers",
+                                                              "hosts",         "zones",
+                                                              "forward",       "lists",
+                                                              "on_tunnel",     "alert_on_first_query",
+                                                              "profile",       "expect"});
 
 std::string list_of(std::span<const std::string_view> words) {
   std::string out;
@@ -43,9 +49,9 @@ std::string list_of(std::span<const std::string_view> words) {
 }
 
 // Reads one file. Each function returns an error at the offending node and changes nothing else.
-class Reader {
+class Reader : private YamlComplaint {
  public:
-  Reader(const std::string& file, const ListSource& lists) : file_(file), lists_(lists) {}
+  Reader(const std::string& file, const ListSource& lists) : YamlComplaint(file), lists_(lists) {}
 
   Result<std::vector<PolicySpec>> read(const YamlNode& root) {
     if (root.kind != YamlNode::Kind::map) return wrong_kind(root, "a policy file", YamlNode::Kind::map);
@@ -82,33 +88,8 @@ class Reader {
     PolicySpec spec;
   };
 
-  tl::unexpected<Error> at(const YamlNode& node, const std::string& message) const {
-    return failure_at(file_, node.line, node.column, message);
-  }
-  tl::unexpected<Error> wrong_kind(const YamlNode& node, std::string_view what, YamlNode::Kind wanted) const {
-    const std::string value = node.kind == YamlNode::Kind::scalar ? " " + quoted(node.text) : "";
-    return at(node, std::string(what) + " is " + std::string(kind_text(wanted)) + ", here is " +
-                        std::string(kind_text(node.kind)) + value);
-  }
-  tl::unexpected<Error> unknown_key(const YamlNode& key, const std::string& where) const {
-    return at(key, "unknown key " + quoted(key.text) + " " + where);
-  }
-  std::string place(const YamlNode& node) const {
-    return file_ + ":" + std::to_string(node.line) + ":" + std::to_string(node.column);
-  }
-  static const YamlNode* get(const YamlNode& map, std::string_view key) {
-    for (std::size_t i = 0; i < map.items.size(); i += 2)
-      if (map.items[i].text == key) return &map.items[i + 1];
-    return nullptr;
-  }
-
   Result<void> check_policy_name(const YamlNode& node) const {
-    const bool plain = !node.text.empty() && node.text.size() <= max_name &&
-                       std::all_of(node.text.begin(), node.text.end(), [](char c) {
-                         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '_' || c == '.';
-                       });
-    if (!plain)
+    if (!is_policy_word(node.text))
       return at(node, "a policy's name has 1 to 64 letters, digits, hyphens, underscores and dots, here is " +
                           quoted(node.text));
     if (node.text == "deny-all")
@@ -137,7 +118,9 @@ class Reader {
     }
     spec.name = drafts_[index].name;
     if (const auto ok = read_policy(node, spec); !ok) return ok;
+    if (const auto ok = check_zones(*this, node, spec); !ok) return ok;
     entries_ += spec.rules.size() + spec.hosts.size() + spec.exceptions.size();
+    for (const ZoneSpec& zone : spec.zones) entries_ += zone.records.size();
     if (entries_ > max_entries)
       return at(node, "the file's policies hold more than " + std::to_string(max_entries) +
                           " rules, inherited ones counted again");
@@ -229,6 +212,8 @@ class Reader {
     if (key == "answers") return read_answers(value, spec);
     if (key == "hosts") return read_hosts(value, spec);
     if (key == "lists") return read_lists(value, spec);
+    if (key == "zones") return read_zones(*this, value, spec);
+    if (key == "forward") return read_forwards(*this, value, spec);
     if (key == "expect") return read_expect(value, spec);
     return {};  // extends and allow_public_suffix: read before
   }
@@ -504,7 +489,6 @@ class Reader {
     return {};
   }
 
-  const std::string& file_;
   const ListSource& lists_;
   std::vector<std::pair<ListRequest, std::shared_ptr<const List>>> loaded_;  // a list is read once
   std::vector<Draft> drafts_;

@@ -24,7 +24,10 @@ constexpr auto names = std::to_array<SpecialName>({
     {"corp", absent, "internal name **.corp (RFC 6762 appendix G)"},
     {"home", absent, "internal name **.home (RFC 6762 appendix G)"},
     {"lan", absent, "internal name **.lan (RFC 6762 appendix G)"},
+    {"localdomain", absent,
+     "internal name **.localdomain (what Unix systems call a domain that nobody named)"},
     {"home.arpa", empty_zone, "special name **.home.arpa (RFC 8375)"},
+    {"service.arpa", empty_zone, "special name **.service.arpa (RFC 9665)"},
 
     // Names by which clients find a resolver other than this one.
     {"use-application-dns.net", absent,

@@ -123,6 +123,9 @@ struct Verdict {
   const Answer* local = nullptr;
   // True: nothing is refused, but `reason` and `rule` say what would have been (`mode: observe`, `observe:`).
   bool observed = false;
+  // With Action::allow: which of the policy's groups of upstreams is asked (Policy::upstream_group); 0: the
+  // usual.
+  std::uint16_t route = 0;
 };
 
 }  // namespace postern

@@ -17,7 +17,7 @@ struct RunFlags {
   std::vector<std::string> command;
   std::string policy;          // file
   PolicySet::Overlay overlay;  // --allow, --block, --default
-  std::vector<std::string> upstream;
+  std::vector<std::string> upstream, upstream_for;
   std::string session, user, name;
   std::vector<std::string> labels;  // K=V
   std::string db;
@@ -54,7 +54,8 @@ struct ExplainFlags {
   bool json = false;
 };
 int explain_verb(const ExplainFlags& flags);
-int policy_check_verb(const std::string& file);
+// `config`: the daemon's configuration, which knows the upstream groups; empty: they are not checked.
+int policy_check_verb(const std::string& file, const std::string& config);
 int policy_test_verb(const std::string& file);
 
 struct PolicyDiffFlags {

@@ -6,11 +6,14 @@
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <set>
+
+#include "rules/policy.h"
 
 namespace postern {
 namespace {
@@ -71,20 +74,38 @@ class Config {
         return wrong(value, "workers must be a number from 1 to 64" + quoted(value));
       return {};
     }
-    if (key == "upstream") {
-      if (!value.IsSequence()) return wrong(value, "upstream must be a list of addresses");
-      for (const auto& one : value) {
-        if (!one.IsScalar()) return wrong(one, "an upstream must be ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT");
-        auto server = parse_server(one.Scalar());
-        if (!server) return wrong(one, server.error().message);
-        config_.upstream.push_back(*server);
+    if (key == "upstreams") {
+      if (!value.IsMap()) return wrong(value, "upstreams must map names of groups to lists of addresses");
+      for (const auto& group : value) {
+        if (!group.first.IsScalar() || !is_policy_word(group.first.Scalar()))
+          return wrong(group.first,
+                       "a group's name has 1 to 64 letters, digits, hyphens, underscores and dots" +
+                           quoted(group.first));
+        for (const UpstreamGroup& other : config_.upstreams)
+          if (other.name == group.first.Scalar())
+            return wrong(group.first, "the group \"" + other.name + "\" is given twice");
+        config_.upstreams.push_back({group.first.Scalar(), {}});
+        if (auto read = servers(group.second, group.first.Scalar(), config_.upstreams.back().servers); !read)
+          return read;
       }
-      constexpr std::size_t max_upstreams = 8;
-      if (config_.upstream.empty() || config_.upstream.size() > max_upstreams)
-        return wrong(value, "upstream must name 1 to 8 servers");
+      if (config_.upstreams.size() > max_upstream_groups)
+        return wrong(value, "upstreams must name at most " + std::to_string(max_upstream_groups) + " groups");
       return {};
     }
+    if (key == "upstream") return servers(value, "upstream", config_.upstream);
     return wrong(at, "unknown key \"" + key + "\"");
+  }
+
+  Result<void> servers(const YAML::Node& value, const std::string& what, std::vector<Server>& to) {
+    if (!value.IsSequence()) return wrong(value, what + " must be a list of addresses");
+    for (const auto& one : value) {
+      if (!one.IsScalar()) return wrong(one, "an upstream must be ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT");
+      auto server = parse_server(one.Scalar());
+      if (!server) return wrong(one, server.error().message);
+      to.push_back(*server);
+    }
+    if (to.empty() || to.size() > max_group_servers) return wrong(value, what + " must name 1 to 8 servers");
+    return {};
   }
 
   Result<void> path(const YAML::Node& value, std::string& to) {
@@ -136,6 +157,31 @@ Result<std::string> read_text_file(const std::string& path) {
     text.append(part, static_cast<std::size_t>(got));
     if (text.size() > max_file_octets) return bad("it is larger than 4 MiB");
   }
+}
+
+Result<void> add_upstream_for(std::string_view text, std::vector<UpstreamGroup>& groups) {
+  const std::size_t equals = text.find('=');
+  const std::string name(text.substr(0, equals));
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot read --upstream-for \"" + std::string(text.substr(0, 100)) + "\": " + why);
+  };
+  if (equals == std::string_view::npos || !is_policy_word(name)) return bad("it is GROUP=ADDRESS[:PORT]");
+  auto server = parse_server(text.substr(equals + 1));
+  if (!server) return bad(server.error().message);
+  auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& one) { return one.name == name; });
+  if (group == groups.end()) {
+    if (groups.size() >= max_upstream_groups) return bad("there are too many groups");
+    group = groups.insert(groups.end(), UpstreamGroup{name, {}});
+  }
+  if (group->servers.size() >= max_group_servers) return bad("a group has at most 8 servers");
+  group->servers.push_back(std::move(*server));
+  return {};
+}
+
+std::vector<std::string> group_names(const std::vector<UpstreamGroup>& groups) {
+  std::vector<std::string> names;
+  for (const UpstreamGroup& group : groups) names.push_back(group.name);
+  return names;
 }
 
 Result<ServeConfig> parse_config(const std::string& text, const std::string& file) {

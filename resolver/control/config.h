@@ -13,7 +13,8 @@ struct ServeConfig {
   std::string state = "/var/lib/postern";  // folder; what the resolver process sees as its root
   std::string journal;                     // file in it; default STATE/journal.db
   std::string control = "/run/postern/control.sock";
-  std::vector<Server> upstream;  // default: the host's resolv.conf, followed when it changes
+  std::vector<Server> upstream;          // default: the host's resolv.conf, followed when it changes
+  std::vector<UpstreamGroup> upstreams;  // groups that policies may forward zones to
   std::string resolv_conf = "/etc/resolv.conf";
   unsigned workers = 1;                   // 1..64
   std::string policy;                     // file; default: the built-in policy
@@ -26,6 +27,10 @@ struct ServeConfig {
 // what, quoting the value".
 Result<ServeConfig> read_config(const std::string& file);
 Result<ServeConfig> parse_config(const std::string& text, const std::string& file);
+
+// "GROUP=ADDRESS[:PORT]", as --upstream-for takes it: adds the server to its group. Errors quote the text.
+Result<void> add_upstream_for(std::string_view text, std::vector<UpstreamGroup>& groups);
+std::vector<std::string> group_names(const std::vector<UpstreamGroup>& groups);
 
 // The whole of a regular file; errors quote the path. At most 4 MiB.
 Result<std::string> read_text_file(const std::string& path);

@@ -58,7 +58,7 @@ std::string why_text(const Verdict& verdict) {
     case Reason::single_label:
       return "a name without a dot is not forwarded";
     case Reason::local_data:
-      return "the policy's hosts hold it";
+      return "the policy has local data for it";
     default:
       return std::string(reason_text(verdict.reason));
   }
@@ -164,7 +164,10 @@ std::string explain_text(const Policy& policy, const Explanation& explanation, c
   const ExpectedReply reply = expected_reply(policy, explanation);
   out += "the client receives\n";
   if (reply.from_upstream) {
-    out += "  what the upstream answers, while the session's budget lasts\n";
+    out += explanation.upstream.empty()
+               ? "  what the upstream answers"
+               : "  what the upstream servers of the group \"" + explanation.upstream + "\" answer";
+    out += ", while the session's budget lasts\n";
     out += "  an empty answer instead, if that holds an internal address or an explicitly blocked target\n";
     if (!explanation.excepted.empty()) {
       out += "  internal addresses that it may hold:";
@@ -174,6 +177,9 @@ std::string explain_text(const Policy& policy, const Explanation& explanation, c
     return out;
   }
   if (reply.none) return out + "  nothing: the query is dropped\n";
+  if (verdict.reason == Reason::policy_default && !verdict.observed)
+    out +=
+        "  unless an SRV, MX, SVCB or HTTPS answer names it to the sandbox: then what the upstream answers\n";
   out += "  " + rcode_text(reply.rcode) + (reply.answer.empty() ? ", no records\n" : "\n");
   for (const Record& record : reply.answer)
     out += "  " + record.owner.text() + " " + std::to_string(record.ttl) + " " + type_text(record.type) +
@@ -195,6 +201,7 @@ std::string explain_json(const Policy& policy, const Explanation& explanation, c
   if (reply.none) {
     client["rcode"] = nullptr;
   } else if (reply.from_upstream) {
+    client["upstream_group"] = explanation.upstream.empty() ? Json() : Json(explanation.upstream);
     client["excepted_ranges"] = explanation.excepted;
   } else {
     client["rcode"] = rcode_text(reply.rcode);
@@ -243,12 +250,17 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
       body += ")";
     }
     add(outline.hosts, "hosts entry", "hosts entries");
+    add(outline.zones, "zone");
+    if (outline.zones > 0) body += " (" + count_text(outline.zone_records, "record") + ")";
+    add(outline.forwards.size(), "forwarded zone");
     add(outline.exceptions, "answer exception");
     add(outline.expectations.size(), "expectation");
     for (const auto& [key, value] : outline.settings)
       if (key == "mode" && value == "observe") body += "; observes only: nothing of it is refused";
     body += "\n";
     for (const ListOutline& one : outline.lists) body += list_text(one);
+    for (const ForwardedZone& one : outline.forwards)
+      body += "    " + one.zone.text() + " is asked of the upstream group " + one.group + "\n";
     for (const SilentRule& one : outline.silent) {
       if (++noted > max_notes) continue;
       notes += "note: policy " + name + ": " + tame(one.rule) + " never decides: " + tame(one.because) +

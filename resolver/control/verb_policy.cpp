@@ -62,9 +62,18 @@ int explain_verb(const ExplainFlags& flags) {
   return 0;
 }
 
-int policy_check_verb(const std::string& file) {
+int policy_check_verb(const std::string& file, const std::string& config) {
   const Loaded loaded = load(file, status_no);
   if (loaded.policies == nullptr) return loaded.status;
+  if (!config.empty()) {
+    const auto daemon = read_config(config);
+    if (!daemon) return complain(daemon.error().message);
+    if (const auto known = check_upstream_groups(*loaded.policies, group_names(daemon->upstreams)); !known) {
+      complain(known.error().message);
+      if (const auto text = read_text_file(file)) std::cerr << excerpt(*text, file, known.error().message);
+      return status_no;
+    }
+  }
   std::cout << check_text(*loaded.policies, file);
   return 0;
 }

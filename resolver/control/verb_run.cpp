@@ -20,6 +20,7 @@
 #include "resolver/journal/file_lock.h"
 #include "resolver/journal/schema.h"
 #include "resolver/sandbox/run.h"
+#include "rules/explain.h"
 
 namespace postern {
 namespace {
@@ -177,6 +178,9 @@ int run_verb(const RunFlags& flags) {
     if (!server) return complain(server.error().message);
     servers.push_back(std::move(*server));
   }
+  std::vector<UpstreamGroup> groups;
+  for (const std::string& text : flags.upstream_for)
+    if (auto added = add_upstream_for(text, groups); !added) return complain(added.error().message);
   std::string alert_exec;
   if (!flags.alert_exec.empty()) {
     auto absolute = absolute_path(flags.alert_exec);
@@ -187,7 +191,7 @@ int run_verb(const RunFlags& flags) {
   }
 
   // A running daemon takes the sandbox, unless the caller wants a file, upstreams or a hook of their own.
-  const bool own = !flags.db.empty() || !flags.upstream.empty() || !alert_exec.empty();
+  const bool own = !flags.db.empty() || !flags.upstream.empty() || !groups.empty() || !alert_exec.empty();
   const bool to_daemon =
       !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
 
@@ -196,6 +200,8 @@ int run_verb(const RunFlags& flags) {
   bool made_folder = false;
   std::vector<std::string> hide{"/run/postern", "/var/lib/postern"};
   if (!to_daemon) {
+    if (auto known = check_upstream_groups(*policies, group_names(groups)); !known)
+      return complain(known.error().message);
     if (servers.empty()) {
       if (auto text = read_text_file("/etc/resolv.conf")) servers = parse_resolv_conf(*text);
       if (servers.empty())
@@ -258,6 +264,7 @@ int run_verb(const RunFlags& flags) {
   if (!inside) return complain(inside.error().message);
   launch.resolver.journal.path = *inside;
   launch.resolver.servers = servers;
+  launch.resolver.groups = groups;
   launch.resolver.policy_file = flags.policy;
   launch.resolver.list_folders = list_folders;
   if (launch.cell.own_folder && !list_folders.empty() &&
@@ -276,6 +283,7 @@ int run_verb(const RunFlags& flags) {
 
   BrokerOptions options;
   options.servers = servers;
+  options.groups = groups;
   if (flags.upstream.empty()) options.resolv_conf = "/etc/resolv.conf";
   if (!flags.policy.empty()) {
     auto absolute = absolute_path(flags.policy);

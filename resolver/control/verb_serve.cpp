@@ -18,6 +18,7 @@
 #include "resolver/control/launch.h"
 #include "resolver/control/list_source.h"
 #include "resolver/journal/schema.h"
+#include "rules/explain.h"
 
 namespace postern {
 namespace {
@@ -66,8 +67,10 @@ int serve_verb(const ServeFlags& flags) {
     // To serve, the resolver process reads the lists; every name in them comes from somebody else.
     std::vector<std::string> unread;
     const ListSource source = flags.check ? lists_beside(config->policy) : lists_unread(unread);
-    if (auto policies = PolicySet::parse(*text, config->policy, source); !policies)
-      return complain(policies.error().message);
+    auto policies = PolicySet::parse(*text, config->policy, source);
+    if (!policies) return complain(policies.error().message);
+    if (auto known = check_upstream_groups(**policies, group_names(config->upstreams)); !known)
+      return complain(known.error().message);
   }
   const bool follow = config->upstream.empty();
   if (follow) {
@@ -99,6 +102,7 @@ int serve_verb(const ServeFlags& flags) {
   launch.resolver.journal.sync_full = config->sync_full;
   launch.resolver.workers = config->workers;
   launch.resolver.servers = config->upstream;
+  launch.resolver.groups = config->upstreams;
   launch.resolver.policy_file = config->policy;
   if (!config->policy.empty()) {
     auto folder = folder_of(config->policy);
@@ -115,6 +119,7 @@ int serve_verb(const ServeFlags& flags) {
 
   BrokerOptions options;
   options.servers = config->upstream;
+  options.groups = config->upstreams;
   if (follow) options.resolv_conf = config->resolv_conf;
   if (!config->policy.empty()) options.policy_files = {config->policy};
   options.list_folders = launch.resolver.list_folders;

@@ -24,6 +24,7 @@ struct CacheEntry {
   Query query;
   wire::Rendered rendered;
   std::size_t registered_labels = 0;
+  std::size_t group = 0;         // of upstreams, whose answer it is
   std::string data;              // the answer's addresses and targets, for the journal
   std::vector<Name> handed_out;  // targets that whoever gets it may ask for, too (referrals.h)
   AnswerVerdict verdict;         // what policy of `policy_epoch` says of it

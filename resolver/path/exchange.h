@@ -95,6 +95,7 @@ struct Exchange {
   std::shared_ptr<const Policy> policy;  // the one that decided; a reload in between does not mix
   Verdict verdict;
   std::size_t registered_labels = 0;
+  std::size_t group = 0;  // of upstreams, that answers or would
   Asked row;
   std::vector<std::uint8_t> reply;  // empty: nothing is sent
   // While the walk is suspended:

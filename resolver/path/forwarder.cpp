@@ -10,6 +10,8 @@
 namespace postern {
 namespace {
 
+constexpr std::size_t none = ~std::size_t{0};  // no server is left
+
 class SystemRandom : public Random {
  public:
   void fill(std::span<std::uint8_t> octets) override {
@@ -38,35 +40,41 @@ std::unique_ptr<Random> system_random() {
 
 struct Forwarder::Attempt {
   Query query;
+  std::size_t group = 0;
   Done done;
   std::chrono::microseconds started{};
   std::vector<std::uint8_t> message;  // as last sent
-  std::vector<std::size_t> asked;     // servers tried so far; the last is the current one
+  std::vector<std::size_t> asked;     // numbers of the servers tried so far; the last is the current one
   std::size_t attempts = 0;
   Resolution::Status worst = Resolution::Status::no_server;
   std::optional<Answer> refusal;  // a server's SERVFAIL and the like, told if nobody does better
 };
 
-void Forwarder::ask(const Query& query, Done done) {
+void Forwarder::ask(const Query& query, std::size_t group, Done done) {
   ++counters_.questions;
   auto attempt = std::make_shared<Attempt>();
   attempt->query = query;
+  attempt->group = group;
   attempt->done = std::move(done);
   attempt->started = now_;
   next(std::move(attempt));
 }
 
-// The healthy server that stands first in the configuration and was not asked yet; else the one that has been
-// sick longest.
+Forwarder::Health& Forwarder::health(std::size_t server) {
+  if (health_.size() <= server) health_.resize(server + 1);
+  return health_[server];
+}
+
+// The healthy server of the group that stands first in the configuration and was not asked yet; else the one
+// that has been sick longest.
 std::size_t Forwarder::choose(const Attempt& attempt) {
-  const std::size_t count = transport_.servers();
-  health_.resize(count);
-  std::size_t best = count;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (std::find(attempt.asked.begin(), attempt.asked.end(), i) != attempt.asked.end()) continue;
-    const bool healthy = health_[i].sick_until <= now_;
-    if (healthy) return i;
-    if (best == count || health_[i].sick_until < health_[best].sick_until) best = i;
+  const std::size_t first = attempt.group * Transport::group_width;
+  const std::size_t count = transport_.servers(attempt.group);
+  std::size_t best = none;
+  for (std::size_t server = first; server < first + count; ++server) {
+    if (std::find(attempt.asked.begin(), attempt.asked.end(), server) != attempt.asked.end()) continue;
+    if (health(server).sick_until <= now_) return server;
+    if (best == none || health(server).sick_until < health(best).sick_until) best = server;
   }
   return best;
 }
@@ -75,8 +83,9 @@ void Forwarder::next(std::shared_ptr<Attempt> attempt) {
   std::size_t server = choose(*attempt);
   const bool exhausted = attempt->asked.size() >= max_servers_asked || attempt->attempts >= max_attempts;
   // With a single server one more try is made there: a lost packet should not cost the client its own retry.
-  if (server == transport_.servers() && transport_.servers() == 1 && attempt->asked.size() < 2) server = 0;
-  if (server >= transport_.servers() || exhausted) {
+  if (server == none && transport_.servers(attempt->group) == 1 && attempt->asked.size() < 2)
+    server = attempt->asked.front();
+  if (server == none || exhausted) {
     Resolution resolution;
     resolution.status = attempt->worst;
     resolution.took = now_ - attempt->started;
@@ -143,8 +152,7 @@ void Forwarder::received(std::shared_ptr<Attempt> attempt, bool tcp, Transport::
     attempt->refusal = std::move(message.answer);
     return next(std::move(attempt));
   }
-  health_.resize(transport_.servers());
-  if (attempt->asked.back() < health_.size()) health_[attempt->asked.back()].sick_until = {};
+  health(attempt->asked.back()).sick_until = {};
   Resolution resolution;
   resolution.status = Resolution::Status::answered;
   resolution.answer = std::move(message.answer);
@@ -156,8 +164,7 @@ void Forwarder::received(std::shared_ptr<Attempt> attempt, bool tcp, Transport::
 
 void Forwarder::fail_over(std::shared_ptr<Attempt> attempt, Resolution::Status why) {
   attempt->worst = why;
-  health_.resize(transport_.servers());
-  if (attempt->asked.back() < health_.size()) health_[attempt->asked.back()].sick_until = now_ + sick_time;
+  health(attempt->asked.back()).sick_until = now_ + sick_time;
   next(std::move(attempt));
 }
 

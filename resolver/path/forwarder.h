@@ -26,7 +26,10 @@ class Transport {
   enum class Status : std::uint8_t { reply, timeout, error };
   using Done = std::function<void(Status, wire::Octets reply)>;
   virtual ~Transport() = default;
-  virtual std::size_t servers() const = 0;
+  // Servers come in groups: 0 is the usual one, others are asked for zones that a policy forwards. A server's
+  // number is `group * group_width` and its place in the group.
+  static constexpr std::size_t group_width = 8;
+  virtual std::size_t servers(std::size_t group) const = 0;  // 0 for a group that there is not
   // `done` is called exactly once, not before `send` returns... unless the message could not be sent at all.
   virtual void send(std::size_t server, bool tcp, std::vector<std::uint8_t> message, Done done) = 0;
   static constexpr std::chrono::milliseconds timeout{
@@ -59,8 +62,9 @@ class Forwarder {
   };
 
   Forwarder(Transport& transport, Random& random) : transport_(transport), random_(random) {}
-  // Asks. `now` and the later times come from `clock`, the shard's.
-  void ask(const Query& query, Done done);
+  // Asks a server of `group`, and others of the same group if need be. `now` and the later times come from
+  // `clock`, the shard's.
+  void ask(const Query& query, std::size_t group, Done done);
   void set_time(std::chrono::microseconds now) { now_ = now; }
   void servers_changed() { health_.clear(); }
   const Counters& counters() const { return counters_; }
@@ -74,6 +78,7 @@ class Forwarder {
   struct Health {
     std::chrono::microseconds sick_until{};
   };
+  Health& health(std::size_t server);
   void next(std::shared_ptr<Attempt> attempt);
   void send(std::shared_ptr<Attempt> attempt, bool tcp);
   void received(std::shared_ptr<Attempt> attempt, bool tcp, Transport::Status status, wire::Octets reply);
@@ -83,7 +88,7 @@ class Forwarder {
   Transport& transport_;
   Random& random_;
   std::chrono::microseconds now_{};
-  std::vector<Health> health_;
+  std::vector<Health> health_;  // by the server's number; shorter than that: nothing is known
   Counters counters_;
 };
 

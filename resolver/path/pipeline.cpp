@@ -22,7 +22,9 @@ Task Pipeline::walk(Exchange* x) {
   x->registered_labels =
       x->entry ? x->entry->registered_labels : PublicSuffixes::registered_labels(question.query.name);
   x->verdict = decide(*x);
+  x->group = group_of(*x);
   if (x->verdict.action != Action::allow) x->entry = nullptr;
+  if (x->entry && x->entry->group != x->group) x->entry = nullptr;  // policy asks others since it was kept
   observe(*x);  // may turn the verdict: the query that tips the score is refused already
   if (x->verdict.action != Action::allow) x->entry = nullptr;
   if (x->entry) reinspect(*x->entry, sandbox);
@@ -78,6 +80,15 @@ Verdict Pipeline::decide(const Exchange& x) const {
     if (session.blocked_zones.contains(zone)) return {Action::block_name, Reason::tunnel, 0, nullptr};
   }
   return verdict;
+}
+
+// Which upstreams answer for it. A group that is not configured gets the question nowhere: `forwarder` knows
+// none.
+std::size_t Pipeline::group_of(const Exchange& x) const {
+  if (x.verdict.route == 0) return 0;
+  const auto named =
+      std::find(ports_.groups.begin(), ports_.groups.end(), x.policy->upstream_group(x.verdict.route));
+  return 1 + static_cast<std::size_t>(named - ports_.groups.begin());
 }
 
 void Pipeline::observe(Exchange& x) {
@@ -353,9 +364,10 @@ void Pipeline::fetch(Exchange* x) {
     ++counters_.coalesced;
     return;
   }
-  ports_.forwarder.ask(x->question.query, [this, &sandbox, query = x->question.query](Resolution resolution) {
-    fetched(sandbox, query, std::move(resolution));
-  });
+  ports_.forwarder.ask(x->question.query, x->group,
+                       [this, &sandbox, query = x->question.query](Resolution resolution) {
+                         fetched(sandbox, query, std::move(resolution));
+                       });
 }
 
 void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution resolution) {
@@ -374,6 +386,7 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         entry->query = query;
         entry->rendered = std::move(*rendered);
         entry->registered_labels = node.mapped().front()->registered_labels;
+        entry->group = node.mapped().front()->group;
         entry->verdict = sandbox.policy->inspect(query, resolution.answer);
         entry->data = answer_data(resolution.answer);
         entry->handed_out = handed_out(resolution.answer);
@@ -386,11 +399,13 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
       }
     }
   }
+  const std::size_t group = node.mapped().front()->group;
   for (Exchange* x : node.mapped()) {
-    x->entry = entry;
+    // After a reload in between, one that waits may want other upstreams' answer: the client's retry gets it.
+    x->entry = x->group == group ? entry : nullptr;
     x->failure = failure;
     x->upstream_took = resolution.took;
-    if (entry) x->policy = sandbox.policy;  // the one that inspected it
+    if (x->entry) x->policy = sandbox.policy;  // the one that inspected it
     x->waiter.resume();
   }
   deliver();

@@ -41,7 +41,8 @@ class Pipeline {
     // Sends the finished exchanges' replies; they are gone when it returns.
     std::function<void(std::span<Exchange* const>)> deliver;
     std::function<void(const Alert&)> alert;
-    std::uint64_t seed = 0;  // random: keys the detector's sketches
+    std::vector<std::string> groups;  // of upstreams, as policies name them: the forwarder's from 1 on
+    std::uint64_t seed = 0;           // random: keys the detector's sketches
   };
   struct Counters {
     std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0,
@@ -110,6 +111,7 @@ class Pipeline {
 
   Task walk(Exchange* x);
   Verdict decide(const Exchange& x) const;
+  std::size_t group_of(const Exchange& x) const;
   void observe(Exchange& x);
   void meter(Exchange& x);
   void compose(Exchange& x);  // from x.entry or x.verdict, into x.reply

@@ -124,28 +124,31 @@ void Shard::State::tick() {
 Shard::Shard(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<BrokerClient> broker,
-                                           std::vector<Server> servers,
+                                           std::vector<Server> servers, std::vector<UpstreamGroup> groups,
                                            std::function<void(const Alert&)> alert) {
   auto state = std::make_unique<State>();
   State& s = *state;
   s.broker = std::move(broker);
-  auto transport = CaresTransport::make(std::move(servers), [&s](std::size_t index, bool tcp) {
-    return s.broker->upstream_socket(index, tcp);
-  });
+  std::vector<std::string> group_names;
+  for (const UpstreamGroup& group : groups) group_names.push_back(group.name);
+  auto transport = CaresTransport::make(
+      std::move(servers), std::move(groups),
+      [&s](std::size_t index, bool tcp) { return s.broker->upstream_socket(index, tcp); });
   if (!transport) return tl::unexpected(transport.error());
   s.transport = std::move(*transport);
   s.forwarder = std::make_unique<Forwarder>(*s.transport, *s.random);
   std::uint64_t seed = 0;
   s.random->fill({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
-  s.pipeline = std::make_unique<Pipeline>(Pipeline::Ports{
-      *s.forwarder, journal,
-      [&s](std::function<void()> work) {
-        asio::post(s.io, [&s, work = std::move(work)] {
-          s.turn();
-          work();
-        });
-      },
-      [&s](std::span<Exchange* const> exchanges) { s.deliver(exchanges); }, std::move(alert), seed});
+  s.pipeline = std::make_unique<Pipeline>(
+      Pipeline::Ports{*s.forwarder, journal,
+                      [&s](std::function<void()> work) {
+                        asio::post(s.io, [&s, work = std::move(work)] {
+                          s.turn();
+                          work();
+                        });
+                      },
+                      [&s](std::span<Exchange* const> exchanges) { s.deliver(exchanges); }, std::move(alert),
+                      std::move(group_names), seed});
   s.upstream_watch = std::make_unique<asio::posix::stream_descriptor>(s.io, s.transport->poll_descriptor());
   s.timer = std::make_unique<asio::steady_timer>(s.io);
   s.turn();

@@ -39,7 +39,7 @@ class Shard {
  public:
   // `broker` is this shard's own channel; `alert` is called on the shard's thread.
   static Result<std::unique_ptr<Shard>> make(Journal& journal, std::unique_ptr<BrokerClient> broker,
-                                             std::vector<Server> servers,
+                                             std::vector<Server> servers, std::vector<UpstreamGroup> groups,
                                              std::function<void(const Alert&)> alert);
   ~Shard();
 

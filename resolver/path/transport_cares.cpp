@@ -51,11 +51,11 @@ struct CaresTransport::State {
     Done done;
   };
 
-  std::vector<Server> servers;
+  std::vector<std::vector<Server>> groups;  // 0: the usual one
   Connect connect;
   Fd poll;
   std::list<Channel> channels;                  // all; addresses are stable
-  std::vector<std::vector<Channel*>> udp, tcp;  // current ones by server
+  std::vector<std::vector<Channel*>> udp, tcp;  // current ones by the server's number
   std::size_t turn = 0;
   std::size_t waiting = 0;
   std::uint64_t generation = 0;
@@ -185,7 +185,7 @@ CaresTransport::State::Channel* CaresTransport::State::make(std::size_t server, 
   ares_set_socket_functions(channel.ares, &functions, &channel);
   // The address only labels the channel and lets c-ares compare a reply's sender: the broker's socket is
   // connected to it.
-  const Server& to = servers[server];
+  const Server& to = groups[server / group_width][server % group_width];
   ares_addr_port_node node{};
   node.udp_port = node.tcp_port = to.port;
   const std::string address = to.address.substr(0, to.address.find('%'));
@@ -232,19 +232,26 @@ void CaresTransport::State::sweep() {
 CaresTransport::CaresTransport(std::unique_ptr<State> state) : state_(std::move(state)) {}
 CaresTransport::~CaresTransport() = default;
 
-Result<std::unique_ptr<CaresTransport>> CaresTransport::make(std::vector<Server> servers, Connect connect) {
+Result<std::unique_ptr<CaresTransport>> CaresTransport::make(std::vector<Server> servers,
+                                                             std::vector<UpstreamGroup> groups,
+                                                             Connect connect) {
   if (auto ready = library(); !ready) return tl::unexpected(ready.error());
   auto state = std::make_unique<State>();
   state->poll = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!state->poll) return failure("cannot make an epoll descriptor");
   state->connect = std::move(connect);
+  state->groups.resize(1);
+  for (UpstreamGroup& group : groups) {
+    POSTERN_CHECK(group.servers.size() <= group_width);
+    state->groups.push_back(std::move(group.servers));
+  }
   std::unique_ptr<CaresTransport> transport(new CaresTransport(std::move(state)));
   transport->set_servers(std::move(servers));
   return transport;
 }
 
-std::size_t CaresTransport::servers() const {
-  return state_->servers.size();
+std::size_t CaresTransport::servers(std::size_t group) const {
+  return group < state_->groups.size() ? std::min(state_->groups[group].size(), group_width) : 0;
 }
 
 void CaresTransport::set_servers(std::vector<Server> servers) {
@@ -253,13 +260,14 @@ void CaresTransport::set_servers(std::vector<Server> servers) {
       for (State::Channel* channel : list)
         if (channel != nullptr) channel->retired = true;
   ++state_->generation;
-  state_->servers = std::move(servers);
-  state_->udp.assign(state_->servers.size(), {});
-  state_->tcp.assign(state_->servers.size(), {});
+  state_->groups[0] = std::move(servers);
+  state_->udp.assign(state_->groups.size() * group_width, {});
+  state_->tcp.assign(state_->groups.size() * group_width, {});
 }
 
 void CaresTransport::send(std::size_t server, bool tcp, std::vector<std::uint8_t> message, Done done) {
-  if (server >= state_->servers.size()) return done(Status::error, {});  // the list became shorter meanwhile
+  if (server % group_width >= servers(server / group_width))
+    return done(Status::error, {});  // the list became shorter meanwhile
   State::Channel* channel = state_->pick(server, tcp);
   if (channel == nullptr) return done(Status::error, {});
   ++channel->asked;

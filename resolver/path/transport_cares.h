@@ -22,12 +22,13 @@ namespace postern {
 
 class CaresTransport : public Transport {
  public:
-  // How a socket connected to configured server `index` is had; blocking, short.
+  // How a socket connected to server number `index` is had; blocking, short.
   using Connect = std::function<Result<Fd>(std::size_t index, bool tcp)>;
-  static Result<std::unique_ptr<CaresTransport>> make(std::vector<Server> servers, Connect connect);
+  static Result<std::unique_ptr<CaresTransport>> make(std::vector<Server> servers,
+                                                      std::vector<UpstreamGroup> groups, Connect connect);
   ~CaresTransport() override;
 
-  std::size_t servers() const override;
+  std::size_t servers(std::size_t group) const override;
   void send(std::size_t server, bool tcp, std::vector<std::uint8_t> message, Done done) override;
 
   // An epoll descriptor that is readable when `process` has something to do.
@@ -36,7 +37,7 @@ class CaresTransport : public Transport {
   // Expires what has waited too long; to be called every 100 ms or so while `busy()`.
   void expire(Instant now);
   bool busy() const;
-  // The configured servers have changed: old channels drain, new questions go to the new list.
+  // The servers of the usual group have changed: old channels drain, new questions go to the new list.
   void set_servers(std::vector<Server> servers);
 
  private:

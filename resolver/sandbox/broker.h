@@ -53,7 +53,14 @@ struct Server {
   std::uint16_t port = 53;
   std::string text() const;  // "192.0.2.1:53", "[2001:db8::1]:53"
 };
-Result<Server> parse_server(std::string_view text);            // ADDR, ADDR:PORT, [ADDR]:PORT; errors quote
+// Servers that zones are forwarded to by a policy that names the group.
+struct UpstreamGroup {
+  std::string name;
+  std::vector<Server> servers;  // 1 to max_group_servers
+};
+inline constexpr std::size_t max_group_servers = 8;     // more only lengthen the time until SERVFAIL
+inline constexpr std::size_t max_upstream_groups = 64;  // each has channels in each shard once it is used
+Result<Server> parse_server(std::string_view text);     // ADDR, ADDR:PORT, [ADDR]:PORT; errors quote
 std::vector<Server> parse_resolv_conf(std::string_view text);  // its nameserver lines, at most 8
 
 // What listens inside a sandbox: both on port 53 (or `port` in tests), dual-stack where IPv6 exists.
@@ -71,7 +78,8 @@ Result<Listeners> open_listeners(std::uint16_t port = 53);
 class BrokerClient {
  public:
   explicit BrokerClient(Fd channel);
-  // A nonblocking socket connected (TCP: connecting) to configured server `index`, from a fresh source port.
+  // A nonblocking socket connected (TCP: connecting) to a configured server, from a fresh source port: server
+  // `index` of the usual ones, or, from max_group_servers on, as many to each group in BrokerOptions::groups.
   Result<Fd> upstream_socket(std::size_t server_index, bool tcp);
   // Listeners in the namespace of a process or at a path; refuses the host's own namespace and one that is
   // attached already. `token` names the attachment for `detach` and in `namespace_gone` events.
@@ -109,7 +117,8 @@ std::optional<BrokerEvent> read_broker_event(int fd);
 
 struct BrokerOptions {
   std::vector<Server> servers;
-  std::string resolv_conf;  // follow this file for servers; empty: fixed servers
+  std::vector<UpstreamGroup> groups;  // at most max_upstream_groups
+  std::string resolv_conf;            // follow this file for servers; empty: fixed servers
   std::vector<std::string> policy_files;
   std::vector<std::string> list_folders;  // whatever lies below may be read as a list; absolute paths
   std::vector<std::string> hooks;         // programs, absolute paths

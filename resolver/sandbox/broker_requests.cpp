@@ -32,7 +32,9 @@ const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::
     case Op::upstream_udp:
     case Op::upstream_tcp:
       // The list may just have become shorter (servers_changed); that is an error, not a violation.
-      return request.index < wire::max_servers ? nullptr : "a server index that cannot be";
+      return request.index < wire::max_servers * (1 + options.groups.size())
+                 ? nullptr
+                 : "a server index that cannot be";
     case Op::read_policy:
       return request.index < options.policy_files.size() ? nullptr : "a policy file that is not configured";
     case Op::start_hook:
@@ -117,11 +119,13 @@ Result<Broker::State::Grant> Broker::State::grant(const wire::RequestHead& reque
   switch (request.op) {
     case Op::upstream_udp:
     case Op::upstream_tcp: {
-      if (request.index >= servers.size()) {
+      const std::size_t group = request.index / wire::max_servers, place = request.index % wire::max_servers;
+      const std::vector<Server>& list = group == 0 ? servers : options.groups[group - 1].servers;
+      if (place >= list.size()) {
         return failure("cannot reach upstream server " + std::to_string(request.index) + ": there are " +
-                       std::to_string(servers.size()));
+                       std::to_string(list.size()));
       }
-      Result<Fd> socket = connect_upstream(servers[request.index], request.op == Op::upstream_tcp);
+      Result<Fd> socket = connect_upstream(list[place], request.op == Op::upstream_tcp);
       if (!socket) return tl::unexpected(socket.error());
       Grant granted;
       granted.fds.push_back(std::move(*socket));

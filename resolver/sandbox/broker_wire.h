@@ -46,7 +46,7 @@ inline constexpr std::size_t max_policy = 16 * 1024 * 1024;
 // Octets of a list: 30 million names. What is built from it fits in memory, too.
 inline constexpr std::size_t max_list = 1024 * 1024 * 1024;
 // Servers that an event can carry; parse_resolv_conf gives no more, and an index above it is never honest.
-inline constexpr std::size_t max_servers = 8;
+inline constexpr std::size_t max_servers = max_group_servers;
 // Descriptors in one reply: two listeners.
 inline constexpr std::size_t max_fds = 2;
 

@@ -71,7 +71,8 @@ def run(*command, options=(), upstream="192.0.2.1", db=None, quiet=True, timeout
 class Daemon:
     """`postern serve` and its control socket."""
 
-    def __init__(self, policy=None, upstream=("192.0.2.1",), workers=None, alert_exec=None, name="daemon"):
+    def __init__(self, policy=None, upstream=("192.0.2.1",), workers=None, alert_exec=None, name="daemon",
+                 more=()):
         self.folder = os.path.join(temp_folder(), name)
         os.makedirs(os.path.join(self.folder, "state"), exist_ok=True)
         self.control = os.path.join(self.folder, "control.sock")
@@ -87,6 +88,7 @@ class Daemon:
             lines.append(f"workers: {workers}")
         if alert_exec:
             lines.append(f"alert_exec: {alert_exec}")
+        lines += more  # further lines of the configuration
         self.config = write(os.path.join(self.folder, "postern.yaml"), "\n".join(lines) + "\n")
         self.process = None
         self.start()

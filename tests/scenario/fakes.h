@@ -49,10 +49,13 @@ class FakeTransport : public Transport {
     std::vector<std::uint8_t> message;
     Done done;
   };
-  std::size_t count = 2;
+  std::size_t count = 2;   // of the usual group
+  std::size_t groups = 2;  // others, of two servers each
   std::deque<Sent> sent;
 
-  std::size_t servers() const override { return count; }
+  std::size_t servers(std::size_t group) const override {
+    return group == 0 ? count : group <= groups ? 2 : 0;
+  }
   void send(std::size_t server, bool tcp, std::vector<std::uint8_t> message, Done done) override {
     sent.push_back({server, tcp, std::move(message), std::move(done)});
   }

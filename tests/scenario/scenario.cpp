@@ -6,15 +6,15 @@
 //   servers N                          configured upstreams (2 without it)
 //   ask SANDBOX NAME TYPE [edns] [tcp] [size=N] [class=N] [opcode=N] [spelled=NAME]
 //   send SANDBOX HEX                   raw octets
-//   upstream NAME TYPE [server=N] [tcp]          the oldest question under way is this one
-//   answer RCODE [tc] [case] [id] [-- RECORD; RECORD ...]     a RECORD: OWNER TTL TYPE DATA; a SOA goes to
-//   the authority timeout | error                    ... instead of an answer no upstream nothing is under
-//   way reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD; ...]     the oldest reply
-//   not yet looked at no reply row ACTION REASON RCODE [cached] [rule=WORDS]       the oldest committed row
-//   not yet looked at, outcome merged no row journal works|fails|stalls advance MILLISECONDS alert KIND
-//   [ZONE] ACTION | no alert exfiltrate SANDBOX ZONE MOST       random names, answered, until there is a
-//   tunnel alert detach SANDBOX N x LINE | LINE                    the lines N times; @ is a number that
-//   differs each time
+//   upstream NAME TYPE [server=N: from 8 on of group corp, from 16 on of lab] [tcp]          the oldest
+//   question under way is this one answer RCODE [tc] [case] [id] [-- RECORD; RECORD ...]     a RECORD: OWNER
+//   TTL TYPE DATA; a SOA goes to the authority timeout | error                    ... instead of an answer no
+//   upstream nothing is under way reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD;
+//   ...]     the oldest reply not yet looked at no reply row ACTION REASON RCODE [cached] [rule=WORDS] the
+//   oldest committed row not yet looked at, outcome merged no row journal works|fails|stalls advance
+//   MILLISECONDS alert KIND [ZONE] ACTION | no alert exfiltrate SANDBOX ZONE MOST       random names,
+//   answered, until there is a tunnel alert detach SANDBOX N x LINE | LINE                    the lines N
+//   times; @ is a number that differs each time
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -511,18 +511,22 @@ class Story {
   std::deque<Reply> replies_;
   std::vector<std::string> hooks_;
   std::shared_ptr<const PolicySet> policies_ = PolicySet::builtin();
-  Pipeline pipeline_{Pipeline::Ports{
-      forwarder_, journal_, [this](std::function<void()> work) { posted_.push_back(std::move(work)); },
-      [this](std::span<Exchange* const> exchanges) {
-        for (Exchange* x : exchanges) {
-          if (x->reply.empty()) continue;
-          if (x->peer.stream)
-            x->peer.stream->reply(x->reply);
-          else
-            replies_.push_back({x->reply});
-        }
-      },
-      [this](const Alert& alert) { hooks_.push_back(alert.json); }, 42}};
+  Pipeline pipeline_{
+      Pipeline::Ports{forwarder_,
+                      journal_,
+                      [this](std::function<void()> work) { posted_.push_back(std::move(work)); },
+                      [this](std::span<Exchange* const> exchanges) {
+                        for (Exchange* x : exchanges) {
+                          if (x->reply.empty()) continue;
+                          if (x->peer.stream)
+                            x->peer.stream->reply(x->reply);
+                          else
+                            replies_.push_back({x->reply});
+                        }
+                      },
+                      [this](const Alert& alert) { hooks_.push_back(alert.json); },
+                      {"corp", "lab"},
+                      42}};
   std::map<std::string, SandboxState*> sandboxes_;
   SandboxId next_row_ = 1;
   RowId last_row_ = 0;

@@ -43,6 +43,16 @@ TEST_CASE("errors name file, line and column and quote the value") {
       {"journal_sync: off\n", "/c.yaml:1:15: journal_sync must be \"normal\" or \"full\", not \"off\""},
       {"- a\n", "/c.yaml:1:1: expected keys such as \"upstream:\""},
       {"upstream: []\n", "/c.yaml:1:11: upstream must name 1 to 8 servers"},
+      {"upstreams: [192.0.2.1]\n", "/c.yaml:1:12: upstreams must map names of groups to lists of addresses"},
+      {"upstreams: {corp: []}\n", "/c.yaml:1:19: corp must name 1 to 8 servers"},
+      {"upstreams: {corp: 192.0.2.1}\n", "/c.yaml:1:19: corp must be a list of addresses"},
+      {"upstreams:\n  corp: [192.0.2.1]\n  corp: [192.0.2.2]\n",
+       "/c.yaml:3:3: the group \"corp\" is given twice"},
+      {"upstreams: {'a b': [192.0.2.1]}\n",
+       "/c.yaml:1:13: a group's name has 1 to 64 letters, digits, hyphens, underscores and dots, not \"a "
+       "b\""},
+      {"upstreams: {a: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5, 1.1.1.6, 1.1.1.7, 1.1.1.8, 1.1.1.9]}\n",
+       "/c.yaml:1:16: a must name 1 to 8 servers"},
   };
   for (const Row& row : rows) {
     const auto config = parse_config(row.text, "/c.yaml");
@@ -53,6 +63,27 @@ TEST_CASE("errors name file, line and column and quote the value") {
   REQUIRE(!server);
   CHECK(server.error().message.find("/c.yaml:1:12: ") == 0);
   CHECK(server.error().message.find("300.1.1.1") != std::string::npos);
+}
+
+TEST_CASE("groups of upstreams are read, from the file and from the command line") {
+  const auto config =
+      parse_config("upstreams:\n  corp: [10.0.0.53, '10.0.1.53:5353']\n  lab: ['fd00::53']\n", "/c.yaml");
+  REQUIRE(config);
+  CHECK(group_names(config->upstreams) == std::vector<std::string>{"corp", "lab"});
+  CHECK(config->upstreams[0].servers[1].text() == "10.0.1.53:5353");
+  CHECK(config->upstreams[1].servers[0].text() == "[fd00::53]:53");
+
+  std::vector<UpstreamGroup> groups;
+  CHECK(add_upstream_for("corp=10.0.0.53", groups));
+  CHECK(add_upstream_for("lab=[fd00::53]:5353", groups));
+  CHECK(add_upstream_for("corp=10.0.1.53:54", groups));
+  CHECK(group_names(groups) == std::vector<std::string>{"corp", "lab"});
+  CHECK(groups[0].servers[1].text() == "10.0.1.53:54");
+  for (const char* bad : {"10.0.0.53", "=10.0.0.53", "corp=", "corp=db.example", "a b=10.0.0.53"})
+    CHECK_MESSAGE(!add_upstream_for(bad, groups), bad);
+  for (int i = 2; i < 8; ++i) CHECK(add_upstream_for("corp=10.0.1." + std::to_string(i), groups));
+  CHECK(add_upstream_for("corp=10.0.1.9", groups).error().message ==
+        "cannot read --upstream-for \"corp=10.0.1.9\": a group has at most 8 servers");
 }
 
 TEST_CASE("a journal outside the state folder is refused: the resolver process could not see it") {

@@ -99,7 +99,8 @@ TEST_CASE("where prefixes overlap, each reading must pass; a metadata address is
   const auto cloud = postern::test::policy("answers: {nat64: ['fd00:ec2::/96']}");
   CHECK(refused_by(*cloud, "fd00:ec2::8.8.8.8") == "");
   CHECK(refused_by(*cloud, "fd00:ec2::254") != "");
-  const auto high = postern::test::policy("answers: {nat64: ['fd00::/32'], allow: [0.0.0.0/0]}");
+  const auto high = postern::test::policy("answers: {nat64: ['fd00:ec2::/32'], allow: [0.0.0.0/0]}");
+  CHECK(refused_by(*high, "fd00:ec2::252") == "");
   CHECK(refused_by(*high, "fd00:ec2::254") == "answer address is cloud metadata: fd00:ec2::254 (AWS)");
 }
 

@@ -24,7 +24,8 @@ TEST_CASE("a mistake is told with file, line, column and value") {
       {"block: ['']", "p.yaml:1:9: cannot read pattern \"\": it is empty"},
       {"blokc: [a.example]",
        "p.yaml:1:1: unknown key \"blokc\" in a policy; known are extends, default, allow, block, "
-       "observe, mode, types, names, single_labels, allow_public_suffix, explain, answers, hosts, lists, on_tunnel, "
+       "observe, mode, types, names, single_labels, allow_public_suffix, explain, answers, hosts, zones, "
+       "forward, lists, on_tunnel, "
        "alert_on_first_query, profile or expect"},
       {"mode: watch", "p.yaml:1:7: mode is enforce or observe, here is \"watch\""},
       {"observe: ['*.com']",

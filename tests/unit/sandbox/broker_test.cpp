@@ -90,6 +90,29 @@ TEST_CASE("an upstream socket is connected to the configured server, each from a
   CHECK(broker.end() == 0);
 }
 
+TEST_CASE("the servers of a group are numbered after eight of each group before it") {
+  LocalServer usual(SOCK_DGRAM), corp(SOCK_DGRAM), lab(SOCK_DGRAM);
+  BrokerOptions options;
+  options.servers = {usual.server};
+  options.groups = {{"corp", {corp.server}}, {"lab", {usual.server, lab.server}}};
+  BrokerProcess broker(options);
+  const auto reaches = [&](std::size_t index, const LocalServer& server) {
+    const auto socket = broker.client->upstream_socket(index, false);
+    if (!socket || send(socket->get(), "ask", 3, 0) != 3) return false;
+    std::array<char, 8> data{};
+    return recv(server.fd.get(), data.data(), data.size(), MSG_DONTWAIT) == 3;
+  };
+  CHECK(reaches(0, usual));
+  CHECK(reaches(8, corp));
+  CHECK(reaches(16, usual));
+  CHECK(reaches(17, lab));
+  for (const std::size_t missing : {1, 7, 9, 15, 18, 23})
+    CHECK_FALSE(broker.client->upstream_socket(missing, false));
+  CHECK(broker.client->upstream_socket(0, false));  // none of them was a violation
+  CHECK_FALSE(broker.client->upstream_socket(24, false));
+  CHECK_FALSE(broker.client->upstream_socket(0, false));  // that one was: the channel is closed
+}
+
 TEST_CASE("a policy file is read at this moment, and nothing but a plain file of bounded size is") {
   Folder folder;
   const std::string plain = folder.write("policy.yaml", "default: allow\n");
