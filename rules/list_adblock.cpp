@@ -10,6 +10,9 @@
 namespace postern {
 namespace {
 
+// Names in the $denyallow of all rules of a list: 256 octets each. Real lists have hundreds.
+constexpr std::size_t most_exceptions = 200'000;
+
 // A rule cut into its parts: ["@@"] pattern ["$" modifiers].
 struct AdblockRule {
   bool allows = false;
@@ -166,6 +169,8 @@ class AdblockReader {
     ListDetail detail;
     if (const std::optional<Skip> skip = modifiers(rule, detail)) return reading_.skip(*skip);
     if (const std::optional<Skip> skip = pattern(rule.pattern)) return reading_.skip(*skip);
+    if (exceptions_ + detail.except.size() > most_exceptions) return reading_.skip(Skip::too_many_exceptions);
+    exceptions_ += detail.except.size();
     const bool has_detail = !detail.types.empty() || !detail.except.empty();
     reading_.emit(has_detail ? &detail : nullptr);
   }
@@ -269,6 +274,7 @@ class AdblockReader {
   ListReading& reading_;
   HostsLines hosts_;
   std::set<std::string> bad_keys_, disabled_;
+  std::size_t exceptions_ = 0;
   std::vector<Badfilter> badfilters_;
 };
 

@@ -27,6 +27,7 @@ constexpr std::array<SkipCause, static_cast<std::size_t>(Skip::count_)> skip_cau
     {"an address without a name", false},
     {"a name of the machine itself", true},
     {"more local data than a list may hold", true},
+    {"more exceptions than a list may hold", true},
     {"a CNAME beside other records", true},
     {"a cosmetic rule", true},
     {"a regular expression", true},
@@ -49,6 +50,9 @@ constexpr std::array<SkipCause, static_cast<std::size_t>(Skip::count_)> skip_cau
     {"bad record data", false},
     {"local data for an address range", true},
 }};
+
+// Each new record is compared with those that a name has; an answer of this many addresses is 16 KiB already.
+constexpr std::size_t most_records_of_name = 1000;
 
 }  // namespace
 
@@ -127,6 +131,7 @@ void ListReading::add_local(std::uint32_t number, std::string_view line, Record 
   // RFC 1034 section 3.6.2: a CNAME stands alone.
   if (!records.empty() && (record.type == type::CNAME || records.front().type == type::CNAME))
     return skip(Skip::cname_and_others, number, line);
+  if (records.size() == most_records_of_name) return skip(Skip::too_many_local, number, line);
   const bool repeated = std::any_of(records.begin(), records.end(), [&](const Record& other) {
     return other.type == record.type && other.rdata == record.rdata;
   });

@@ -32,6 +32,7 @@ enum class Skip : std::uint8_t {
   no_name,
   machine_name,
   too_many_local,
+  too_many_exceptions,
   cname_and_others,
   cosmetic_rule,
   regex_rule,

@@ -7,7 +7,7 @@ using namespace postern;
 
 namespace {
 
-// "a.example\nb.example\n", "c.example\n" and 100,000 zeros, each a gzip member.
+// "a.example\nb.example\n", "c.example\n" and 65,540 zeros, each a gzip member.
 constexpr std::uint8_t member_ab[] = {
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x4b, 0xd4, 0x4b, 0xad, 0x48, 0xcc,
     0x2d, 0xc8, 0x49, 0xe5, 0x4a, 0x82, 0xb3, 0x00, 0x43, 0x96, 0xb1, 0xdb, 0x14, 0x00, 0x00, 0x00,
@@ -18,13 +18,11 @@ constexpr std::uint8_t member_c[] = {
 };
 constexpr std::uint8_t member_zeros[] = {
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xed, 0xc1, 0x31, 0x01, 0x00, 0x00, 0x00,
-    0xc2, 0xa0, 0xf5, 0x4f, 0x6d, 0x0d, 0x0f, 0xa0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xc2, 0xa0, 0xf5, 0x4f, 0xed, 0x61, 0x0d, 0xa0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x80, 0x57, 0x03, 0x7d, 0x95, 0x11, 0xd4, 0xa0, 0x86, 0x01, 0x00,
+    0x00, 0x00, 0x00, 0xe0, 0x06, 0x05, 0x74, 0x26, 0xed, 0x04, 0x00, 0x01, 0x00,
 };
 
 template <std::size_t size>
@@ -62,7 +60,7 @@ TEST_CASE("gzip data reads the same whole and in pieces of any size") {
   } rows[] = {
       {ab, "a.example\nb.example\n"},
       {ab + c, "a.example\nb.example\nc.example\n"},
-      {ab + zeros + c, "a.example\nb.example\n" + std::string(100000, '\0') + "c.example\n"},
+      {ab + zeros + c, "a.example\nb.example\n" + std::string(65540, '\0') + "c.example\n"},
       {ab + std::string(512, '\0'), "a.example\nb.example\n"},  // padded, as on tapes
       {ab.substr(0, ab.size() - 1), "cannot decompress: the data is cut off"},
       {ab.substr(0, 5), "cannot decompress: the data is cut off"},
@@ -78,7 +76,7 @@ TEST_CASE("gzip data reads the same whole and in pieces of any size") {
     CAPTURE(row.data.size());
     const auto whole = gunzip(row.data, 1 << 20);
     CHECK((whole ? *whole : whole.error().message) == row.text);
-    for (const std::size_t step : {1, 2, 7, 64, 100000}) {
+    for (const std::size_t step : {1, 2, 7, 64, 1000}) {
       CAPTURE(step);
       CHECK(in_pieces(row.data, step, 1 << 20) == row.text);
     }
@@ -92,8 +90,8 @@ TEST_CASE("what is not gzip is an error, and so is nothing") {
 }
 
 TEST_CASE("more than the limit is an error, exactly the limit is not") {
-  CHECK(gunzip(zeros, 100000)->size() == 100000);
-  CHECK(gunzip(zeros, 99999).error().message == "cannot decompress: more than 99999 octets come out");
+  CHECK(gunzip(zeros, 65540)->size() == 65540);
+  CHECK(gunzip(zeros, 65539).error().message == "cannot decompress: more than 65539 octets come out");
   CHECK(gunzip(ab + c, 30)->size() == 30);
   CHECK(gunzip(ab + c, 29).error().message == "cannot decompress: more than 29 octets come out");
   CHECK(in_pieces(ab + c, 1, 29) == "cannot decompress: more than 29 octets come out");
@@ -108,6 +106,9 @@ TEST_CASE("more than the limit is an error, exactly the limit is not") {
 }
 
 TEST_CASE("an input that is used up may still have output to give") {
-  // 100,000 zeros come out of the last few octets, more than one step of the output.
-  CHECK(in_pieces(zeros, zeros.size(), 1 << 20) == std::string(100000, '\0'));
+  // All of it comes with the piece that it is in, however little room was made at first.
+  Gunzip stream(1 << 20);
+  std::string out;
+  REQUIRE(stream.feed(std::string_view(zeros).substr(0, zeros.size() - 8), out));  // without the check sum
+  CHECK(out == std::string(65540, '\0'));
 }

@@ -192,3 +192,15 @@ TEST_CASE("$badfilter disables the rule of the same text, above it and below it"
   REQUIRE(list.report.skipped.size() == 1);
   CHECK(list.report.skipped[0].first[0] == "list.txt:2: \"||a.example^$badfilter\"");
 }
+
+TEST_CASE("adblock: all $denyallow together have at most 200,000 names") {
+  std::string rule = "||a.example^$denyallow=b.example";
+  for (int i = 1; i < 5000; ++i) rule += "|b.example";
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += rule + "\n";
+  text += "||c.example^$denyallow=d.example\n||e.example^\n";
+  const auto list = told(text);
+  CHECK(list.report.entries == 41);
+  CHECK(list.skipped == "1 more exceptions than a list may hold");
+  CHECK(list.report.skipped[0].first[0] == "list.txt:41: \"||c.example^$denyallow=d.example\"");
+}

@@ -192,3 +192,14 @@ TEST_CASE("local data has a limit, and says so") {
   CHECK(list.entries == "1 local a.example [A:5:c0000201] | 2 local b.example [A:5:c0000202]");
   CHECK(list.skipped == "2 more local data than a list may hold");
 }
+
+TEST_CASE("a name has at most 1,000 records") {
+  std::string text;
+  for (int i = 0; i < 1001; ++i)
+    text += "10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + " a.example\n";
+  text += "10.0.0.1 b.example\n";
+  const auto list = told(text);
+  CHECK(list.report.entries == 2);
+  CHECK(list.skipped == "1 more local data than a list may hold");
+  CHECK(list.report.skipped[0].first[0] == "list.txt:1001: \"10.0.4.0 a.example\"");
+}
