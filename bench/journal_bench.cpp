@@ -124,7 +124,7 @@ Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool 
       row.action = Action::allow;
       row.rule = rule;
       row.score = 0.1F;
-      row.charge_bits = 41.5F;
+      row.charge_millibits = 41500;
       pointers.push_back(&row);
       if (outcomes) {
         Outcome outcome;

@@ -10,25 +10,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "rules/result.h"
+#include "rules/budgets.h"
 
 namespace postern {
-
-// Budgets of one session, in octets (8 bits) unless the name says otherwise. 0: nothing may leave.
-struct Budgets {
-  std::uint64_t zone = 256;          // to one registrable domain, private suffix rules; names nobody listed
-  std::uint64_t known_zone = 1024;   // to one that holds a known name, listed and unlisted names together
-  std::uint64_t parent = 1024;       // to one registrable domain by the ICANN rules; names nobody listed
-  std::uint64_t arpa = 256;          // reverse lookups together
-  std::uint64_t session = 2048;      // everything
-  std::uint64_t answers = 16 << 20;  // octets that come down in answers
-  std::uint32_t single_name_bits = 600;  // a new, unknown name dearer than this is refused outright
-
-  static constexpr std::uint64_t unlimited = 1ull << 50;
-};
-
-// "code", "browse" or "strict". Errors quote the name.
-Result<Budgets> profile(std::string_view name);
 
 enum class LedgerKind : std::uint8_t { none, name, zone, parent, arpa, session, sandbox, user, answers };
 std::string_view ledger_text(LedgerKind kind);  // "zone", "session", ...
@@ -45,7 +29,10 @@ class Ledger {
   // What has left has left: also when it exceeds a budget that was lowered meanwhile (rebuilding after a
   // restart).
   void charge(std::uint64_t millibits) noexcept { used_ += millibits; }
-  void grant(std::uint64_t octets) noexcept { granted_ += octets; }
+  // However much is granted, the limit stays within 64 bits.
+  void grant(std::uint64_t octets) noexcept {
+    granted_ = octets > Budgets::unlimited - granted_ ? Budgets::unlimited : granted_ + octets;
+  }
 
   std::uint64_t used() const noexcept { return used_; }
   std::uint64_t limit() const noexcept { return (budget_ + granted_) * per_octet; }

@@ -47,6 +47,7 @@ SessionMeter::Sight SessionMeter::look(const Ask& ask) const {
   sight.name = NameTable::octets(ask.query->name);
   const std::size_t labels = ask.query->name.labels();
   sight.arpa = labels > 0 && tail(sight.name, 1, labels) == arpa_zone;
+  sight.exempt = ask.exempt;
   sight.zone_labels = sight.arpa ? 1 : std::min(ask.registered_labels, labels);
   sight.parent_labels = sight.arpa ? 1 : std::min(ask.icann_labels, sight.zone_labels);
   sight.zone = tail(sight.name, sight.zone_labels, labels);
@@ -250,9 +251,9 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
     touched[count++] = {kind, ledger, amount};
   };
   const LedgerKind zone_kind = sight.arpa ? LedgerKind::arpa : LedgerKind::zone;
-  if (!sight.known) touch(zone_kind, &zone.unlisted, charge.zone);
-  touch(zone_kind, &zone.all, charge.zone);
-  if (sight.has_parent) touch(LedgerKind::parent, &parent.ledger, charge.parent);
+  if (!sight.known && !sight.exempt) touch(zone_kind, &zone.unlisted, charge.zone);
+  if (!sight.exempt) touch(zone_kind, &zone.all, charge.zone);
+  if (sight.has_parent && !sight.exempt) touch(LedgerKind::parent, &parent.ledger, charge.parent);
   touch(LedgerKind::session, &session_, charge.session);
   if (outer.sandbox != nullptr) touch(LedgerKind::sandbox, outer.sandbox, charge.session);
   if (outer.user != nullptr) touch(LedgerKind::user, outer.user, charge.session);
@@ -265,8 +266,8 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
   };
   if (may_refuse) {
     if (sight.spelled) {
-      if (charge.session > budgets_.single_name_bits * one_bit)
-        return refuse(LedgerKind::name, 0, budgets_.single_name_bits);
+      if (!sight.exempt && charge.session > budgets_.single_name_bits * one_bit)
+        return refuse(LedgerKind::name, charge.bits(), static_cast<double>(budgets_.single_name_bits));
       if (!sight.name_id && names_.size() >= max_names) return refuse(LedgerKind::session, 0, 0);
     }
     for (std::size_t i = 0; i < count; ++i)
@@ -281,13 +282,12 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
   for (std::size_t i = 0; i < count; ++i) {
     const auto& [kind, ledger, amount] = touched[i];
     const bool roomier_twin = kind == zone_kind && ledger == &zone.all && !sight.known;
-    if (const int percent = roomier_twin ? 0 : ledger->crosses(amount); percent > admission.warn_percent) {
-      admission.warn_percent = percent;
-      admission.warned = kind;
-      admission.used_bits = static_cast<double>(ledger->used()) / 1000;
-      admission.budget_bits = static_cast<double>(ledger->limit()) / 1000;
-    }
+    const int percent = roomier_twin ? 0 : ledger->crosses(amount);
     ledger->charge(amount);
+    if (percent != 0)
+      admission.warnings[admission.warning_count++] = {kind, percent,
+                                                       static_cast<double>(ledger->used()) / 1000,
+                                                       static_cast<double>(ledger->limit()) / 1000};
   }
   if (!sight.zone_id) {
     zones_.insert(sight.zone);

@@ -36,12 +36,16 @@
 
 namespace postern {
 
-// A query as the meter sees it. The label counts are those of rules/public_suffix.h: of the registrable
-// domain by the private rules and by the ICANN rules; the latter never more.
+// A query as the meter sees it. The label counts are those of rules/public_suffix.h (LedgerCut): of the
+// registrable domain by the private rules and by the ICANN rules; the latter never more. 0 and 0: its
+// top-level domain is in no list, and all such names share the root's ledgers.
 struct Ask {
   const Query* query = nullptr;
   std::size_t registered_labels = 0;
   std::size_t icann_labels = 0;
+  // The operator lets anything be told to this zone: it is charged to the session and what is above, but not
+  // to zone, parent and arpa, and may be as long as it likes.
+  bool exempt = false;
 };
 
 // What one forward costs in each ledger, in millibits.
@@ -57,10 +61,15 @@ struct Admission {
   bool admitted = false;
   Charge charge;
   LedgerKind refused_by = LedgerKind::none;
-  LedgerKind warned =
-      LedgerKind::none;  // a ledger that this charge carried over 50 or 80 percent: tell it once
-  int warn_percent = 0;  // 50 or 80
-  double used_bits = 0, budget_bits = 0;  // of the ledger that refused or is warned of, before this charge
+  double used_bits = 0, budget_bits = 0;  // of the ledger that refused
+  // The ledgers that this charge carried over 50 or 80 percent: told once, here.
+  struct Warning {
+    LedgerKind ledger = LedgerKind::none;
+    int percent = 0;                        // 50 or 80
+    double used_bits = 0, budget_bits = 0;  // after this charge
+  };
+  std::array<Warning, 6> warnings{};
+  std::size_t warning_count = 0;
 };
 
 // Ledgers above the session's, owned by the caller, on the same thread. A null pointer: none.
@@ -91,8 +100,13 @@ class SessionMeter {
   // (Elias' gamma code), the first one also says the name; the others are free. Refused: stop refreshing. A
   // forward by `admit` ends the row.
   Admission admit_refresh(const Ask& ask, OuterLedgers outer = {});
-  // Octets of an answer that came down. When their budget is spent, `admit` refuses.
-  void received(std::uint64_t octets) { answers_.charge(octets * Ledger::per_octet); }
+  // Octets of an answer that came down. When their budget is spent, `admit` refuses. 80 or 50 if these
+  // crossed that percentage of it, else 0.
+  int received(std::uint64_t octets) {
+    const int percent = answers_.crosses(octets * Ledger::per_octet);
+    answers_.charge(octets * Ledger::per_octet);
+    return percent;
+  }
 
   // After a restart: what the journal says was forwarded, in order, on top of a snapshot. Never refuses.
   // `committed` is the session charge on record; where the history that made it is gone, it counts in full.
@@ -160,7 +174,8 @@ class SessionMeter {
   struct Sight {
     std::string_view name, zone, parent;
     std::size_t zone_labels = 0, parent_labels = 0;
-    bool arpa = false, known = false, has_parent = false;  // has_parent: a parent ledger is charged
+    bool arpa = false, known = false, exempt = false,
+         has_parent = false;  // has_parent: a parent ledger is charged
     bool spelled =
         true;  // false: every reader can be told by an index, so the letters are not even looked at
     std::optional<NameTable::Id> name_id, zone_id, parent_id;

@@ -62,6 +62,10 @@ int main(int argc, char** argv) {
   run_app->add_option("--db", run.db,
                       "Journal file; default: a running daemon's, else one in the state folder");
   run_app
+      ->add_option("--public-suffix-list", run.public_suffix_list,
+                   "Public suffix list (text form), newer than the system's")
+      ->type_name("FILE");
+  run_app
       ->add_option("--alert-exec", run.alert_exec,
                    "Program to start on an alert; gets one JSON object on stdin")
       ->type_name("PROG");

@@ -69,15 +69,18 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   auto journal = Journal::open(r.options_.journal);
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
-  PublicSuffixes::version();  // reads the list once, before threads
+  MeterParts parts = MeterParts::builtin();
+  parts.suffixes = r.options_.suffixes;
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();
     if (!channel) return tl::unexpected(channel.error());
-    auto shard = Shard::make(*r.journal_, std::move(*channel), r.options_.servers, r.options_.groups,
-                             [&r](const Alert& alert) {
-                               const std::lock_guard lock(r.alert_mutex_);
-                               if (r.alert_handler_) r.alert_handler_(alert.json);
-                             });
+    auto shard = Shard::make(
+        *r.journal_, std::move(*channel), r.options_.servers, r.options_.groups,
+        [&r](const Alert& alert) {
+          const std::lock_guard lock(r.alert_mutex_);
+          if (r.alert_handler_) r.alert_handler_(alert.json);
+        },
+        parts);
     if (!shard) return tl::unexpected(shard.error());
     r.shards_.push_back(std::move(*shard));
   }
@@ -279,15 +282,17 @@ std::string Resolver::status_json() {
   for (const auto& shard : shards_) reports.push_back(shard->report());
   nlohmann::ordered_json servers = nlohmann::ordered_json::array();
   for (const Server& server : options_.servers) servers.push_back(server.text());
-  nlohmann::ordered_json status = {{"version", POSTERN_VERSION},
-                                   {"upstream", servers},
-                                   {"policies", policies_->names()},
-                                   {"policy_file", options_.policy_file},
-                                   {"policy_error", policy_loads_.error},
-                                   {"public_suffix_list", PublicSuffixes::version()},
-                                   {"hooks_refused", hooks_refused_},
-                                   {"journal", to_json(journal_->stats())},
-                                   {"path", to_json(reports)}};
+  nlohmann::ordered_json status = {
+      {"version", POSTERN_VERSION},
+      {"upstream", servers},
+      {"policies", policies_->names()},
+      {"policy_file", options_.policy_file},
+      {"policy_error", policy_loads_.error},
+      {"public_suffix_list", options_.suffixes->version()},
+      {"public_suffix_list_days", (unix_us() / 1'000'000 - options_.suffixes->date()) / 86400},
+      {"hooks_refused", hooks_refused_},
+      {"journal", to_json(journal_->stats())},
+      {"path", to_json(reports)}};
   return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

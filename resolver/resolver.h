@@ -38,6 +38,7 @@ struct ResolverOptions {
   std::string list_cache;                 // folder for compiled lists, as seen from inside the cell
   PolicySet::Overlay overlay;             // from the command line; put on top at every load
   bool alert_hook = false;                // start the broker's hook 0 on an alert
+  std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();  // public suffixes
 };
 
 // What a client asks to be attached. Exactly one of `pid` and `netns_path`.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "rules/policy_spec.h"
+#include "rules/quote.h"
 
 namespace postern {
 namespace {
@@ -91,6 +92,18 @@ std::string ranges_text(const std::vector<AddressRange>& ranges) {
   std::string out;
   for (const AddressRange& range : ranges) out += (out.empty() ? "" : ", ") + range.text();
   return "[" + out + "]";
+}
+
+std::string budgets_text(const Budgets& budgets, const std::vector<Pattern>& exempt) {
+  std::string out = "{";
+  for (const BudgetKey& one : budget_keys())
+    out += std::string(one.key) + ": " + amount_text(budgets.*one.amount * 8) + ", ";
+  out += "single_name: " + (budgets.single_name_bits >= unlimited_bits
+                                ? "unlimited"
+                                : std::to_string(budgets.single_name_bits) + " bits");
+  for (std::size_t i = 0; i < exempt.size(); ++i)
+    out += (i == 0 ? ", exempt: [" : ", ") + quoted(exempt[i].text());
+  return out + (exempt.empty() ? "}" : "]}");
 }
 
 std::string exceptions_text(const std::vector<AddressException>& exceptions) {
@@ -284,7 +297,11 @@ PolicyOutline RulePolicy::outline() const {
       {"on_tunnel", std::string(tunnel_actions[static_cast<std::size_t>(spec_.on_tunnel)])},
       {"alert_on_first_query", flag_text(spec_.alert_on_first_query)},
       {"profile", spec_.profile},
+      {"budgets", budgets_text(budgets_, spec_.exempt)},
+      {"on_budget", spec_.on_budget == SpentAction::quarantine ? "quarantine" : "refuse"},
   };
+  for (const auto& [key, bits] : spec_.budgets)
+    if (bits >= unlimited_bits) out.unlimited.push_back(key);
   return out;
 }
 

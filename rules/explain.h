@@ -73,6 +73,7 @@ struct PolicyOutline {
   std::vector<Expectation> expectations;
   std::vector<ListOutline> lists;
   std::vector<SilentRule> silent;
+  std::vector<std::string> unlimited;  // keys of `budgets:` that the policy sets so: there is no bound then
 };
 
 // Whether a client gets something for it: an upstream's answer, or local records. With `observed`, what it

@@ -98,6 +98,16 @@ PolicySpec::PolicySpec() {
     types.set(permitted);
 }
 
+Budgets budgets_of(const PolicySpec& spec) {
+  Budgets budgets = profile(spec.profile).value_or(Budgets{});
+  for (const auto& [key, bits] : spec.budgets) {
+    if (key == "single_name") budgets.single_name_bits = bits;
+    for (const BudgetKey& one : budget_keys())
+      if (one.key == key) budgets.*one.amount = bits / 8;
+  }
+  return budgets;
+}
+
 bool is_never_asked(Type type) noexcept {
   return std::find(never_asked.begin(), never_asked.end(), type) != never_asked.end();
 }
@@ -109,6 +119,7 @@ void permit_every_type(std::bitset<65536>& types) {
 
 RulePolicy::RulePolicy(PolicySpec spec, std::shared_ptr<const BuiltinAnswers> builtin, Force force)
     : spec_(std::move(spec)),
+      budgets_(budgets_of(spec_)),
       force_(force),
       default_block_(spec_.default_block),
       odd_names_(spec_.odd_names),
@@ -488,6 +499,19 @@ AnswerVerdict RulePolicy::enforced(const Query& query, const Answer& answer) con
     if (address != 0) return {false, Reason::answer_address, address, i};
   }
   return {};
+}
+
+bool RulePolicy::is_exempt(const Name& name) const noexcept {
+  return std::any_of(spec_.exempt.begin(), spec_.exempt.end(),
+                     [&](const Pattern& pattern) { return pattern.matches(name); });
+}
+
+std::vector<Name> RulePolicy::exact_names() const {
+  std::vector<Name> names;
+  for (const RuleSpec& rule : spec_.rules)
+    if (!rule.block && !rule.regex && rule.pattern.scope == Pattern::Scope::exact)
+      names.push_back(rule.pattern.base);
+  return names;
 }
 
 std::string_view RulePolicy::rule_text(RuleId rule) const noexcept {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rules/budgets.h"
 #include "rules/list_entry.h"
 #include "rules/vocabulary.h"
 
@@ -43,6 +44,9 @@ bool is_policy_word(std::string_view text) noexcept;
 // What the operator wants done when the detector calls something a tunnel.
 enum class TunnelAction : std::uint8_t { alert, block_zone, quarantine };
 
+// And when a leak budget is spent: refuse what it cannot bear, or from then on everything.
+enum class SpentAction : std::uint8_t { refuse, quarantine };
+
 class Policy {
  public:
   virtual ~Policy() = default;
@@ -67,8 +71,15 @@ class Policy {
   virtual bool alert_on_first_query() const noexcept = 0;
   virtual TunnelAction on_tunnel() const noexcept = 0;
   virtual const std::string& name() const noexcept = 0;
-  // Which leak budgets apply: "code", "browse" or "strict".
+  // Where the leak budgets come from: "code", "browse" or "strict".
   virtual std::string_view profile() const noexcept { return "code"; }
+  // What may leave through names: the profile's, and what the policy sets itself.
+  virtual const Budgets& budgets() const noexcept = 0;
+  virtual SpentAction on_budget() const noexcept = 0;
+  // Names that are charged to the session alone, not to their zone (`budgets: exempt:`).
+  virtual bool is_exempt(const Name& name) const noexcept = 0;
+  // The names that it allows exactly: to say one of them tells little (detect/meter_known.h). Allocates.
+  virtual std::vector<Name> exact_names() const = 0;
   // For people, not for the path: why `decide` says what it says, and what the policy holds (explain.h).
   virtual Explanation explain(const Query& query) const = 0;
   virtual PolicyOutline outline() const = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bitset>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,10 +76,16 @@ struct PolicySpec {
   bool alert_on_first_query = false;
   TunnelAction on_tunnel = TunnelAction::block_zone;
   std::string profile = "code";
+  std::map<std::string, std::uint64_t> budgets;  // by key, in bits: in place of the profile's
+  std::vector<Pattern> exempt;                   // names that their zone's budget does not hold
+  SpentAction on_budget = SpentAction::refuse;
   Mode mode = Mode::enforce;
   bool built_in = false;                  // added by PolicyAssembly
   std::vector<Expectation> expectations;  // not inherited: a policy's settings change what is to be expected
 };
+
+// The profile's budgets with the policy's own in their place.
+Budgets budgets_of(const PolicySpec& spec);
 
 // `types: any`: all but those that are not questions about data.
 void permit_every_type(std::bitset<65536>& types);
@@ -114,6 +121,10 @@ class RulePolicy final : public Policy {
   TunnelAction on_tunnel() const noexcept override { return spec_.on_tunnel; }
   const std::string& name() const noexcept override { return spec_.name; }
   std::string_view profile() const noexcept override { return spec_.profile; }
+  const Budgets& budgets() const noexcept override { return budgets_; }
+  SpentAction on_budget() const noexcept override { return spec_.on_budget; }
+  bool is_exempt(const Name& name) const noexcept override;
+  std::vector<Name> exact_names() const override;
   Explanation explain(const Query& query) const override;
   PolicyOutline outline() const override;
   const PolicySpec& spec() const noexcept { return spec_; }
@@ -187,6 +198,7 @@ class RulePolicy final : public Policy {
   RuleId refused_target(const Name& target, Type type) const noexcept;
 
   PolicySpec spec_;
+  Budgets budgets_;
   // The settings in force: spec_'s, or open ones under `mode: observe`.
   Force force_;
   bool default_block_;

@@ -20,6 +20,7 @@ constexpr std::size_t max_expressions = 200;  // per policy: each may take megab
 constexpr std::size_t max_exceptions =
     1'000;                             // per policy: they are searched one by one for each refused address
 constexpr std::size_t max_nat64 = 16;  // per policy: each address of an answer is held against each of them
+constexpr std::size_t max_exempt = 1'000;         // per policy: they are searched one by one for each forward
 constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
 constexpr std::size_t max_lists = 32;             // per policy: each is asked for each name
 constexpr std::size_t max_host_addresses = 32;    // per name: the reply still fits a UDP packet
@@ -37,7 +38,8 @@ constexpr auto policy_keys = std::to_array<std::string_view>({"extends",       "
                                                               "hosts",         "zones",
                                                               "forward",       "lists",
                                                               "on_tunnel",     "alert_on_first_query",
-                                                              "profile",       "expect"});
+                                                              "profile",       "budgets",
+                                                              "on_budget",     "expect"});
 
 std::string list_of(std::span<const std::string_view> words) {
   std::string out;
@@ -209,6 +211,12 @@ class Reader : private YamlComplaint {
       constexpr auto profiles = std::to_array<std::string_view>({"code", "browse", "strict"});
       return word(profiles, [&](std::size_t chosen) { spec.profile = profiles[chosen]; });
     }
+    if (key == "budgets") return read_budgets(value, spec);
+    if (key == "on_budget") {
+      return word(std::to_array<std::string_view>({"refuse", "quarantine"}), [&](std::size_t chosen) {
+        spec.on_budget = chosen == 1 ? SpentAction::quarantine : SpentAction::refuse;
+      });
+    }
     if (key == "answers") return read_answers(value, spec);
     if (key == "hosts") return read_hosts(value, spec);
     if (key == "lists") return read_lists(value, spec);
@@ -317,6 +325,50 @@ class Reader : private YamlComplaint {
           return at(item, "a policy holds at most " + std::to_string(max_expectations) + " expectations");
         spec.expectations.push_back({*query, key.text == "block", place(item)});
       }
+    }
+    return {};
+  }
+
+  Result<void> read_budgets(const YamlNode& value, PolicySpec& spec) const {
+    std::vector<std::string_view> keys;
+    for (const BudgetKey& one : budget_keys()) keys.push_back(one.key);
+    keys.push_back("single_name");
+    if (value.kind == YamlNode::Kind::scalar && value.text == "unlimited") {
+      for (const std::string_view key : keys) spec.budgets[std::string(key)] = unlimited_bits;
+      return {};
+    }
+    keys.push_back("exempt");
+    if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "budgets", YamlNode::Kind::map);
+    for (std::size_t i = 0; i < value.items.size(); i += 2) {
+      const YamlNode& key = value.items[i];
+      const YamlNode& amount = value.items[i + 1];
+      if (std::find(keys.begin(), keys.end(), key.text) == keys.end())
+        return unknown_key(key, "in budgets; known are " + list_of(keys));
+      if (key.text == "exempt") {
+        if (const auto ok = read_exempt(amount, spec); !ok) return ok;
+        continue;
+      }
+      if (amount.kind != YamlNode::Kind::scalar)
+        return wrong_kind(amount, "budgets: " + key.text, YamlNode::Kind::scalar);
+      const Result<std::uint64_t> bits = parse_amount(amount.text);
+      if (!bits) return at(amount, "budgets: " + key.text + " is " + bits.error().message);
+      if (*bits % 8 != 0 && key.text != "single_name")
+        return at(amount,
+                  "budgets: " + key.text + " is counted in whole octets, here is " + quoted(amount.text));
+      spec.budgets[key.text] = *bits;
+    }
+    return {};
+  }
+
+  Result<void> read_exempt(const YamlNode& value, PolicySpec& spec) const {
+    if (value.kind != YamlNode::Kind::sequence)
+      return wrong_kind(value, "budgets: exempt", YamlNode::Kind::sequence);
+    for (const YamlNode& item : value.items) {
+      const Result<Pattern> pattern = read_pattern(item, spec);
+      if (!pattern) return tl::unexpected(pattern.error());
+      if (spec.exempt.size() >= max_exempt)
+        return at(item, "a policy holds at most " + std::to_string(max_exempt) + " exemptions");
+      spec.exempt.push_back(*pattern);
     }
     return {};
   }

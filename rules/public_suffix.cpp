@@ -3,8 +3,13 @@
 
 #include <libpsl.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdio>
+#include <ctime>
 #include <string_view>
+
+#include "rules/quote.h"
 
 namespace postern {
 namespace {
@@ -39,17 +44,14 @@ bool may_be_public_suffix(const Name& name) {
   return has(state) || has(below_wildcard);
 }
 
-// The longest suffix of `text` that is a public suffix under `rules`, plus one label.
-std::size_t registered(const Name& name, int rules) {
-  const psl_ctx_t* list = psl_builtin();
-  const std::size_t labels = name.labels();
-  if (labels <= 1 || list == nullptr) return labels;
-  const std::string text = name.text();
-  // Walk from the right: a public suffix may have a gap below it (the wildcard rule's parent), so every
-  // length is asked for and the longest that is one wins. Names have at most 127 labels; suffixes end within
-  // the last 8.
-  constexpr std::size_t longest_suffix = 8;
-  std::size_t best = 1;
+constexpr std::size_t longest_suffix = 8;  // labels; the longest of the list has five
+
+// The longest suffix of `text` that is a public suffix under `rules`, in labels; 0: none is. `labels`: how
+// many `text` has.
+// Walk from the right: a public suffix may have a gap below it (the wildcard rule's parent), so every
+// length is asked for and the longest that is one wins.
+std::size_t suffix_labels(const psl_ctx_t* list, const std::string& text, std::size_t labels, int rules) {
+  std::size_t best = 0;
   std::size_t at = text.size();
   for (std::size_t count = 1; count <= longest_suffix && count <= labels; ++count) {
     std::size_t dot = at;
@@ -61,17 +63,51 @@ std::size_t registered(const Name& name, int rules) {
     if (dot == std::string::npos) break;
     at = dot;
   }
-  return best < labels ? best + 1 : labels;
+  return best;
+}
+
+// That suffix, plus one label: the registered domain. A label that nobody knows counts as a suffix.
+std::size_t registered(const psl_ctx_t* list, const Name& name, int rules) {
+  const std::size_t labels = name.labels();
+  if (labels <= 1 || list == nullptr) return labels;
+  return std::min(labels, std::max<std::size_t>(1, suffix_labels(list, name.text(), labels, rules)) + 1);
+}
+
+// The same where an unlisted top-level domain must not open anything: 0 labels then.
+std::size_t listed(const psl_ctx_t* list, const std::string& text, std::size_t labels, int rules) {
+  if (list == nullptr || labels == 0) return 0;
+  const std::size_t suffix = suffix_labels(list, text, labels, rules | PSL_TYPE_NO_STAR_RULE);
+  return suffix == 0 ? 0 : std::min(labels, suffix + 1);
+}
+
+std::string date_text(std::int64_t when) {
+  const auto seconds = static_cast<std::time_t>(when);
+  char date[32] = "of unknown age";
+  if (std::tm broken{}; when > 0 && gmtime_r(&seconds, &broken) != nullptr)
+    std::strftime(date, sizeof date, "%Y-%m-%d", &broken);
+  return date;
+}
+
+// "// VERSION: 2026-05-01_13-01-11_UTC" among the first lines; 0 without one.
+std::int64_t stated_date(std::string_view text) {
+  constexpr std::string_view mark = "// VERSION: ";
+  constexpr std::size_t head = 4096;
+  const std::size_t at = text.substr(0, head).find(mark);
+  if (at == std::string_view::npos) return 0;
+  const std::string date(text.substr(at + mark.size(), 10));
+  std::tm broken{};
+  const char* end = strptime(date.c_str(), "%Y-%m-%d", &broken);
+  return end != nullptr && *end == '\0' ? static_cast<std::int64_t>(timegm(&broken)) : 0;
 }
 
 }  // namespace
 
 std::size_t PublicSuffixes::registered_labels(const Name& name) {
-  return registered(name, PSL_TYPE_ANY);
+  return registered(psl_builtin(), name, PSL_TYPE_ANY);
 }
 
 std::size_t PublicSuffixes::icann_registered_labels(const Name& name) {
-  return registered(name, PSL_TYPE_ICANN);
+  return registered(psl_builtin(), name, PSL_TYPE_ICANN);
 }
 
 bool PublicSuffixes::is_public_suffix(const Name& name) {
@@ -90,12 +126,60 @@ bool PublicSuffixes::is_public_suffix(const Name& name) {
 }
 
 std::string PublicSuffixes::version() {
-  const char* sha = psl_builtin_sha1sum();
-  const time_t when = psl_builtin_file_time();
-  char date[32] = "unknown";
-  if (tm broken{}; when > 0 && gmtime_r(&when, &broken) != nullptr)
-    strftime(date, sizeof date, "%Y-%m-%d", &broken);
-  return std::string(date) + (sha != nullptr ? " " + std::string(sha).substr(0, 12) : "");
+  return SuffixList::builtin()->version();
+}
+
+struct SuffixList::File {
+  explicit File(psl_ctx_t* list) : raw(list) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { psl_free(raw); }
+  psl_ctx_t* raw;
+};
+
+std::shared_ptr<const SuffixList> SuffixList::builtin() {
+  std::shared_ptr<SuffixList> list(new SuffixList);
+  list->date_ = psl_builtin() != nullptr ? static_cast<std::int64_t>(psl_builtin_file_time()) : 0;
+  list->version_ = date_text(list->date_) + ", built in";
+  return list;
+}
+
+Result<std::shared_ptr<const SuffixList>> SuffixList::parse(std::string_view text, const std::string& file,
+                                                            std::int64_t file_time) {
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot use the public suffix list " + quoted(file) + ": " + why);
+  };
+  // libpsl reads its compiled form, too, and trusts it; the text form it checks line by line.
+  if (text.find("===BEGIN ICANN DOMAINS===") == std::string_view::npos)
+    return bad("it has no line ===BEGIN ICANN DOMAINS===");
+  std::string copy(text);
+  std::FILE* stream = fmemopen(copy.data(), copy.size(), "r");
+  if (stream == nullptr) return bad("out of memory");
+  psl_ctx_t* raw = psl_load_fp(stream);
+  std::fclose(stream);
+  if (raw == nullptr) return bad("libpsl cannot read it");
+  const auto loaded = std::make_shared<const File>(raw);
+  if (psl_suffix_count(raw) <= 0) return bad("it holds no rule");
+  std::shared_ptr<SuffixList> list(new SuffixList);
+  list->file_ = loaded;
+  list->date_ = stated_date(text);
+  if (list->date_ == 0) list->date_ = file_time;
+  list->version_ = date_text(list->date_) + ", " + file;
+  return list;
+}
+
+std::size_t SuffixList::registered_labels(const Name& name) const {
+  return registered(file_ ? file_->raw : psl_builtin(), name, PSL_TYPE_ANY);
+}
+
+LedgerCut SuffixList::ledger_cut(const Name& name) const {
+  const std::string text = name.text();
+  const std::size_t labels = name.labels();
+  LedgerCut cut;
+  cut.zone = listed(file_ ? file_->raw : psl_builtin(), text, labels, PSL_TYPE_ANY);
+  cut.parent = std::min(cut.zone, listed(psl_builtin(), text, labels, PSL_TYPE_ICANN));
+  if (file_) cut.parent = std::min(cut.parent, listed(file_->raw, text, labels, PSL_TYPE_ICANN));
+  return cut;
 }
 
 }  // namespace postern

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "rules/name.h"
+#include "rules/result.h"
 
 namespace postern {
 
@@ -20,6 +24,45 @@ class PublicSuffixes {
   // True for "com", "co.uk", "github.io", and for a single label nobody knows.
   static bool is_public_suffix(const Name& name);
   static std::string version();  // of the list: a date or a hash, as libpsl knows it
+};
+
+// Where the leak meter cuts a name: how many of its rightmost labels name the ledger it is charged to, and
+// that ledger's parent.
+struct LedgerCut {
+  std::size_t zone = 0, parent = 0;  // parent <= zone; 0: the root's, shared by all that is in no list
+};
+
+// The list that is in force: the one built into libpsl, or that and a file that the operator points at.
+//
+// A file is trusted to say what *people* call the registered domain, and to divide a parent's names into
+// zones. It is not trusted with the bound: a parent's ledger is never below the built-in list's, and a
+// top-level domain that the built-in list does not know shares one parent with all others. So a stale or
+// hostile file can only make the meter stricter where it is shallower than the built-in list, and where it is
+// deeper the parent's budget holds the pieces together.
+//
+// Thread: any; immutable.
+class SuffixList {
+ public:
+  static std::shared_ptr<const SuffixList> builtin();
+  // The text of a public_suffix_list.dat; `file` and `file_time` (Unix seconds) are only quoted. Errors: not
+  // such a list, or one without a single rule.
+  static Result<std::shared_ptr<const SuffixList>> parse(std::string_view text, const std::string& file,
+                                                         std::int64_t file_time);
+
+  // For people and for the score: of a name whose top-level domain is in no list, two labels.
+  std::size_t registered_labels(const Name& name) const;
+  LedgerCut ledger_cut(const Name& name) const;
+  // "2023-02-09, built in", "2026-05-01, /etc/postern/list.dat".
+  const std::string& version() const noexcept { return version_; }
+  // Unix seconds; 0: not known.
+  std::int64_t date() const noexcept { return date_; }
+
+ private:
+  struct File;  // libpsl's context
+  SuffixList() = default;
+  std::shared_ptr<const File> file_;  // null: the built-in list alone
+  std::string version_;
+  std::int64_t date_ = 0;
 };
 
 inline Name registered_domain(const Name& name) {

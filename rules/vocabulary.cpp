@@ -53,6 +53,10 @@ std::string rcode_text(int rcode) {
   return "RCODE" + std::to_string(rcode);
 }
 
+std::string session_text(const Sandbox& sandbox) {
+  return sandbox.session.empty() ? sandbox.user + "/" + sandbox.code_sha256 : sandbox.session;
+}
+
 std::string_view action_text(Action action) {
   switch (action) {
     case Action::allow:

@@ -80,6 +80,9 @@ struct Sandbox {
   bool record_protected = true;  // false: the command shares Postern's uid and could alter the record
 };
 
+// The session's name on record: its own, or what stands for it.
+std::string session_text(const Sandbox& sandbox);
+
 enum class Action : std::uint8_t {
   allow,       // may be answered from the cache or forwarded
   block_name,  // NXDOMAIN

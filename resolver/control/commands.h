@@ -22,6 +22,7 @@ struct RunFlags {
   std::vector<std::string> labels;  // K=V
   std::string db;
   std::string alert_exec;
+  std::string public_suffix_list;  // file
   std::string control = default_control;
   bool quiet = false, json = false;
 };

@@ -58,6 +58,7 @@ class Config {
         if (auto read = path(one, config_.list_folders.emplace_back()); !read) return read;
       return {};
     }
+    if (key == "public_suffix_list") return path(value, config_.public_suffix_list);
     if (key == "alert_exec") return path(value, config_.alert_exec);
     if (key == "resolv_conf") return path(value, config_.resolv_conf);
     if (key == "journal_sync") {
@@ -182,6 +183,17 @@ std::vector<std::string> group_names(const std::vector<UpstreamGroup>& groups) {
   std::vector<std::string> names;
   for (const UpstreamGroup& group : groups) names.push_back(group.name);
   return names;
+}
+
+Result<std::shared_ptr<const SuffixList>> load_suffix_list(const std::string& file) {
+  const auto builtin = SuffixList::builtin();
+  const std::string path = file.empty() ? "/usr/share/publicsuffix/public_suffix_list.dat" : file;
+  struct stat about {};
+  const bool there = stat(path.c_str(), &about) == 0;
+  if (file.empty() && (!there || about.st_mtime <= builtin->date())) return builtin;
+  auto text = read_text_file(path);
+  if (!text) return tl::unexpected(text.error());
+  return SuffixList::parse(*text, path, about.st_mtime);
 }
 
 Result<ServeConfig> parse_config(const std::string& text, const std::string& file) {

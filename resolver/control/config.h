@@ -1,10 +1,12 @@
 // The daemon's configuration file (YAML; docs/OPERATING.md).
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "resolver/sandbox/broker.h"
+#include "rules/public_suffix.h"
 #include "rules/result.h"
 
 namespace postern {
@@ -21,6 +23,7 @@ struct ServeConfig {
   std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
   std::string alert_exec;                 // program
   bool sync_full = false;                 // journal_sync: full
+  std::string public_suffix_list;  // file; default: the system's or libpsl's, whichever is newer
 };
 
 // Reads and checks the file. Relative paths are taken from the file's own folder. Errors: "FILE:LINE:COLUMN:
@@ -31,6 +34,10 @@ Result<ServeConfig> parse_config(const std::string& text, const std::string& fil
 // "GROUP=ADDRESS[:PORT]", as --upstream-for takes it: adds the server to its group. Errors quote the text.
 Result<void> add_upstream_for(std::string_view text, std::vector<UpstreamGroup>& groups);
 std::vector<std::string> group_names(const std::vector<UpstreamGroup>& groups);
+
+// The public suffix list in `file`; without one the system's, where it is newer than the one built into
+// libpsl. Errors quote the path.
+Result<std::shared_ptr<const SuffixList>> load_suffix_list(const std::string& file);
 
 // The whole of a regular file; errors quote the path. At most 4 MiB.
 Result<std::string> read_text_file(const std::string& path);

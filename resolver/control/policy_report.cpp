@@ -267,6 +267,10 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
                (one.contradicted ? " is just as specific, and a tie blocks\n" : " says the same\n");
     }
   }
+  for (const std::string& name : policies.names())
+    for (const std::string& key : policies.find(name)->outline().unlimited)
+      notes +=
+          "note: policy " + name + ": budgets: " + key + " is unlimited: nothing bounds what leaves there\n";
   if (noted > max_notes)
     notes += "note: and " + std::to_string(noted - max_notes) + " more rules that never decide\n";
   return tame(file) + ": ok, " + count_text(count, "policy", "policies") + "\n" + body + notes;

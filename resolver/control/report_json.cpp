@@ -10,7 +10,7 @@ namespace {
 template <class Struct>
 using Field = std::pair<const char*, std::uint64_t Struct::*>;
 
-constexpr std::array<Field<SandboxCounters>, 11> sandbox_fields{{
+constexpr std::array<Field<SandboxCounters>, 12> sandbox_fields{{
     {"queries", &SandboxCounters::queries},
     {"allowed", &SandboxCounters::allowed},
     {"blocked", &SandboxCounters::blocked},
@@ -22,6 +22,7 @@ constexpr std::array<Field<SandboxCounters>, 11> sandbox_fields{{
     {"over_limit", &SandboxCounters::over_limit},
     {"unrecorded", &SandboxCounters::unrecorded},
     {"alerts", &SandboxCounters::alerts},
+    {"over_budget", &SandboxCounters::over_budget},
 }};
 constexpr std::array<Field<Pipeline::Counters>, 8> pipeline_fields{{
     {"received", &Pipeline::Counters::received},
@@ -82,6 +83,8 @@ nlohmann::ordered_json to_json(const SandboxReport& report) {
                                  {"record_protected", report.who.record_protected},
                                  {"quarantined", report.quarantined},
                                  {"blocked_zones", report.blocked_zones},
+                                 {"leak_bits", report.leak_bits},
+                                 {"leak_budget_bits", report.leak_budget_bits},
                                  {"in_flight", report.in_flight},
                                  {"cache_entries", report.cache_entries},
                                  {"cache_octets", report.cache_octets}};

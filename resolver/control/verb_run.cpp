@@ -172,6 +172,8 @@ int run_verb(const RunFlags& flags) {
     policy_text = std::move(*text);
   }
   if (auto with = policies->with(flags.overlay); !with) return complain(with.error().message);
+  auto suffixes = load_suffix_list(flags.public_suffix_list);
+  if (!suffixes) return complain(suffixes.error().message);
   std::vector<Server> servers;
   for (const std::string& text : flags.upstream) {
     auto server = parse_server(text);
@@ -190,8 +192,10 @@ int run_verb(const RunFlags& flags) {
       return complain("cannot use the alert program \"" + flags.alert_exec + "\": " + std::strerror(errno));
   }
 
-  // A running daemon takes the sandbox, unless the caller wants a file, upstreams or a hook of their own.
-  const bool own = !flags.db.empty() || !flags.upstream.empty() || !groups.empty() || !alert_exec.empty();
+  // A running daemon takes the sandbox, unless the caller wants a file, upstreams, a hook or a list of their
+  // own.
+  const bool own = !flags.db.empty() || !flags.upstream.empty() || !groups.empty() || !alert_exec.empty() ||
+                   !flags.public_suffix_list.empty();
   const bool to_daemon =
       !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
 
@@ -263,6 +267,7 @@ int run_verb(const RunFlags& flags) {
   auto inside = journal_in_cell(launch.cell);
   if (!inside) return complain(inside.error().message);
   launch.resolver.journal.path = *inside;
+  launch.resolver.suffixes = std::move(*suffixes);
   launch.resolver.servers = servers;
   launch.resolver.groups = groups;
   launch.resolver.policy_file = flags.policy;

@@ -72,6 +72,8 @@ int serve_verb(const ServeFlags& flags) {
     if (auto known = check_upstream_groups(**policies, group_names(config->upstreams)); !known)
       return complain(known.error().message);
   }
+  auto suffixes = load_suffix_list(config->public_suffix_list);
+  if (!suffixes) return complain(suffixes.error().message);
   const bool follow = config->upstream.empty();
   if (follow) {
     auto text = read_text_file(config->resolv_conf);
@@ -100,6 +102,7 @@ int serve_verb(const ServeFlags& flags) {
   if (!journal) return complain(journal.error().message);
   launch.resolver.journal.path = *journal;
   launch.resolver.journal.sync_full = config->sync_full;
+  launch.resolver.suffixes = std::move(*suffixes);
   launch.resolver.workers = config->workers;
   launch.resolver.servers = config->upstream;
   launch.resolver.groups = config->upstreams;

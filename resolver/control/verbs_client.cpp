@@ -2,6 +2,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -51,6 +52,22 @@ std::string tame(const std::string& text) {
   std::string out;
   for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
   return out;
+}
+
+// How much of its session's leak budget a sandbox's session has used.
+std::string leak_percent(const Json& sandbox) {
+  const double budget = sandbox.value("leak_budget_bits", 0.0), used = sandbox.value("leak_bits", 0.0);
+  if (budget >= static_cast<double>(unlimited_bits)) return "-";
+  return std::to_string(budget > 0 ? std::lround(used * 100 / budget) : 100) + "%";
+}
+
+// " (3.8 years old)" from a year on: names of newer suffixes share their parents' budgets.
+std::string suffix_list_age(const Json& status) {
+  const double days = status.value("public_suffix_list_days", 0.0);
+  if (days < 365) return "";
+  char text[32];
+  std::snprintf(text, sizeof text, " (%.1f years old)", days / 365.25);
+  return text;
 }
 
 }  // namespace
@@ -128,18 +145,21 @@ int ls_verb(const std::string& control, bool json) {
   for (const Json& one : *reply) {
     const Json& counters = one["counters"];
     const auto count = [&](const char* key) { return std::to_string(counters.value(key, std::uint64_t{0})); };
-    rows.push_back(
-        {one.value("name", ""), one.value("session", ""), one.value("user", ""), one.value("policy", ""),
-         count("queries"), count("blocked"), count("cached"), count("failed"), count("alerts"),
-         one.value("quarantined", false) ? "quarantined"
-                                         : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
+    rows.push_back({one.value("name", ""), one.value("session", ""), one.value("user", ""),
+                    one.value("policy", ""), count("queries"), count("blocked"), count("cached"),
+                    count("failed"), leak_percent(one), count("alerts"),
+                    one.value("quarantined", false)
+                        ? "quarantined"
+                        : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
   }
-  print_table(
-      {"SANDBOX", "SESSION", "USER", "POLICY", "QUERIES", "BLOCKED", "CACHED", "FAILED", "ALERTS", "STATE"},
-      rows);
+  print_table({"SANDBOX", "SESSION", "USER", "POLICY", "QUERIES", "BLOCKED", "CACHED", "FAILED", "LEAK",
+               "ALERTS", "STATE"},
+              rows);
   auto status = ask(control, "GET", "/v1/status");
   if (status) {
     const Json& journal = (*status)["journal"];
+    std::cout << "\npublic suffix list of " << status->value("public_suffix_list", "")
+              << suffix_list_age(*status) << "\n";
     if (const std::string error = status->value("policy_error", ""); !error.empty())
       std::cout << "\npolicy not reloaded, the old one is in force: " << error << "\n";
     if (!journal.value("writable", true))

@@ -45,8 +45,8 @@ struct Asked {
   std::int16_t ede = -1;    // extended DNS error code sent, -1: none
   bool cached = false;
   bool tcp = false;
-  float score = 0;  // 0..1
-  float charge_bits = 0;
+  float score = 0;                     // 0..1
+  std::uint32_t charge_millibits = 0;  // what its forward cost the session, in thousandths of a bit
 };
 
 // What became of a forwarded query. At most one per query: a second one is left out.

@@ -149,7 +149,7 @@ class AskedSource final : public RowSource {
       case 13:
         return sqlite3_result_int64(out, thousandths(row.score));
       default:
-        return sqlite3_result_int64(out, thousandths(row.charge_bits));
+        return sqlite3_result_int64(out, row.charge_millibits);
     }
   }
 
@@ -365,8 +365,7 @@ int RecordWriter::probe() {
 }
 
 Result<SandboxId> RecordWriter::attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us) {
-  const std::string session =
-      sandbox.session.empty() ? sandbox.user + "/" + sandbox.code_sha256 : sandbox.session;
+  const std::string session = session_text(sandbox);
   const std::string labels = labels_json(sandbox.labels);
   const std::string policy = sandbox.policy.empty() ? "default" : sandbox.policy;
   int code = state_->begin.run();

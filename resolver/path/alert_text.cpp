@@ -23,29 +23,20 @@ std::string iso_time(std::int64_t unix_us) {
 }
 
 std::string_view severity(const std::string& kind) {
-  return kind == "tunnel" ? "high" : kind == "suspect" ? "medium" : "low";
+  if (kind == "tunnel" || kind == "leak") return "high";
+  return kind == "suspect" ? "medium" : "low";
 }
 
-}  // namespace
-
-Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
-                 std::int64_t unix_us) {
+// The row and the hook's object around `evidence`.
+Alert alert_with(const Exchange& x, const std::string& kind, const std::string& zone, double score,
+                 const std::string& action, std::int64_t unix_us, const nlohmann::ordered_json& evidence) {
   const Sandbox& who = x.sandbox->who;
-  const Query& query = x.question.query;
-  const std::string zone = finding.session_wide ? "" : query.name.suffix(x.registered_labels).text();
-
-  nlohmann::ordered_json why = nlohmann::ordered_json::array();
-  for (const Contribution& part : finding.why)
-    why.push_back({{"feature", part.feature}, {"value", part.value}, {"weight", part.weight}});
-  nlohmann::ordered_json evidence = {
-      {"name", query.name.text()},          {"type", type_text(query.type)},        {"score", finding.score},
-      {"level", level_text(finding.level)}, {"session_wide", finding.session_wide}, {"why", why}};
   Alert alert;
   alert.row.time_us = unix_us;
   alert.row.sandbox = x.sandbox->row;
   alert.row.kind = kind;
   alert.row.zone = zone;
-  alert.row.score = finding.score;
+  alert.row.score = score;
   alert.row.action = action;
   alert.row.evidence = evidence.dump();
   alert.row.asked = x.row.id;
@@ -64,6 +55,38 @@ Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, st
   object.update(evidence);
   alert.json = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   return alert;
+}
+
+}  // namespace
+
+Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
+                 std::int64_t unix_us) {
+  const Query& query = x.question.query;
+  const std::string zone = finding.session_wide ? "" : query.name.suffix(x.registered_labels).text();
+  nlohmann::ordered_json why = nlohmann::ordered_json::array();
+  for (const Contribution& part : finding.why)
+    why.push_back({{"feature", part.feature}, {"value", part.value}, {"weight", part.weight}});
+  return alert_with(x, kind, zone, finding.score, action, unix_us,
+                    {{"name", query.name.text()},
+                     {"type", type_text(query.type)},
+                     {"score", finding.score},
+                     {"level", level_text(finding.level)},
+                     {"session_wide", finding.session_wide},
+                     {"why", why}});
+}
+
+Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding,
+                      const std::string& action, std::int64_t unix_us) {
+  const Query& query = x.question.query;
+  return alert_with(x, std::string(kind), finding.zone, x.row.score, action, unix_us,
+                    {{"name", query.name.text()},
+                     {"type", type_text(query.type)},
+                     {"score", x.row.score},
+                     {"ledger", ledger_text(finding.ledger)},
+                     {"percent", finding.percent},
+                     {"used_bits", finding.used_bits},
+                     {"budget_bits", finding.budget_bits},
+                     {"refused", finding.refused}});
 }
 
 std::string answer_data(const Answer& answer) {

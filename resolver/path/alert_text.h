@@ -12,6 +12,10 @@ namespace postern {
 Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
                  std::int64_t unix_us);
 
+// The same for what the meter found. `kind`: "leak" (a budget is spent) or "leak_budget" (it soon is).
+Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding,
+                      const std::string& action, std::int64_t unix_us);
+
 // Addresses, targets and exchanges of an answer in presentation form, space separated, at most 512 octets.
 std::string answer_data(const Answer& answer);
 

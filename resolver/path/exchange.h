@@ -15,6 +15,7 @@
 #include "detect/meter.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/cache.h"
+#include "resolver/path/leak_terms.h"
 #include "resolver/path/referrals.h"
 #include "resolver/path/wire.h"
 #include "rules/policy.h"
@@ -38,14 +39,34 @@ struct Peer {
   std::shared_ptr<StreamPeer> stream;  // TCP
 };
 
+// A user's ledger, above those of the sessions.
+struct UserState {
+  Ledger ledger{Budgets::unlimited};
+};
+
+// What has been told about a session's budgets, so that a client cannot raise alerts at will.
+struct LeakTold {
+  static constexpr std::size_t max_warnings = 64;       // of 50 and 80 %
+  static constexpr std::size_t max_refused_zones = 32;  // then one alert for the session; more are counted
+  std::size_t warnings = 0;
+  std::unordered_set<Name, NameHash> zones;  // whose budget's end was told
+  std::unordered_set<std::uint8_t> wide;     // LedgerKinds of the session and around it
+  bool many = false;                         // that there are more zones than are told
+  std::uint64_t refused = 0;                 // queries, told or not
+};
+
 // What a session has done, over all of its sandboxes and after they are gone: a new `run` starts where the
 // last one stopped.
 struct SessionState {
   std::string user, session;
-  SessionState(const SessionDetector::Limits& limits, const Budgets& budgets)
-      : detector(limits), meter(budgets, NameCode::builtin(), KnownNames::builtin()) {}
+  SessionState(const SessionDetector::Limits& limits, std::shared_ptr<const LeakTerms> begin,
+               std::shared_ptr<const NameCode> code)
+      : detector(limits), meter(begin->budgets(), std::move(code), begin->known), terms(std::move(begin)) {}
   SessionDetector detector;
-  SessionMeter meter;  // what the names forwarded so far can have told, in bits
+  SessionMeter meter;                      // what the names forwarded so far can have told, in bits
+  std::shared_ptr<const LeakTerms> terms;  // in force in `meter`: those of the sandbox that asked last
+  std::shared_ptr<UserState> payer;        // null: nobody is named
+  LeakTold told;
   std::unordered_set<Name, NameHash>
       blocked_zones;  // the detector's verdict; at most `max_blocked_zones`, then quarantine
   bool quarantined = false;
@@ -55,7 +76,7 @@ struct SessionState {
 
 struct SandboxCounters {
   std::uint64_t queries = 0, allowed = 0, blocked = 0, local = 0, cached = 0, forwarded = 0, failed = 0,
-                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0;
+                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0, over_budget = 0;
 };
 
 // One attached sandbox. Thread: its shard. Lives until it is detached *and* its last exchange is finished.
@@ -63,7 +84,9 @@ struct SandboxState {
   Sandbox who;
   SandboxId row = 0;
   std::shared_ptr<const Policy> policy;
-  bool own_policy = false;  // given at attach: reloads leave it alone
+  bool own_policy = false;                 // given at attach: reloads leave it alone
+  std::shared_ptr<const LeakTerms> terms;  // of `policy`
+  Ledger ledger{Budgets::unlimited};       // the sandbox's own, within its session's
   std::uint64_t policy_epoch = 0;
   Cache cache;
   Referrals referrals;  // names that its answers have handed out
@@ -96,6 +119,9 @@ struct Exchange {
   Verdict verdict;
   std::size_t registered_labels = 0;
   std::size_t group = 0;  // of upstreams, that answers or would
+  bool joins = false;     // uncharged: the same question was under way when it came, so it never goes itself
+  std::string over_budget;  // which ledger is spent, for the client; empty: none
+  LedgerKind refused_by = LedgerKind::none;
   Asked row;
   std::vector<std::uint8_t> reply;  // empty: nothing is sent
   // While the walk is suspended:

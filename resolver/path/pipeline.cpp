@@ -5,7 +5,6 @@
 
 #include "resolver/path/alert_text.h"
 #include "resolver/path/chain.h"
-#include "rules/public_suffix.h"
 
 namespace postern {
 
@@ -20,7 +19,7 @@ Task Pipeline::walk(Exchange* x) {
   x->policy = sandbox.policy;
   x->entry = sandbox.cache.find(question.query, now_);
   x->registered_labels =
-      x->entry ? x->entry->registered_labels : PublicSuffixes::registered_labels(question.query.name);
+      x->entry ? x->entry->registered_labels : ports_.parts.suffixes->registered_labels(question.query.name);
   x->verdict = decide(*x);
   x->group = group_of(*x);
   if (x->verdict.action != Action::allow) x->entry = nullptr;
@@ -29,12 +28,10 @@ Task Pipeline::walk(Exchange* x) {
   if (x->verdict.action != Action::allow) x->entry = nullptr;
   if (x->entry) reinspect(*x->entry, sandbox);
 
+  if (!x->entry && x->verdict.action == Action::allow) meter(*x);  // may turn it, too: a budget is spent
+
   const bool answered_here = x->entry != nullptr || x->verdict.action != Action::allow;
-  if (answered_here) {
-    compose(*x);
-  } else {
-    meter(*x);
-  }
+  if (answered_here) compose(*x);
 
   if (!co_await Commit{*this, x}) {
     fail(*x, Ede::other, "the journal cannot be written");
@@ -127,24 +124,14 @@ void Pipeline::observe(Exchange& x) {
   }
 }
 
-// What this forward can tell the world, priced and put on record before it goes. A question that is under way
-// already tells nothing new. The budgets are watched, not yet enforced: when one is spent, further forwards
-// are still priced but no longer part of the history, which bounds the meter's memory.
-void Pipeline::meter(Exchange& x) {
-  SandboxState& sandbox = *x.sandbox;
-  const Query& query = x.question.query;
-  if (sandbox.in_flight.contains(query)) return;
-  const Ask ask{&query, x.registered_labels, PublicSuffixes::icann_registered_labels(query.name)};
-  x.row.charge_bits = static_cast<float>(sandbox.session->meter.admit(ask).charge.bits());
-}
-
 // The reply, from what is known now, and the row's part of it.
 void Pipeline::compose(Exchange& x) {
   const wire::Question& question = x.question;
   const auto blocked = [&](Action action, Reason reason, RuleId rule) {
     wire::Extra extra;
     if (x.policy->explains()) {
-      const std::string_view text = x.policy->rule_text(rule);
+      const std::string_view text =
+          reason == Reason::budget ? std::string_view(x.over_budget) : x.policy->rule_text(rule);
       extra = {Ede::blocked, text.empty() ? reason_text(reason) : text};
     }
     const Rcode rcode = action == Action::block_name ? Rcode::nxdomain : Rcode::noerror;
@@ -261,7 +248,9 @@ void Pipeline::flush() {
       row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
       row.action = x->verdict.action;
       row.reason = x->verdict.reason;
-      row.rule = rule_row(sandbox, *x->policy, x->verdict.rule);
+      row.rule = x->refused_by == LedgerKind::none
+                     ? rule_row(sandbox, *x->policy, x->verdict.rule)
+                     : ports_.journal.intern_rule("leak budget: " + std::string(ledger_text(x->refused_by)));
       row.cached = x->entry != nullptr;
       row.tcp = x->peer.stream != nullptr;
       if (row.action == Action::allow) {
@@ -335,6 +324,9 @@ Exchange* Pipeline::take() {
   x->row = {};
   x->waiter = {};
   x->committed = false;
+  x->joins = false;
+  x->refused_by = LedgerKind::none;
+  x->over_budget.clear();
   x->failure = Ede::none;
   x->upstream_took = std::chrono::microseconds(-1);
   x->reply.clear();
@@ -355,6 +347,16 @@ void Pipeline::release(Exchange* x) {
 
 // ----
 // Upstream.
+
+// A question that joined another while its own row was being written finds that other one's answer, or its
+// failure: it was not charged, so it must not go by itself.
+bool Pipeline::came_back(Exchange& x) {
+  if (!x.joins || x.sandbox->in_flight.contains(x.question.query)) return false;
+  x.entry = x.sandbox->cache.find(x.question.query, now_);
+  x.failure = Ede::no_reachable_authority;
+  if (x.entry) reinspect(*x.entry, *x.sandbox);
+  return true;
+}
 
 void Pipeline::fetch(Exchange* x) {
   SandboxState& sandbox = *x->sandbox;
@@ -396,6 +398,7 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         sandbox.cache.insert(entry);
         sandbox.session->detector.answered(query, entry->registered_labels, entry->rendered.rcode,
                                            entry->rendered.message.size(), now_);
+        came_down(*node.mapped().front(), entry->rendered.message.size());
       }
     }
   }
@@ -453,43 +456,47 @@ Pipeline::~Pipeline() {
       x.waiter.destroy();
 }
 
-SessionState& Pipeline::session_for(const Sandbox& who, const Policy& policy) {
+SessionState& Pipeline::session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms) {
   // Without a session, user and code stand for it, so that starting over does not start afresh.
-  const std::string key =
-      who.user + '\0' + (who.session.empty() ? "code:" + who.code_sha256 : "name:" + who.session);
+  const std::string key = who.user + '\0' + session_text(who);
   auto& session = sessions_[key];
   if (!session) {
     SessionDetector::Limits limits;
     limits.seed = ports_.seed;
-    session = std::make_unique<SessionState>(limits, profile(policy.profile()).value_or(Budgets{}));
+    session = std::make_unique<SessionState>(limits, terms, ports_.parts.code);
     session->user = who.user;
-    session->session = who.session;
+    session->session = session_text(who);
+    session->payer = payer_for(who.user);
     if (sessions_.size() > max_sessions) {
-      auto oldest = sessions_.end();
-      for (auto at = sessions_.begin(); at != sessions_.end(); ++at) {
-        if (at->second == session || at->second->sandboxes > 0) continue;
-        if (oldest == sessions_.end() || at->second->last_used < oldest->second->last_used) oldest = at;
-      }
-      if (oldest != sessions_.end()) {
-        SessionState* mine = session.get();  // erase leaves other elements where they are
-        sessions_.erase(oldest);
-        return *mine;
-      }
+      SessionState* mine = session.get();  // erasing leaves other elements where they are
+      forget_a_session(*mine);
+      return *mine;
     }
   }
   return *session;
 }
 
+void Pipeline::forget_a_session(const SessionState& but) {
+  auto oldest = sessions_.end();
+  for (auto at = sessions_.begin(); at != sessions_.end(); ++at) {
+    if (at->second.get() == &but || at->second->sandboxes > 0) continue;
+    if (oldest == sessions_.end() || at->second->last_used < oldest->second->last_used) oldest = at;
+  }
+  if (oldest != sessions_.end()) sessions_.erase(oldest);
+  std::erase_if(users_, [](const auto& one) { return one.second.expired(); });
+}
+
 SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy,
                                bool own_policy) {
   auto state = std::make_unique<SandboxState>();
-  state->session = &session_for(who, *policy);
-  ++state->session->sandboxes;
-  state->session->last_used = ++use_;
   state->who = std::move(who);
   state->row = row;
   state->policy = std::move(policy);
   state->own_policy = own_policy;
+  give_terms(*state);
+  state->session = &session_for(state->who, state->terms);
+  ++state->session->sandboxes;
+  state->session->last_used = ++use_;
   sandboxes_.push_back(std::move(state));
   return *sandboxes_.back();
 }
@@ -513,6 +520,7 @@ void Pipeline::set_policies(const PolicySet& policies) {
     auto policy = sandbox->own_policy ? nullptr : policies.find(sandbox->who.policy);
     if (!policy) continue;
     sandbox->policy = std::move(policy);
+    give_terms(*sandbox);
     ++sandbox->policy_epoch;
     sandbox->rule_rows.clear();
   }

@@ -25,6 +25,15 @@
 
 namespace postern {
 
+// What the meter has to say about a query: which ledger, and how full it is.
+struct LeakFinding {
+  LedgerKind ledger = LedgerKind::none;
+  std::string zone;  // empty: the session and what is around it
+  int percent = 100;
+  double used_bits = 0, budget_bits = 0;
+  std::uint64_t refused = 0;  // queries of the session refused so far, with this one
+};
+
 // Something to tell a person, on its way to the journal and the hook.
 struct Alert {
   AlertRow row;
@@ -43,6 +52,7 @@ class Pipeline {
     std::function<void(const Alert&)> alert;
     std::vector<std::string> groups;  // of upstreams, as policies name them: the forwarder's from 1 on
     std::uint64_t seed = 0;           // random: keys the detector's sketches
+    MeterParts parts = MeterParts::builtin();
   };
   struct Counters {
     std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0,
@@ -54,10 +64,13 @@ class Pipeline {
       512;  // of one sandbox, so that a few cannot take the shard's
   static constexpr std::size_t max_sessions =
       4096;  // remembered, at most 0.8 MiB each; the longest unused goes first
-  static constexpr std::size_t max_blocked_zones = 1024;      // of a session; then it is quarantined
+  static constexpr std::size_t max_blocked_zones = 1024;  // of a session; then it is quarantined
+  // Names of a session that a meter without any budget remembers, 10 MiB or so: what comes after is priced by
+  // these and added to nothing.
+  static constexpr std::size_t max_open_history = 1 << 16;
   static constexpr std::chrono::seconds journal_patience{2};  // a commit that takes longer: fail closed
 
-  explicit Pipeline(Ports ports) : ports_(std::move(ports)) {}
+  explicit Pipeline(Ports ports) : ports_(std::move(ports)), terms_(ports_.parts.known) {}
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
 
@@ -101,7 +114,7 @@ class Pipeline {
   struct Fetch {  // co_await: until the upstream's answer is in x->entry, or x->failure says why not
     Pipeline& pipeline;
     Exchange* x;
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() const { return pipeline.came_back(*x); }
     void await_suspend(std::coroutine_handle<> handle) {
       x->waiter = handle;
       pipeline.fetch(x);
@@ -114,16 +127,23 @@ class Pipeline {
   std::size_t group_of(const Exchange& x) const;
   void observe(Exchange& x);
   void meter(Exchange& x);
+  void refuse_leak(Exchange& x, const Admission& admission, const LedgerCut& cut);
+  void tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const std::string& action);
+  void came_down(Exchange& x, std::size_t octets);
+  void give_terms(SandboxState& sandbox);
   void compose(Exchange& x);  // from x.entry or x.verdict, into x.reply
   void fail(Exchange& x, Ede ede, std::string_view text);
   void record_outcome(const Exchange& x);
+  bool came_back(Exchange& x);
   void fetch(Exchange* x);
   void fetched(SandboxState& sandbox, const Query& query, Resolution resolution);
   void reinspect(CacheEntry& entry, const SandboxState& sandbox) const;
   void committed(const std::shared_ptr<Batch>& batch, bool ok);
   void raise(Exchange& x, std::string kind, const Finding& finding, std::string action);
   std::int64_t rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule);
-  SessionState& session_for(const Sandbox& who, const Policy& policy);
+  SessionState& session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms);
+  std::shared_ptr<UserState> payer_for(const std::string& user);
+  void forget_a_session(const SessionState& but);
 
   Exchange* take();
   void finish(Exchange* x);  // reply or not, it is over
@@ -136,7 +156,9 @@ class Pipeline {
   std::int64_t unix_us_ = 0;
   Counters counters_;
   std::vector<std::unique_ptr<SandboxState>> sandboxes_;
+  TermsBook terms_;
   std::unordered_map<std::string, std::unique_ptr<SessionState>> sessions_;
+  std::unordered_map<std::string, std::weak_ptr<UserState>> users_;
   std::deque<Exchange> slab_;  // never shrinks; exchanges come from here
   std::vector<Exchange*> free_;
   std::size_t alive_ = 0;

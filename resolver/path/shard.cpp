@@ -125,7 +125,7 @@ Shard::Shard(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<BrokerClient> broker,
                                            std::vector<Server> servers, std::vector<UpstreamGroup> groups,
-                                           std::function<void(const Alert&)> alert) {
+                                           std::function<void(const Alert&)> alert, MeterParts parts) {
   auto state = std::make_unique<State>();
   State& s = *state;
   s.broker = std::move(broker);
@@ -148,7 +148,7 @@ Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<Bro
                         });
                       },
                       [&s](std::span<Exchange* const> exchanges) { s.deliver(exchanges); }, std::move(alert),
-                      std::move(group_names), seed});
+                      std::move(group_names), seed, std::move(parts)});
   s.upstream_watch = std::make_unique<asio::posix::stream_descriptor>(s.io, s.transport->poll_descriptor());
   s.timer = std::make_unique<asio::steady_timer>(s.io);
   s.turn();
@@ -199,6 +199,8 @@ SandboxReport report_of(const SandboxState& sandbox) {
   report.cache_octets = sandbox.cache.octets();
   report.blocked_zones = sandbox.session->blocked_zones.size();
   report.quarantined = sandbox.session->quarantined;
+  report.leak_bits = static_cast<double>(sandbox.session->meter.session().used()) / 1000;
+  report.leak_budget_bits = static_cast<double>(sandbox.session->meter.session().limit()) / 1000;
   return report;
 }
 

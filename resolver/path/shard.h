@@ -25,6 +25,7 @@ struct SandboxReport {
   std::size_t in_flight = 0, cache_entries = 0, cache_octets = 0;
   std::size_t blocked_zones = 0;
   bool quarantined = false;
+  double leak_bits = 0, leak_budget_bits = 0;  // of its session's ledger
 };
 
 struct ShardReport {
@@ -40,7 +41,7 @@ class Shard {
   // `broker` is this shard's own channel; `alert` is called on the shard's thread.
   static Result<std::unique_ptr<Shard>> make(Journal& journal, std::unique_ptr<BrokerClient> broker,
                                              std::vector<Server> servers, std::vector<UpstreamGroup> groups,
-                                             std::function<void(const Alert&)> alert);
+                                             std::function<void(const Alert&)> alert, MeterParts parts);
   ~Shard();
 
   void run();  // until stop

@@ -10,7 +10,7 @@ import time
 import dns_message
 from cases import case, equal, holds
 from dns_client import ask_udp
-from postern_process import Daemon
+from postern_process import OPEN_BUDGETS, Daemon
 from private_host import Namespace, in_namespace, sh, temp_folder, wait_until
 from recording_upstream import RecordingUpstream
 
@@ -100,7 +100,7 @@ def _():
 
 def _policy():
     names = "\n".join(f"  - '**.blocked{zone}.org'" for zone in range(BLOCKED_ZONES))
-    return f"block:\n{names}\n"
+    return f"{OPEN_BUDGETS}block:\n{names}\n"
 
 
 @case("an outcome that was not written before the death reads unknown, never something else")
@@ -126,7 +126,7 @@ def _():
     state = os.path.join(temp_folder(), "daemon", "state")
     os.makedirs(state)
     sh("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state)
-    daemon = Daemon(upstream=(upstream.text,))
+    daemon = Daemon(policy=OPEN_BUDGETS, upstream=(upstream.text,))
     daemon.attach(inside)
     equal(ask_udp("www.before.com", netns=inside.path).rcode_name, "NOERROR")
     filler = os.path.join(state, "filler")

@@ -8,7 +8,7 @@ import threading
 from cases import case, equal, holds
 from dns_client import TcpConnection, ask_tcp, ask_udp
 from dns_message import QR, RD, parse, query
-from postern_process import Daemon
+from postern_process import OPEN_BUDGETS, Daemon
 from private_host import Namespace, in_namespace, wait_until
 from recording_upstream import RecordingUpstream
 
@@ -43,7 +43,8 @@ class Neighbour:
 def besieged():
     """(daemon, path of the hostile namespace, the neighbour at work)."""
     upstream = RecordingUpstream()
-    daemon, hostile, friendly = Daemon(upstream=(upstream.text,)), Namespace("hostile"), Namespace("friendly")
+    daemon = Daemon(policy=OPEN_BUDGETS, upstream=(upstream.text,))
+    hostile, friendly = Namespace("hostile"), Namespace("friendly")
     daemon.attach(hostile)
     daemon.attach(friendly)
     return daemon, hostile.path, Neighbour(friendly.path)

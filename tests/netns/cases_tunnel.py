@@ -16,7 +16,7 @@ LOOT = 20000            # octets that the tunnel is asked to carry
 MOST_LOOT = 1024        # octets that may have arrived through a tunnel that was cut
 MOST_FORWARDED = 60     # queries for the tunnel's zone that may have gone upstream
 EXFILTRATED = 4000      # octets that the small encoder tries to leak
-MOST_EXFILTRATED = 512  # octets of them that may have arrived
+MOST_EXFILTRATED = 256  # octets of them that may have arrived: the zone's budget
 
 BENIGN = ["www.example.com", "alias.example.com", "chain.example.com", "v4only.example.com",
           "ttl600.example.com",

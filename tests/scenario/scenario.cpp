@@ -302,7 +302,7 @@ class Story {
     // Promise 2: it is on record before it goes; and what it can tell has been priced.
     const bool recorded = std::any_of(journal_.rows.begin(), journal_.rows.end(), [&](const auto& row) {
       return row.second.name == question.query.name && row.second.type == question.query.type &&
-             row.second.charge_bits >= 8;
+             row.second.charge_millibits >= 8000;
     });
     if (!recorded) wrong("what went upstream has no committed row with a charge");
     // Promise 3: rebuilt from nothing, this is the whole message.

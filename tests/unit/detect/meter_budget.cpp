@@ -254,9 +254,10 @@ TEST_CASE("warnings come once at 50 and once at 80 percent, and a refusal names 
   std::vector<int> warned;
   Admission admission;
   while ((admission = admit(meter, "www.example.com")).admitted)
-    if (admission.warn_percent != 0) {
-      CHECK(admission.warned == LedgerKind::zone);
-      warned.push_back(admission.warn_percent);
+    for (std::size_t i = 0; i < admission.warning_count; ++i) {
+      CHECK(admission.warnings[i].ledger == LedgerKind::zone);
+      CHECK(admission.warnings[i].used_bits * 100 >= admission.warnings[i].percent * 48 * 8);
+      warned.push_back(admission.warnings[i].percent);
     }
   CHECK(warned == std::vector<int>{50, 80});
   CHECK(admission.refused_by == LedgerKind::zone);

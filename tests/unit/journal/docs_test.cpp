@@ -35,7 +35,7 @@ void write_story(Journal& journal) {
           bad = asked(journal.reserve(1), "aGk.evil.example", *id);
     bad.action = Action::block_name;
     bad.reason = Reason::tunnel;
-    bad.charge_bits = 64;
+    bad.charge_millibits = 64000;
     REQUIRE(submit_and_wait(journal, {&good, &bad}) == true);
     journal.append(
         Outcome{.asked = good.id,

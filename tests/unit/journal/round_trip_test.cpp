@@ -22,7 +22,7 @@ TEST_CASE("a query and its outcome read as analysts expect") {
   row.reason = Reason::rule;
   row.rule = journal->intern_rule("policy.yaml:12:7 allow **.example.com");
   row.score = 0.25F;
-  row.charge_bits = 71.125F;
+  row.charge_millibits = 71125;
   row.tcp = true;
   REQUIRE(write_one(*journal, row) == true);
   Sql sql(folder.file());
@@ -102,20 +102,22 @@ TEST_CASE("codes without a name are shown as numbers") {
   CHECK(Sql(folder.file()).one("SELECT type, rcode, ede, cached FROM queries") == "TYPE65280|RCODE11|0|1");
 }
 
-TEST_CASE("scores and charges that are no numbers, negative or huge are tamed") {
+TEST_CASE("scores that are no numbers, negative or huge are tamed, and a charge is kept to the millibit") {
   const Folder folder;
   const auto journal = must_open(folder.file());
   std::deque<Asked> rows;
   for (const float value : {-1.0F, std::numeric_limits<float>::quiet_NaN(),
                             std::numeric_limits<float>::infinity(), 0.0004F, 0.0006F}) {
     rows.push_back(asked(journal->reserve(1)));
-    rows.back().charge_bits = value;
+    rows.back().score = value;
+    rows.back().charge_millibits = std::numeric_limits<std::uint32_t>::max();
   }
   std::vector<const Asked*> batch;
   for (const Asked& row : rows) batch.push_back(&row);
   REQUIRE(submit_and_wait(*journal, batch) == true);
-  CHECK(Sql(folder.file()).rows("SELECT charge_bits FROM queries ORDER BY id") ==
+  CHECK(Sql(folder.file()).rows("SELECT score FROM queries ORDER BY id") ==
         std::vector<std::string>{"0.0", "0.0", "1000000000.0", "0.0", "0.001"});
+  CHECK(Sql(folder.file()).one("SELECT DISTINCT charge_millibits FROM asked") == "4294967295");
 }
 
 TEST_CASE("done(true) means that another connection sees the rows, in the order of their ids and batches") {

@@ -22,7 +22,7 @@ TEST_CASE("types, rcodes, actions and reasons are spelled as the program spells 
   for (const auto& row : sql.rows("SELECT id || ' ' || name FROM rcode WHERE id >= 0 ORDER BY id"))
     CHECK(row.substr(row.find(' ') + 1) == rcode_text(std::stoi(row)));
   CHECK(sql.rows("SELECT name FROM action ORDER BY id") ==
-        std::vector<std::string>{"allowed", "blocked", "blocked", "local", "refused"});
+        std::vector<std::string>{"allowed", "blocked", "blocked", "local", "refused", "dropped"});
   const auto reasons = sql.rows("SELECT id || ' ' || name FROM reason ORDER BY id");
   CHECK(reasons.size() >= 14);
   for (const auto& row : reasons) CHECK(row.substr(row.find(' ') + 1) == reason_text(Reason(std::stoi(row))));

@@ -200,7 +200,10 @@ expect: {allow: [b.example], block: [a.example MX]}
   CHECK(settings ==
         "default=allow;mode=enforce;types=[A, TXT];names=host;single_labels=local;allow_public_suffix=false;"
         "answers=[10.0.0.0/8, fd12::7 for **.b.example];nat64=[];lists=[];explain=true;on_tunnel=block-zone;"
-        "alert_on_first_query=false;profile=code;");
+        "alert_on_first_query=false;profile=code;"
+        "budgets={zone: 256 B, known_zone: 1 KiB, parent: 1 KiB, arpa: 256 B, session: 2 KiB, "
+        "answers: 16 MiB, sandbox: unlimited, user: unlimited, single_name: 600 bits};"
+        "on_budget=refuse;");
   std::string silent;
   for (const SilentRule& one : outline.silent)
     silent += one.rule + (one.contradicted ? " < " : " = ") + one.because + "\n";

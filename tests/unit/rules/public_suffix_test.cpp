@@ -99,3 +99,92 @@ TEST_CASE("the filter in front of libpsl never changes its answer") {
   CHECK(suffixes > 100);
   CHECK(suffixes < names / 10);
 }
+
+namespace {
+
+std::shared_ptr<const SuffixList> list_of(const std::string& icann, const std::string& others = {}) {
+  const auto list =
+      SuffixList::parse("// ===BEGIN ICANN DOMAINS===\n" + icann + "// ===END ICANN DOMAINS===\n" +
+                            "// ===BEGIN PRIVATE DOMAINS===\n" + others + "// ===END PRIVATE DOMAINS===\n",
+                        "list.dat", 1'700'000'000);
+  REQUIRE_MESSAGE(list.has_value(), (list ? "" : list.error().message));
+  return *list;
+}
+
+const std::vector<std::string> some_names{"www.example.com",
+                                          "example.com",
+                                          "com",
+                                          "a.b.bbc.co.uk",
+                                          "x.y.user.github.io",
+                                          "d1.cloudfront.net",
+                                          "a.b.shop.ck",
+                                          "www.ck",
+                                          "a.b.c.no-such-tld",
+                                          "no-such-tld",
+                                          "x.kawasaki.jp",
+                                          "a.b.city.kawasaki.jp",
+                                          "1.0.0.127.in-addr.arpa",
+                                          "evil.example.com",
+                                          "q.w.e.r.t.y.com"};
+
+}  // namespace
+
+TEST_CASE("the meter cuts at the registered domain, and names that are in no list share the root's ledgers") {
+  const auto list = SuffixList::builtin();
+  const struct {
+    const char* name;
+    std::size_t zone, parent;
+  } rows[] = {{"www.example.com", 2, 2}, {"com", 1, 1},         {"x.user.github.io", 3, 2},
+              {"a.b.bbc.co.uk", 3, 3},   {"a.b.shop.ck", 3, 3}, {"a.b.c.no-such-tld", 0, 0},
+              {"no-such-tld", 0, 0},     {".", 0, 0},           {"a.github.io.no-such-tld", 0, 0}};
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.name));
+    const LedgerCut cut = list->ledger_cut(name(row.name));
+    CHECK(cut.zone == row.zone);
+    CHECK(cut.parent == row.parent);
+  }
+  CHECK(list->registered_labels(name("a.b.c.no-such-tld")) == 2);
+}
+
+TEST_CASE("no list that the operator points at opens a parent's budget: stale, empty-handed or hostile") {
+  const auto builtin = SuffixList::builtin();
+  const std::vector<std::shared_ptr<const SuffixList>> lists{
+      list_of("com\n"),     // nearly everything is missing
+      list_of("*\ncom\n"),  // every name is a suffix
+      list_of("*.com\n*.*.com\n*.example.com\n*.no-such-tld\n*.net\n*.ck\n*.jp\n"),
+      list_of("com\nexample.com\nwww.example.com\ngithub.io\nno-such-tld\nc.no-such-tld\n"),
+      list_of("", "*.com\n*.example.com\n*.github.io\nno-such-tld\n"),
+      list_of("com\n!example.com\n", "!user.github.io\n"),
+  };
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    for (const std::string& text : some_names) {
+      CAPTURE(i);
+      CAPTURE(text);
+      const LedgerCut mine = lists[i]->ledger_cut(name(text)), trusted = builtin->ledger_cut(name(text));
+      CHECK(mine.parent <= trusted.parent);
+      CHECK(mine.parent <= mine.zone);
+      CHECK(mine.zone <= name(text).labels());
+    }
+  // The neighbour: a newer list may divide a parent's names into zones, and names a new top-level domain's.
+  const auto newer = list_of("com\nnew-tld\n", "platform.com\n");
+  CHECK(newer->ledger_cut(name("x.site.platform.com")).zone == 3);
+  CHECK(newer->ledger_cut(name("x.site.platform.com")).parent == 2);
+  CHECK(newer->ledger_cut(name("x.site.new-tld")).zone == 2);
+  CHECK(newer->ledger_cut(name("x.site.new-tld")).parent == 0);
+  CHECK(newer->registered_labels(name("x.site.platform.com")) == 3);
+}
+
+TEST_CASE("what is no public suffix list is refused with its name; a list tells its date") {
+  for (const char* text : {"", "com\nnet\n", ".DAFSA@PSL_0   \n\1\2\3", "// ===BEGIN ICANN DOMAINS===\n"}) {
+    const auto list = SuffixList::parse(text, "/tmp/list", 0);
+    REQUIRE_FALSE(list.has_value());
+    CHECK(list.error().message.starts_with("cannot use the public suffix list \"/tmp/list\": "));
+  }
+  CHECK(list_of("com\n")->version() == "2023-11-14, list.dat");
+  const auto dated = SuffixList::parse(
+      "// VERSION: 2026-05-01_13-01-11_UTC\n// ===BEGIN ICANN DOMAINS===\ncom\n", "list.dat", 1'700'000'000);
+  REQUIRE(dated.has_value());
+  CHECK((*dated)->version() == "2026-05-01, list.dat");
+  CHECK((*dated)->date() == 1'777'593'600);
+  CHECK(PublicSuffixes::version().ends_with(", built in"));
+}
