@@ -187,6 +187,37 @@ int main(int argc, char** argv) {
       ->take_all();
   diff_app->callback([&] { status = policy_diff_verb(diff); });
 
+  ReplayFlags replay;
+  CLI::App* replay_app = app.add_subcommand(
+      "replay",
+      "Play recorded queries through policy, meter and score, and show what would have become of them");
+  replay_app->add_option("file", replay.files, "Recordings, plain or gzip; - is standard input")
+      ->type_name("FILE...")
+      ->required();
+  replay_app->add_option("--policy", replay.policy, "Policy file (YAML); without one: the built-in policies")
+      ->type_name("FILE");
+  replay_app->add_option("--name", replay.name, "Named policy; default: default")->type_name("POLICY");
+  replay_app->add_option("--profile", replay.profile,
+                         "Leak budgets: code, browse, strict; default: the policy's");
+  replay_app->add_flag("--meter-only", replay.meter_only,
+                       "The leak meter alone: any name, any type, no rules, and the score only watches");
+  replay_app->add_option("--assume-ttl", replay.assume_ttl, "Seconds that an answer is kept in the cache")
+      ->check(CLI::Range(0u, 86400u))
+      ->capture_default_str();
+  replay_app->add_flag("--no-refresh", replay.no_refresh, "Without the timer that refreshes names in use");
+  replay_app->add_option("--limit", replay.limit, "At most this many rows of the table; 0: all")
+      ->capture_default_str();
+  replay_app->add_flag("--json", replay.json, "A line of JSON for each client and zone, then the total");
+  replay_app->footer(
+      "Formats, seen by content: pcap, pcapng; Zeek's dns.log, tab-separated or JSON; lines of ts, client,\n"
+      "qname, qtype separated by tabs. Each client is a session of its own.\n\n"
+      "Examples:\n"
+      "  postern replay capture.pcap\n"
+      "  postern replay --policy policy.yaml --name agents /var/log/zeek/dns.*.log.gz\n"
+      "  postern replay --meter-only --json queries.tsv | jq 'select(.cut_at_query)'\n"
+      "  tcpdump -w - port 53 | postern replay -");
+  replay_app->callback([&] { status = replay_verb(replay); });
+
   SqlFlags sql;
   CLI::App* sql_app = app.add_subcommand(
       "sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");

@@ -67,6 +67,20 @@ struct PolicyDiffFlags {
 };
 int policy_diff_verb(const PolicyDiffFlags& flags);
 
+// Plays recorded queries through policy, score and meter; needs no daemon.
+struct ReplayFlags {
+  std::vector<std::string> files;  // "-": standard input
+  std::string policy;              // file; empty: the built-in policies
+  std::string name;                // of the policy; empty: "default"
+  std::string profile;             // budgets instead of the policy's
+  bool meter_only = false;         // types and names any, no rules, the score only watches
+  unsigned assume_ttl = 300;       // seconds that an answer is kept
+  bool no_refresh = false;         // without Postern's own timer
+  std::size_t limit = 40;          // rows of the table; 0: all
+  bool json = false;
+};
+int replay_verb(const ReplayFlags& flags);
+
 struct SqlFlags {
   std::string db;
   std::string statement;

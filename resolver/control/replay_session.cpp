@@ -1,0 +1,219 @@
+// A recorded session: policy, score and meter, asked in the path's order with the recording's clock.
+#include "resolver/control/replay_session.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "rules/public_suffix.h"
+
+namespace postern {
+namespace {
+
+constexpr std::size_t max_blocked_zones = 1024;  // as on the path; then the session is quarantined
+constexpr std::size_t told_parts = 3;            // of a score, in a report's `why`
+
+std::string cache_key(const Query& query) {
+  std::string key(NameTable::octets(query.name));
+  key += static_cast<char>(query.type >> 8);
+  key += static_cast<char>(query.type & 0xff);
+  return key;
+}
+
+// Which zone's name servers would be asked: the meter's view. Reverse lookups count together.
+std::size_t reported_labels(const Query& query, const Ask& ask) {
+  static const Name arpa = *Name::parse("arpa");
+  return query.name.at_or_below(arpa) ? 1 : ask.registered_labels;
+}
+
+std::string budget_text(const Admission& admission) {
+  char text[96];
+  if (admission.refused_by == LedgerKind::name)
+    std::snprintf(text, sizeof text, "single name of %.0f bits, limit %.0f", admission.charge.bits(),
+                  admission.budget_bits);
+  else
+    std::snprintf(text, sizeof text, "%s budget: %.0f of %.0f bytes spent",
+                  std::string(ledger_text(admission.refused_by)).c_str(), admission.used_bits / 8,
+                  admission.budget_bits / 8);
+  return text;
+}
+
+std::string parts_text(const std::vector<Contribution>& parts) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size() && i < told_parts; ++i) {
+    char part[80];
+    std::snprintf(part, sizeof part, "%s%s %.3g +%.2f", i == 0 ? "" : ", ", parts[i].feature, parts[i].value,
+                  parts[i].weight);
+    text += part;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string ZoneReport::why() const {
+  std::string text;
+  for (const std::string* part : {&cut_why, &refused_why, &score_why})
+    if (!part->empty()) text += (text.empty() ? "" : "; ") + *part;
+  return text;
+}
+
+SessionReplay::SessionReplay(std::shared_ptr<const ReplayRules> rules)
+    : rules_(std::move(rules)), meter_(rules_->budgets, rules_->code, rules_->known) {}
+
+Name SessionReplay::zone(std::size_t which) const {
+  const std::string_view wire = zones_.at(static_cast<NameTable::Id>(which));
+  return *Name::from_wire({reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()});
+}
+
+Verdict SessionReplay::decide(const Query& query, const Name& zone) const {
+  if (quarantined_) return {Action::block_name, Reason::quarantine, 0, nullptr};
+  if (rules_->policy == nullptr) return {Action::allow, Reason::policy_default, 0, nullptr};
+  const Verdict verdict = rules_->policy->decide(query);
+  if (verdict.action == Action::allow && blocked_zones_.contains(zone))
+    return {Action::block_name, Reason::tunnel, 0, nullptr};
+  return verdict;
+}
+
+void SessionReplay::cut(Instant now, ZoneReport& report, const std::string& why, bool one_name) {
+  ++report.cut;
+  if (report.cut_at_query != 0 && (one_name || !report.cut_one_name)) return;
+  report.cut_at_query = report.queries;
+  report.cut_at_time = now;
+  report.cut_one_name = one_name;
+  report.cut_why = why;
+}
+
+// As Pipeline::observe: what is told, and what policy does about it.
+void SessionReplay::observe(Instant now, const Query& query, std::size_t labels, Verdict& verdict,
+                            bool cached, Step& step) {
+  Observation seen;
+  seen.now = now;
+  seen.query = &query;
+  seen.registered_labels = labels;
+  seen.blocked = verdict.action != Action::allow;
+  seen.cached = cached;
+  step.finding = detector_.observe(seen);
+  const Finding& finding = step.finding;
+  ZoneReport& report = reports_[step.zone];
+  if (!finding.session_wide) {
+    report.score = std::max(report.score, finding.score);
+    report.level = std::max(report.level, finding.level);
+  }
+  if (!finding.crossed) return;
+  if (finding.session_wide) level_ = std::max(level_, finding.level);
+  if (report.first_alert_query == 0) report.first_alert_query = report.queries;
+  char told[64];
+  std::snprintf(told, sizeof told, "%s %.2f%s: ", std::string(level_text(finding.level)).c_str(),
+                finding.score, finding.session_wide ? " (session)" : "");
+  report.score_why = told + parts_text(finding.why);
+
+  if (finding.level != Level::tunnel || rules_->policy == nullptr) return;
+  switch (rules_->policy->on_tunnel()) {
+    case TunnelAction::alert:
+      return;
+    case TunnelAction::block_zone:
+      if (finding.session_wide) return;
+      if (blocked_zones_.size() < max_blocked_zones) {
+        blocked_zones_.insert(query.name.suffix(labels));
+        verdict = {Action::block_name, Reason::tunnel, 0, nullptr};
+        return;
+      }
+      [[fallthrough]];
+    case TunnelAction::quarantine:
+      quarantined_ = true;
+      verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
+  }
+}
+
+SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcode) {
+  advance(now);
+  Step step;
+  const std::string key = cache_key(query);
+  const auto cached = cache_.find(key);
+  std::size_t labels = 0;
+  Ask ask;
+  if (cached != cache_.end()) {
+    step.zone = cached->second.zone;
+    ask = cached->second.ask;
+    labels = ask.registered_labels;
+  } else {
+    labels = PublicSuffixes::registered_labels(query.name);
+    ask = {nullptr, labels, PublicSuffixes::icann_registered_labels(query.name)};
+    const Name zone = query.name.suffix(reported_labels(query, ask));
+    const auto id = zones_.find(NameTable::octets(zone));
+    step.zone = id ? *id : zones_.insert(NameTable::octets(zone));
+    if (!id) reports_.emplace_back();
+  }
+  ask.query = &query;
+  ZoneReport& report = reports_[step.zone];
+  ++report.queries;
+
+  Verdict verdict = decide(query, query.name.suffix(labels));
+  const bool in_cache = cached != cache_.end() && verdict.action == Action::allow;
+  observe(now, query, labels, verdict, in_cache, step);
+  if (verdict.action != Action::allow) {
+    step.reason = verdict.reason;
+    if (verdict.reason == Reason::tunnel || verdict.reason == Reason::quarantine) {
+      step.fate = Fate::cut;
+      cut(now, report, verdict.reason == Reason::tunnel ? "zone blocked" : "session quarantined", false);
+    } else {
+      step.fate = verdict.action == Action::local ? Fate::local : Fate::refused;
+      ++report.refused;
+      if (report.refused_why.empty())
+        report.refused_why = "policy: " + std::string(reason_text(verdict.reason));
+    }
+    return step;
+  }
+  if (in_cache) {
+    step.fate = Fate::cached;
+    ++report.cached;
+    cached->second.asked_before = cached->second.asked;
+    cached->second.asked = now;
+    return step;
+  }
+
+  step.admission = meter_.admit(ask);
+  if (!step.admission.admitted) {
+    step.fate = Fate::cut;
+    step.reason = Reason::budget;
+    exhausted_ |= step.admission.refused_by == LedgerKind::session;
+    cut(now, report, budget_text(step.admission), step.admission.refused_by == LedgerKind::name);
+    return step;
+  }
+  step.fate = Fate::forwarded;
+  if (report.forwarded++ == 0)
+    report.charged += rules_->code->tables().session[static_cast<std::size_t>(Component::end)];
+  report.charged += step.admission.charge.zone;
+  if (rcode >= 0) detector_.answered(query, labels, rcode, 0, now);
+  constexpr Instant never = -std::chrono::hours(24 * 365 * 100);
+  const auto [at, fresh] =
+      cache_.try_emplace(key, Entry{query, step.zone, ask, now + rules_->ttl, now, never});
+  due_.push_back(&*at);
+  return step;
+}
+
+void SessionReplay::advance(Instant now) {
+  while (!due_.empty() && due_.front()->second.expires <= now) {
+    auto* node = due_.front();
+    due_.pop_front();
+    Entry& entry = node->second;
+    const Instant window = std::max(rules_->ttl, rules_->in_use);
+    bool kept = rules_->refreshes && entry.asked_before > entry.expires - window && rules_->ttl > Instant(0);
+    if (kept) {
+      entry.ask.query = &entry.query;
+      const Admission admission = meter_.admit_refresh(entry.ask);
+      kept = admission.admitted;
+      if (kept) {
+        ZoneReport& report = reports_[entry.zone];
+        ++report.forwarded;
+        ++report.refreshed;
+        report.charged += admission.charge.zone;
+        entry.expires += rules_->ttl;
+        due_.push_back(node);
+      }
+    }
+    if (!kept) cache_.erase(node->first);
+  }
+}
+
+}  // namespace postern
