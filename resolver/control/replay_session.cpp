@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "rules/public_suffix.h"
-
 namespace postern {
 namespace {
 
@@ -49,6 +47,11 @@ std::string parts_text(const std::vector<Contribution>& parts) {
 }
 
 }  // namespace
+
+Ask ledger_ask(const ReplayRules& rules, const Query& query) {
+  const LedgerCut cut = rules.suffixes->ledger_cut(query.name);
+  return {&query, cut.zone, cut.parent, rules.policy != nullptr && rules.policy->is_exempt(query.name)};
+}
 
 std::string ZoneReport::why() const {
   std::string text;
@@ -135,10 +138,10 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
   if (cached != cache_.end()) {
     step.zone = cached->second.zone;
     ask = cached->second.ask;
-    labels = ask.registered_labels;
+    labels = cached->second.labels;
   } else {
-    labels = PublicSuffixes::registered_labels(query.name);
-    ask = {nullptr, labels, PublicSuffixes::icann_registered_labels(query.name)};
+    labels = rules_->suffixes->registered_labels(query.name);
+    ask = ledger_ask(*rules_, query);
     const Name zone = query.name.suffix(reported_labels(query, ask));
     const auto id = zones_.find(NameTable::octets(zone));
     step.zone = id ? *id : zones_.insert(NameTable::octets(zone));
@@ -149,7 +152,7 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
   ++report.queries;
 
   Verdict verdict = decide(query, query.name.suffix(labels));
-  const bool in_cache = cached != cache_.end() && verdict.action == Action::allow;
+  const bool in_cache = cached != cache_.end() && cached->second.kept && verdict.action == Action::allow;
   observe(now, query, labels, verdict, in_cache, step);
   if (verdict.action != Action::allow) {
     step.reason = verdict.reason;
@@ -177,6 +180,8 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
     step.fate = Fate::cut;
     step.reason = Reason::budget;
     exhausted_ |= step.admission.refused_by == LedgerKind::session;
+    if (rules_->policy != nullptr && rules_->policy->on_budget() == SpentAction::quarantine)
+      quarantined_ = true;
     cut(now, report, budget_text(step.admission), step.admission.refused_by == LedgerKind::name);
     return step;
   }
@@ -187,18 +192,29 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
   if (rcode >= 0) detector_.answered(query, labels, rcode, 0, now);
   constexpr Instant never = -std::chrono::hours(24 * 365 * 100);
   const auto [at, fresh] =
-      cache_.try_emplace(key, Entry{query, step.zone, ask, now + rules_->ttl, now, never});
-  due_.push_back(&*at);
+      cache_.try_emplace(key, Entry{query, step.zone, labels, ask, now + rules_->ttl, now, never});
+  if (!fresh) {  // its TTL had ended
+    Entry& entry = at->second;
+    entry.asked_before = entry.asked;
+    entry.asked = now;
+    entry.expires = now + rules_->ttl;
+    entry.kept = true;
+  }
+  due_.push_back({now + rules_->ttl, key});
   return step;
 }
 
+// Two rows, each in order of time, since all TTLs are the same: what leaves the cache unless it is refreshed,
+// and what has left it and is forgotten once its last question is too old to count as use.
 void SessionReplay::advance(Instant now) {
-  while (!due_.empty() && due_.front()->second.expires <= now) {
-    auto* node = due_.front();
+  const Instant window = std::max(rules_->ttl, rules_->in_use);
+  while (!due_.empty() && due_.front().at <= now) {
+    Due due = std::move(due_.front());
     due_.pop_front();
-    Entry& entry = node->second;
-    const Instant window = std::max(rules_->ttl, rules_->in_use);
-    bool kept = rules_->refreshes && entry.asked_before > entry.expires - window && rules_->ttl > Instant(0);
+    const auto found = cache_.find(due.key);
+    if (found == cache_.end()) continue;
+    Entry& entry = found->second;
+    bool kept = rules_->refreshes && rules_->ttl > Instant(0) && entry.asked_before > entry.expires - window;
     if (kept) {
       entry.ask.query = &entry.query;
       const Admission admission = meter_.admit_refresh(entry.ask);
@@ -209,10 +225,19 @@ void SessionReplay::advance(Instant now) {
         ++report.refreshed;
         report.charged += admission.charge.zone;
         entry.expires += rules_->ttl;
-        due_.push_back(node);
+        due_.push_back({entry.expires, std::move(due.key)});
       }
     }
-    if (!kept) cache_.erase(node->first);
+    if (!kept) {
+      entry.kept = false;
+      forget_.push_back({due.at + window, std::move(due.key)});
+    }
+  }
+  while (!forget_.empty() && forget_.front().at <= now) {
+    const auto found = cache_.find(forget_.front().key);
+    if (found != cache_.end() && !found->second.kept && found->second.asked + window <= forget_.front().at)
+      cache_.erase(found);
+    forget_.pop_front();
   }
 }
 

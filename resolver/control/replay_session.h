@@ -5,8 +5,8 @@
 // (asked twice within the larger of `ttl` and `in_use`) is asked again by Postern's own timer when its TTL
 // ends.
 //
-// Thread: one. Memory: a cache entry for each name asked within a TTL, a report for each zone, the meter's
-// and the detector's own.
+// Thread: one. Memory: a cache entry for each name asked within the last 300 s or TTL, a report for each
+// zone, the meter's and the detector's own.
 #pragma once
 
 #include <deque>
@@ -19,16 +19,18 @@
 #include "detect/detector.h"
 #include "detect/meter.h"
 #include "rules/policy.h"
+#include "rules/public_suffix.h"
 
 namespace postern {
 
 // Under which rules a recording is played.
 struct ReplayRules {
   std::shared_ptr<const Policy>
-      policy;  // null: the meter alone; any name, any type, and the score only watches
-  Budgets budgets;
-  std::shared_ptr<const NameCode> code = NameCode::builtin();
-  std::shared_ptr<const KnownNames> known = KnownNames::builtin();
+      policy;       // null: the meter alone; any name, any type, and the score only watches
+  Budgets budgets;  // the policy's own, or others in their place
+  std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();
+  std::shared_ptr<const NameCode> code;     // not null
+  std::shared_ptr<const KnownNames> known;  // not null; with the policy's exact names
   Instant ttl = std::chrono::seconds(300);
   Instant in_use = std::chrono::seconds(300);
   bool refreshes = true;
@@ -42,6 +44,9 @@ enum class Fate : std::uint8_t {
   cached,
   forwarded,
 };
+
+// What the meter is told of a query: which ledgers it is charged to.
+Ask ledger_ask(const ReplayRules& rules, const Query& query);
 
 // One (session, zone), as the report shows it. Positions count the zone's own queries from 1; 0: never.
 struct ZoneReport {
@@ -89,8 +94,10 @@ class SessionReplay {
   struct Entry {
     Query query;
     std::size_t zone;
-    Ask ask;  // its query pointer is set when it is used
-    Instant expires, asked, asked_before;
+    std::size_t labels;                    // of the registered domain, for the score
+    Ask ask;                               // its query pointer is set when it is used
+    Instant expires, asked, asked_before;  // the client's last two questions
+    bool kept = true;                      // in the cache; else only remembered as asked not long ago
   };
   Verdict decide(const Query& query, const Name& zone) const;
   void observe(Instant now, const Query& query, std::size_t labels, Verdict& verdict, bool cached,
@@ -106,7 +113,11 @@ class SessionReplay {
   NameTable zones_;
   std::vector<ZoneReport> reports_;
   std::unordered_map<std::string, Entry> cache_;
-  std::deque<std::unordered_map<std::string, Entry>::value_type*> due_;  // by the end of their TTL
+  struct Due {
+    Instant at;
+    std::string key;
+  };
+  std::deque<Due> due_, forget_;
 };
 
 }  // namespace postern

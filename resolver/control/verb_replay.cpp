@@ -55,10 +55,15 @@ Result<ReplayRules> replay_rules(const ReplayFlags& flags) {
     policies = std::move(*parsed);
   }
   const auto policy = policies->find(flags.name);
-  if (policy == nullptr) return failure("there is no policy " + quoted(flags.name));
-  const auto budgets = profile(flags.profile.empty() ? policy->profile() : std::string_view(flags.profile));
-  if (!budgets) return tl::unexpected(budgets.error());
-  rules.budgets = *budgets;
+  if (policy == nullptr) return failure(std::string("there is no policy ") + quoted(flags.name));
+  rules.budgets = policy->budgets();
+  if (!flags.profile.empty()) {
+    const auto budgets = profile(flags.profile);
+    if (!budgets) return tl::unexpected(budgets.error());
+    rules.budgets = *budgets;
+  }
+  rules.code = NameCode::builtin();
+  rules.known = std::make_shared<const KnownNames>(policy->exact_names());
   rules.ttl = std::chrono::seconds(flags.assume_ttl);
   rules.refreshes = !flags.no_refresh;
   if (!flags.meter_only) rules.policy = policy;
