@@ -17,10 +17,11 @@ std::string cache_key(const Query& query) {
   return key;
 }
 
-// Which zone's name servers would be asked: the meter's view. Reverse lookups count together.
-std::size_t reported_labels(const Query& query, const Ask& ask) {
+// The zone that a report speaks of. Reverse lookups count together; a zone of a top-level domain in no list
+// stands for itself, though the meter charges all of those together.
+std::size_t reported_labels(const Query& query, std::size_t registered_labels) {
   static const Name arpa = *Name::parse("arpa");
-  return query.name.at_or_below(arpa) ? 1 : ask.registered_labels;
+  return query.name.at_or_below(arpa) ? 1 : registered_labels;
 }
 
 std::string budget_text(const Admission& admission) {
@@ -142,7 +143,7 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
   } else {
     labels = rules_->suffixes->registered_labels(query.name);
     ask = ledger_ask(*rules_, query);
-    const Name zone = query.name.suffix(reported_labels(query, ask));
+    const Name zone = query.name.suffix(reported_labels(query, labels));
     const auto id = zones_.find(NameTable::octets(zone));
     step.zone = id ? *id : zones_.insert(NameTable::octets(zone));
     if (!id) reports_.emplace_back();

@@ -132,7 +132,7 @@ TEST_CASE("reverse lookups are one zone, and a session's budget ends all of them
   CHECK(session.replay.zones() == 1);
   CHECK(session.zone("arpa").forwarded == static_cast<std::uint64_t>(forwarded));
   CHECK(session.zone("arpa").charged <= 48u * 8000);
-  for (int i = 0; i < 500; ++i) session.ask(200s, "www.zone" + std::to_string(i) + ".example");
+  for (int i = 0; i < 500; ++i) session.ask(200s, "www.zone" + std::to_string(i) + ".com");
   CHECK(session.replay.exhausted());
   CHECK(session.replay.meter().session().used() <= 512u * 8000);
 }
