@@ -1,0 +1,213 @@
+// Lists in a policy: where they stand among rules and each other, what they say of answers, how they are
+// named.
+#include <map>
+
+#include "rules/explain.h"
+#include "rules/list.h"
+#include "rules/list_text.h"
+#include "support.h"
+
+using namespace postern;
+using postern::test::decide;
+using postern::test::name;
+using postern::test::told;
+
+namespace {
+
+// Files by name, read as the resolver reads them.
+ListSource files(std::map<std::string, std::string> texts) {
+  return [texts = std::move(texts)](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+    const auto at = texts.find(request.file);
+    if (at == texts.end()) return failure("cannot read list \"" + request.file + "\": it is not there");
+    ListOptions options;
+    options.file = request.file;
+    options.format = request.format;
+    options.subdomains = request.subdomains;
+    options.allow_public_suffix = request.allow_public_suffix;
+    return List::build(at->second, options, request.allows ? ListMeaning::allows : ListMeaning::as_written);
+  };
+}
+
+const std::map<std::string, std::string>& texts() {
+  static const std::map<std::string, std::string> all{
+      {"block", "www.bad.example\n**.worse.example\nboth.example\n"},
+      {"open", "www.good.example\nboth.example\nimportant.example\n"},
+      {"ads",
+       "||ads.example^\n@@||ok.ads.example^\n||important.example^$important\n@@||bad.example^\n"
+       "||typed.example^$dnstype=TXT\n||most.example^$denyallow=free.most.example\n"},
+      {"trusted", "@@||both.example^$important\n||trusted.example^\n"},
+      {"rpz",
+       "$TTL 60\n@ SOA a. b. 1 2 3 4 5\nnx.example CNAME .\nempty.example CNAME *.\ndrop.example CNAME "
+       "rpz-drop.\nown.example A 192.0.2.7\n24.0.113.0.203.rpz-ip CNAME .\n24.0.51.51.51.rpz-ip CNAME .\n"},
+      {"special", "db.internal\nlocalhost\nplain\n"},
+  };
+  return all;
+}
+
+std::shared_ptr<const Policy> policy(const std::string& yaml) {
+  const auto set = PolicySet::parse(yaml, "p.yaml", files(texts()));
+  REQUIRE_MESSAGE(set.has_value(), (set ? "" : set.error().message));
+  return (*set)->find("");
+}
+
+std::string error_of(const std::string& yaml) {
+  const auto set = PolicySet::parse(yaml, "p.yaml", files(texts()));
+  return set ? "no error" : set.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("inline rules come before lists, lists before the default") {
+  const struct {
+    const char* why;
+    const char* yaml;
+    const char* name;
+    const char* told;
+  } rows[] = {
+      {"a list blocks", "lists: [block]", "www.bad.example", "NXDOMAIN list"},
+      {"not what is beside it", "lists: [block]", "ww.bad.example", "allow default"},
+      {"not what is below an exact name", "lists: [block]", "x.www.bad.example", "allow default"},
+      {"any depth where it says so", "lists: [block]", "a.b.worse.example", "NXDOMAIN list"},
+      {"plain names with what is below", "lists: [{file: block, subdomains: true}]", "x.www.bad.example",
+       "NXDOMAIN list"},
+      {"an inline allow wins", "{lists: [block], allow: [www.bad.example]}", "www.bad.example", "allow rule"},
+      {"however far up it stands", "{lists: [block], allow: ['**.bad.example']}", "www.bad.example",
+       "allow rule"},
+      {"also `*`", "{lists: [block], allow: ['*'], allow_public_suffix: true}", "www.bad.example",
+       "allow rule"},
+      {"also an expression", "{lists: [block], allow: ['/bad/']}", "www.bad.example", "allow rule"},
+      {"a list before the default", "{default: block, lists: [{file: open, action: allow}]}",
+       "www.good.example", "allow list"},
+      {"the default for the rest", "{default: block, lists: [{file: open, action: allow}]}",
+       "ftp.good.example", "NXDOMAIN default"},
+      {"above what a list allows NXDOMAIN would deny it",
+       "{default: block, lists: [{file: open, action: allow}]}", "good.example", "NODATA default"},
+      {"and not above what it does not", "{default: block, lists: [{file: block}]}", "bad.example",
+       "NXDOMAIN default"},
+      {"an inline block wins", "{lists: [{file: open, action: allow}], block: ['*.good.example']}",
+       "www.good.example", "NXDOMAIN rule"},
+      {"a special name wins", "{lists: [{file: special, action: allow}]}", "db.internal",
+       "local NXDOMAIN special_use"},
+      {"so does a single label", "{lists: [{file: special, action: allow}]}", "plain",
+       "local NXDOMAIN single_label"},
+      {"a hosts entry wins", "{lists: [block], hosts: {www.bad.example: 10.0.0.1}}", "www.bad.example",
+       "local data local_data"},
+
+      {"block over allow", "lists: [{file: open, action: allow}, block]", "both.example", "NXDOMAIN list"},
+      {"in whatever order", "lists: [block, {file: open, action: allow}]", "both.example", "NXDOMAIN list"},
+      {"important allow over block", "lists: [block, {file: trusted, action: allow}]", "both.example",
+       "allow list"},
+      {"important block over important allow is a block", "lists: [ads, {file: open, action: allow}]",
+       "important.example", "NXDOMAIN list"},
+      {"an exception lifts its own list's block", "lists: [ads]", "ok.ads.example", "allow default"},
+      {"and opens nothing", "{default: block, lists: [ads]}", "ok.ads.example", "NXDOMAIN default"},
+      {"nor lifts another list's", "lists: [block, ads]", "www.bad.example", "NXDOMAIN list"},
+      {"but in a list that allows it allows", "{default: block, lists: [{file: ads, action: allow}]}",
+       "ok.ads.example", "allow list"},
+      {"only these types", "lists: [ads]", "typed.example", "allow default"},
+      {"all but these names", "lists: [ads]", "x.most.example", "NXDOMAIN list"},
+      {"all but these names", "lists: [ads]", "x.free.most.example", "allow default"},
+
+      {"RPZ NXDOMAIN", "lists: [rpz]", "nx.example", "NXDOMAIN list"},
+      {"RPZ NODATA", "lists: [rpz]", "empty.example", "NODATA list"},
+      {"RPZ DROP", "lists: [rpz]", "drop.example", "no reply list"},
+      {"RPZ local data", "lists: [rpz]", "own.example", "local data list"},
+
+      {"observed", "lists: [{file: block, observe: true}]", "www.bad.example", "allow list"},
+      {"observing blocks, not allows",
+       "{mode: observe, default: block, lists: [block, {file: open, action: allow}]}", "both.example",
+       "allow list"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    CAPTURE(row.yaml);
+    CAPTURE(row.name);
+    const auto one = policy(row.yaml);
+    CHECK(decide(*one, row.name) == row.told);
+    (void)one->explain({name(row.name), type::A});  // checks itself against the verdict
+  }
+}
+
+TEST_CASE("a name that only a list permits must still have a permitted form and type") {
+  const auto one = policy("{default: block, lists: [{file: open, action: allow}]}");
+  CHECK(decide(*one, "www.good.example", type::NULL_) == "NODATA type");
+  CHECK(decide(*policy("lists: [ads]"), "typed.example", type::TXT) == "NXDOMAIN list");
+}
+
+TEST_CASE("a rule's text names the list, an explanation also the line") {
+  const auto one = policy("{lists: [ads, block], allow: ['**.most.example']}");
+  CHECK(postern::test::rule_for(*one, "www.bad.example") == "p.yaml:1:15 list block: block");
+  const Explanation told = one->explain({name("www.bad.example"), type::A});
+  CHECK(told.rule == "p.yaml:1:15 list block: block (line 1)");
+  const Explanation allowed = one->explain({name("x.most.example"), type::A});
+  REQUIRE(allowed.overruled.size() == 2);
+  CHECK(allowed.overruled[0].rule == "p.yaml:1:10 list ads: block (line 6)");
+  CHECK(allowed.overruled[0].why == "inline rules come before lists");
+  const auto observed = policy("lists: [{file: block, observe: true}]");
+  CHECK(postern::test::rule_for(*observed, "www.bad.example") == "would block: p.yaml:1:9 list block: block");
+  CHECK(observed->decide({name("www.bad.example"), type::A}).observed);
+}
+
+TEST_CASE("targets in answers fall to lists, and addresses to rpz-ip, except where an exception names them") {
+  const auto answer_with = [](const Record& record) {
+    Answer answer;
+    answer.answer.push_back(record);
+    return answer;
+  };
+  const Query asked{name("www.example.org"), type::A};
+  const auto bad = policy("lists: [block]");
+  std::vector<std::uint8_t> target;
+  for (const std::uint8_t octet : name("x.worse.example").wire()) target.push_back(octet);
+  const AnswerVerdict alias = bad->inspect(asked, answer_with({asked.name, type::CNAME, 60, target}));
+  CHECK_FALSE(alias.pass);
+  CHECK(alias.reason == Reason::answer_target);
+  CHECK(bad->rule_text(alias.rule) == "p.yaml:1:9 list block: block");
+
+  const auto address = [&](std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+    return answer_with({asked.name, type::A, 60, {a, b, c, d}});
+  };
+  const auto ranges = policy("lists: [rpz]");
+  CHECK(ranges->inspect(asked, address(51, 51, 50, 255)).pass);
+  const AnswerVerdict inside = ranges->inspect(asked, address(51, 51, 51, 0));
+  CHECK_FALSE(inside.pass);
+  CHECK(inside.reason == Reason::answer_address);
+  CHECK_FALSE(ranges->inspect(asked, address(51, 51, 51, 255)).pass);
+  CHECK(ranges->inspect(asked, address(51, 51, 52, 0)).pass);
+  const auto excepted = policy("{lists: [rpz], answers: {allow: [51.51.51.7]}}");
+  CHECK(excepted->inspect(asked, address(51, 51, 51, 7)).pass);
+  CHECK_FALSE(excepted->inspect(asked, address(51, 51, 51, 8)).pass);
+}
+
+TEST_CASE("an outline counts a list's entries and what was skipped, a list is read once") {
+  int reads = 0;
+  const ListSource counted = [&](const ListRequest& request) {
+    ++reads;
+    return files(texts())(request);
+  };
+  const auto set = PolicySet::parse("policies: {a: {lists: [ads, block]}, b: {extends: a, lists: [ads]}}",
+                                    "p.yaml", counted);
+  REQUIRE(set.has_value());
+  CHECK(reads == 2);
+  const PolicyOutline outline = (*set)->find("b")->outline();
+  REQUIRE(outline.lists.size() == 3);
+  CHECK(outline.lists[0].list->report().entries == 6);
+}
+
+TEST_CASE("a mistake about a list is told with its place") {
+  CHECK(error_of("lists: block") == "p.yaml:1:8: lists is a list, here is a single value \"block\"");
+  CHECK(error_of("lists: [none]") == "p.yaml:1:9: cannot read list \"none\": it is not there");
+  CHECK(error_of("lists: [{format: rpz}]") == "p.yaml:1:9: a list has a file");
+  CHECK(error_of("lists: [{file: block, format: zip}]") ==
+        "p.yaml:1:31: format is domains, hosts, adblock or rpz, here is \"zip\"");
+  CHECK(error_of("lists: [{file: block, acton: allow}]") ==
+        "p.yaml:1:23: unknown key \"acton\" in a list; known are file, format, action, subdomains, "
+        "allow_public_suffix or observe");
+  CHECK(error_of("lists: [{file: block, action: allow, observe: true}]") ==
+        "p.yaml:1:9: a list that allows has nothing to observe");
+  CHECK(PolicySet::parse("lists: [block]", "p.yaml").error().message ==
+        "p.yaml:1:9: no list can be read here: \"block\"");
+  std::string many = "lists: [block";
+  for (int i = 1; i < 32; ++i) many += ", block";
+  CHECK(error_of(many + "]") == "no error");
+  CHECK(error_of(many + ", block]").ends_with("a policy uses at most 32 lists"));
+}
