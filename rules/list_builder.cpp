@@ -77,20 +77,19 @@ struct ListBuilder::State {
 ListBuilder::ListBuilder(ListMeaning meaning) : meaning_(meaning), state_(std::make_unique<State>()) {}
 ListBuilder::~ListBuilder() = default;
 
-void ListBuilder::entry(const ListEntry& written, const ListDetail* detail) {
+void ListBuilder::entry(const ListEntry& entry, const ListDetail* detail) {
   State& state = *state_;
-  ListEntry entry = written;
+  ListAction action = entry.action;
   if (meaning_ == ListMeaning::allows) {
-    if (entry.action == ListAction::local) {
+    if (action == ListAction::local) {
       ++state.no_name;
       return;
     }
-    entry.action = ListAction::allow;
+    action = ListAction::allow;
   }
-  NameSet::Kind kind = list_kind::of(entry.action);
+  NameSet::Kind kind = list_kind::of(action);
   if (entry.important) kind |= list_kind::important;
-  if (entry.action == ListAction::allow || entry.action == ListAction::local)
-    state.mark_above(entry.name, entry.scope);
+  if (action == ListAction::allow || action == ListAction::local) state.mark_above(entry.name, entry.scope);
   if (detail == nullptr) {
     state.names.add(entry.name, entry.scope, kind, entry.line);
     return;

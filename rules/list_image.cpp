@@ -1,6 +1,7 @@
 // Images of lists: writing them, and reading octets that may be anything.
 #include "rules/list_image.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -145,12 +146,10 @@ std::vector<std::uint8_t> ListImage::write(const List& list, ImageHeader header)
   head.source_digest = header.source_digest;
   head.recipe = header.recipe;
   head.made_ns = header.made_ns;
-  std::vector<std::uint8_t> image;
-  image.reserve(head.octets);
-  const auto* const first = reinterpret_cast<const std::uint8_t*>(&head);
-  image.insert(image.end(), first, first + sizeof head);
-  image.insert(image.end(), block.begin(), block.end());
-  image.insert(image.end(), rest.begin(), rest.end());
+  std::vector<std::uint8_t> image(head.octets);
+  std::memcpy(image.data(), &head, sizeof head);
+  std::copy(block.begin(), block.end(), image.begin() + sizeof head);
+  std::copy(rest.begin(), rest.end(), image.end() - static_cast<std::ptrdiff_t>(rest.size()));
   seal(image);
   return image;
 }

@@ -67,9 +67,7 @@ std::optional<Skip> read_by(const CharacterTable& characters, std::string_view t
   if (length > Name::max_label) return Skip::label_too_long;
   wire[length_at] = static_cast<std::uint8_t>(length);
   wire[end++] = 0;
-  const std::optional<Name> name = Name::from_wire({wire.data(), end});
-  if (!name) return Skip::name_too_long;
-  out = *name;
+  if (!out.assign_wire({wire.data(), end})) return Skip::name_too_long;
   return std::nullopt;
 }
 

@@ -92,19 +92,24 @@ Result<Name> Name::parse(std::string_view text) {
   return name;
 }
 
-std::optional<Name> Name::from_wire(std::span<const std::uint8_t> wire) noexcept {
+bool Name::assign_wire(std::span<const std::uint8_t> wire) noexcept {
   std::size_t at = 0;
   for (;;) {
-    if (at >= wire.size()) return std::nullopt;
+    if (at >= wire.size()) return false;
     const std::size_t length = wire[at];
-    if (length > max_label) return std::nullopt;  // compression pointers and reserved types
-    if (at + 1 + length >= max_octets + (length == 0 ? 1 : 0)) return std::nullopt;
+    if (length > max_label) return false;  // compression pointers and reserved types
+    if (at + 1 + length >= max_octets + (length == 0 ? 1 : 0)) return false;
     if (length == 0) break;
     at += 1 + length;
   }
-  Name name;
-  name.size_ = static_cast<std::uint8_t>(at + 1);
-  for (std::size_t i = 0; i <= at; ++i) name.octets_[i] = fold(wire[i]);  // lengths are below 'A'
+  size_ = static_cast<std::uint8_t>(at + 1);
+  for (std::size_t i = 0; i <= at; ++i) octets_[i] = fold(wire[i]);  // lengths are below 'A'
+  return true;
+}
+
+std::optional<Name> Name::from_wire(std::span<const std::uint8_t> wire) noexcept {
+  std::optional<Name> name(std::in_place);
+  if (!name->assign_wire(wire)) name.reset();
   return name;
 }
 

@@ -55,7 +55,7 @@ void NameSet::scan(const std::uint64_t* word, std::span<const std::uint8_t> suff
   const std::uint8_t* at = heap_.data() + heap_offset_of(word[0]);
   const std::uint8_t* const end = heap_.data() + heap_offset_of(word[1]);
   while (at < end) {
-    const Record record = read_record(at, end, line_octets_);
+    const PackedEntry record = read_entry(at, end, line_octets_);
     if (record.next == nullptr || record.tail >= tails_.size()) return;
     const std::uint8_t* const here = at;
     at = record.next;
@@ -76,8 +76,8 @@ void NameSet::scan(const std::uint64_t* word, std::span<const std::uint8_t> suff
 
 std::uint32_t NameSet::line(std::uint32_t index) const noexcept {
   if (index >= heap_.size()) return 0;
-  const name_set::Record record =
-      name_set::read_record(heap_.data() + index, heap_.data() + heap_.size(), line_octets_);
+  const name_set::PackedEntry record =
+      name_set::read_entry(heap_.data() + index, heap_.data() + heap_.size(), line_octets_);
   if (record.next == nullptr) return 0;
   std::uint32_t line = 0;
   for (std::size_t i = line_octets_; i-- > 0;) line = line << 8 | record.line[i];

@@ -102,15 +102,23 @@ void NameSetBuilder::add(const Name& name, Pattern::Scope scope, NameSet::Kind k
   std::uint64_t hash = keys_.second;
   while (labels-- > 0) hash = name_set::extend(hash, wire.data() + starts[labels], keys_.first);
   Part& part = parts_[name_set::bucket_of(hash, parts)];
-  constexpr std::size_t most_part_octets = 0xffffffff - Name::max_octets - entry_octets;  // Place::at
-  if (entries_ >= NameSet::most_entries || part.size() > most_part_octets) {
+  const std::size_t octets = entry_octets + wire.size();
+  if (entries_ >= NameSet::most_entries) {
     too_much_ = true;
     return;
   }
+  if (part.chunks.empty() || part.used.back() + octets > chunk_octets) {
+    constexpr std::size_t most_chunks = (std::size_t{1} << 32) / chunk_octets;  // Place::at
+    if (part.chunks.size() == most_chunks) {
+      too_much_ = true;
+      return;
+    }
+    part.chunks.emplace_back(new std::uint8_t[chunk_octets]);
+    part.used.push_back(0);
+  }
   ++entries_;
-  const std::size_t at = part.size();
-  part.resize(at + entry_octets + wire.size());
-  std::uint8_t* const out = part.data() + at;
+  std::uint8_t* const out = part.chunks.back().get() + part.used.back();
+  part.used.back() += static_cast<std::uint32_t>(octets);
   std::memcpy(out, &hash, 8);
   std::memcpy(out + 8, &line, 4);
   std::memcpy(out + 12, &extra, 4);
@@ -119,15 +127,27 @@ void NameSetBuilder::add(const Name& name, Pattern::Scope scope, NameSet::Kind k
   std::memcpy(out + entry_octets, wire.data(), wire.size());
 }
 
-NameSetBuilder::Entry NameSetBuilder::entry_at(const Part& part, std::size_t at) noexcept {
+NameSetBuilder::Entry NameSetBuilder::entry_at(const std::uint8_t* in) noexcept {
   Entry entry;
-  const std::uint8_t* const in = part.data() + at;
   std::memcpy(&entry.hash, in, 8);
   std::memcpy(&entry.line, in + 8, 4);
   std::memcpy(&entry.extra, in + 12, 4);
   entry.tag = in[16];
   entry.size = in[17];
   return entry;
+}
+
+template <class Visit>
+void NameSetBuilder::for_each(const Part& part, Visit&& visit) {
+  for (std::size_t chunk = 0; chunk < part.chunks.size(); ++chunk) {
+    for (std::uint32_t at = 0; at < part.used[chunk];) {
+      const std::uint8_t* const in = part.chunks[chunk].get() + at;
+      const Entry entry = entry_at(in);
+      if (entry.extra != dropped)
+        visit(static_cast<std::uint32_t>(chunk * chunk_octets + at), entry, in + entry_octets);
+      at += static_cast<std::uint32_t>(entry_octets + entry.size);
+    }
+  }
 }
 
 std::size_t NameSetBuilder::buckets_for(std::size_t entries) const noexcept {
@@ -142,14 +162,10 @@ void NameSetBuilder::sort_part(std::size_t number, std::size_t buckets, Sorted& 
   const std::size_t last = name_set::bucket_of(lowest | (~std::uint64_t{0} >> 8), buckets);
   sorted.starts.assign(last - sorted.first + 2, 0);
   std::vector<Place> as_added;
-  for (std::size_t at = 0; at < part.size();) {
-    const Entry entry = entry_at(part, at);
-    if (entry.extra != dropped) {
-      as_added.push_back({entry.hash, static_cast<std::uint32_t>(at)});
-      ++sorted.starts[name_set::bucket_of(entry.hash, buckets) - sorted.first + 1];
-    }
-    at += entry_octets + entry.size;
-  }
+  for_each(part, [&](std::uint32_t at, const Entry& entry, const std::uint8_t*) {
+    as_added.push_back({entry.hash, at});
+    ++sorted.starts[name_set::bucket_of(entry.hash, buckets) - sorted.first + 1];
+  });
   for (std::size_t i = 1; i < sorted.starts.size(); ++i) sorted.starts[i] += sorted.starts[i - 1];
   std::vector<std::uint32_t> next(sorted.starts.begin(), sorted.starts.end() - 1);
   sorted.places.resize(as_added.size());
@@ -170,9 +186,9 @@ void NameSetBuilder::drop_repeated(std::size_t number, const Sorted& sorted, Bui
       bool tag_is_there = false, repeated = false;
       for (const Place& before : kept) {
         if (before.hash != place.hash) continue;
-        const Entry one = entry_at(part, before.at), other = entry_at(part, place.at);
-        if (one.size != other.size ||
-            std::memcmp(name_at(part, before.at), name_at(part, place.at), one.size) != 0)
+        const std::uint8_t *const in = part.at(before.at), *const other_in = part.at(place.at);
+        const Entry one = entry_at(in), other = entry_at(other_in);
+        if (one.size != other.size || std::memcmp(in + entry_octets, other_in + entry_octets, one.size) != 0)
           continue;
         ++of_this_name;
         if (one.tag != other.tag) continue;
@@ -185,7 +201,7 @@ void NameSetBuilder::drop_repeated(std::size_t number, const Sorted& sorted, Bui
         continue;
       }
       ++(repeated ? built.repeated : built.crowded);
-      std::memcpy(part.data() + place.at + 12, &dropped, 4);
+      std::memcpy(part.chunks[place.at / chunk_octets].get() + place.at % chunk_octets + 12, &dropped, 4);
     }
   }
 }
@@ -207,17 +223,13 @@ Result<NameSetBuilder::Built> NameSetBuilder::build() {
   std::uint32_t last_line = 0;
   std::size_t left = 0, octets = 0;
   for (const Part& part : parts_) {
-    for (std::size_t at = 0; at < part.size();) {
-      const Entry entry = entry_at(part, at);
-      if (entry.extra != dropped) {
-        if (sample.size() < sampled_names) sample.push_back({name_at(part, at), entry.size, entry.tag});
-        tags[entry.tag] = true;
-        last_line = std::max(last_line, entry.line);
-        ++left;
-        octets += entry.size;
-      }
-      at += entry_octets + entry.size;
-    }
+    for_each(part, [&](std::uint32_t, const Entry& entry, const std::uint8_t* name) {
+      if (sample.size() < sampled_names) sample.push_back({name, entry.size, entry.tag});
+      tags[entry.tag] = true;
+      last_line = std::max(last_line, entry.line);
+      ++left;
+      octets += entry.size;
+    });
   }
   constexpr std::size_t record_octets = 1 + 2 + 4;  // at most, besides the name
   octets += left * record_octets;
@@ -232,10 +244,10 @@ Result<NameSetBuilder::Built> NameSetBuilder::build() {
     for (std::size_t i = 0; i + 1 < sorted.starts.size(); ++i) {
       if (sorted.starts[i] != sorted.starts[i + 1]) writer.begin_bucket(sorted.first + i);
       for (std::size_t k = sorted.starts[i]; k < sorted.starts[i + 1]; ++k) {
-        const std::size_t at = sorted.places[k].at;
-        const Entry entry = entry_at(parts_[number], at);
+        const std::uint8_t* const in = parts_[number].at(sorted.places[k].at);
+        const Entry entry = entry_at(in);
         if (entry.extra != 0) built.extras.emplace_back(writer.here(), entry.extra);
-        writer.write(entry, name_at(parts_[number], at));
+        writer.write(entry, in + entry_octets);
       }
     }
   }

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -53,13 +54,21 @@ class NameSetBuilder {
     std::uint64_t hash;
     std::uint32_t at;  // in the part
   };
-  using Part = std::vector<std::uint8_t>;
+  // Chunks, so that nothing is copied as a part grows; no entry lies in two.
+  static constexpr std::size_t chunk_octets = 32 << 10;
+  struct Part {
+    std::vector<std::unique_ptr<std::uint8_t[]>> chunks;
+    std::vector<std::uint32_t> used;  // octets of each
+    const std::uint8_t* at(std::uint32_t place) const noexcept {
+      return chunks[place / chunk_octets].get() + place % chunk_octets;
+    }
+  };
   struct Writer;
 
-  static Entry entry_at(const Part& part, std::size_t at) noexcept;
-  static const std::uint8_t* name_at(const Part& part, std::size_t at) noexcept {
-    return part.data() + at + entry_octets;
-  }
+  static Entry entry_at(const std::uint8_t* in) noexcept;
+  template <class Visit>
+  static void for_each(const Part& part,
+                       Visit&& visit);  // visit(place, entry, name), without what was dropped
   // The entries of a part that were not dropped, by bucket; those of one bucket as they were added. starts[i]
   // to starts[i + 1] are those of bucket first + i.
   struct Sorted {

@@ -28,7 +28,7 @@ inline constexpr std::size_t short_tails = 192;
 inline constexpr std::size_t most_tails = short_tails + (256 - short_tails) * 256;
 // Records a bucket: its directory entry costs 4 octets, and each record before the right one some
 // nanoseconds.
-inline constexpr std::size_t records_a_bucket = 2;
+inline constexpr std::size_t records_a_bucket = 3;
 
 constexpr std::uint8_t tag_of(Pattern::Scope scope, NameSet::Kind kind) noexcept {
   return static_cast<std::uint8_t>(static_cast<unsigned>(scope) << 6 | (kind & (NameSet::most_kinds - 1)));
@@ -100,16 +100,17 @@ inline std::uint32_t heap_offset_of(std::uint64_t word) noexcept {
 }
 
 // One record, as far as it lies before `end`. `rest` is what stands before the tail.
-struct Record {
+struct PackedEntry {
   const std::uint8_t* rest = nullptr;
   std::size_t rest_size = 0;
   std::size_t tail = 0;
   const std::uint8_t* line = nullptr;
   const std::uint8_t* next = nullptr;  // null: the record is cut off
 };
-inline Record read_record(const std::uint8_t* at, const std::uint8_t* end, std::size_t line_octets) noexcept {
+inline PackedEntry read_entry(const std::uint8_t* at, const std::uint8_t* end,
+                              std::size_t line_octets) noexcept {
   constexpr std::size_t shortest = 3;  // no octet of text, and a line
-  Record record;
+  PackedEntry record;
   if (end - at < static_cast<std::ptrdiff_t>(shortest)) return record;
   record.rest_size = at[0];
   record.tail = at[1];

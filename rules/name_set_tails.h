@@ -10,8 +10,8 @@
 
 namespace postern::name_set {
 
-// Labels that a tail may have: "com", "co.uk", "hosting.co.uk".
-inline constexpr std::size_t tail_labels = 3;
+// Labels that a tail may have: "com", "co.uk", "hosting.com".
+inline constexpr std::size_t tail_labels = 2;
 
 // Where the last labels of a name begin, the shortest suffix first, and the suffixes' hashes.
 struct Suffixes {

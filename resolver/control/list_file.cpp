@@ -42,7 +42,7 @@ const char* kind_of(mode_t mode) noexcept {
 }
 
 tl::unexpected<Error> list_file_failure(const std::string& path, const std::string& why) {
-  return failure("cannot read list " + quoted(path) + ": " + why);
+  return failure("cannot read list " + postern::quoted(path) + ": " + why);
 }
 
 std::string reason(int number) {
@@ -97,11 +97,11 @@ class ImagePlace {
     Fd folder_fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct stat status {};
     if (!folder_fd || ::fstat(folder_fd.get(), &status) != 0) {
-      note_ = "cannot open folder " + quoted(folder) + ": " + reason(errno);
+      note_ = "cannot open folder " + postern::quoted(folder) + ": " + reason(errno);
       return;
     }
     if (!is_ours(status)) {
-      note_ = "folder " + quoted(folder) + " belongs to somebody else, or others may write it";
+      note_ = "folder " + postern::quoted(folder) + " belongs to somebody else, or others may write it";
       return;
     }
     folder_ = std::move(folder_fd);
@@ -156,7 +156,7 @@ class ImagePlace {
     ::unlinkat(folder_.get(), beside.c_str(), 0);  // from a start that was killed
     const Fd file(
         ::openat(folder_.get(), beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file) return say("cannot make " + quoted(beside) + ": " + reason(errno));
+    if (!file) return say("cannot make " + postern::quoted(beside) + ": " + reason(errno));
     if (write_octets(file.get(), image) &&
         ::renameat(folder_.get(), beside.c_str(), folder_.get(), name_.c_str()) == 0)
       return;
@@ -165,7 +165,8 @@ class ImagePlace {
   }
 
   void say(const std::string& why) {
-    note_ += (note_.empty() ? "" : "; ") + ("image " + quoted(folder_name_ + "/" + name_) + ": ") + why;
+    note_ +=
+        (note_.empty() ? "" : "; ") + ("image " + postern::quoted(folder_name_ + "/" + name_) + ": ") + why;
   }
   std::string note() && { return std::move(note_); }
 
@@ -212,12 +213,13 @@ Result<ListCache::Loaded> ListCache::load(const Fd& file, const ListOptions& opt
   if (::fstat(file.get(), &status) != 0) return list_file_failure(options.file, reason(errno));
   if (!S_ISREG(status.st_mode)) return list_file_failure(options.file, kind_of(status.st_mode));
   const SourceStamp stamp = stamp_of(status);
-  ImageHeader header, old;
+  Loaded loaded;
+  ImageHeader &header = loaded.header, old;
   header.recipe = recipe_of(options, meaning);
   header.made_ns = now_ns;
 
   ImagePlace place(folder_, options, meaning);
-  std::shared_ptr<const List> list;
+  std::shared_ptr<const List>& list = loaded.list;
   if (const SharedOctets octets = place.read(); octets.data != nullptr) {
     const Result<ImageHeader> head = ListImage::read_header(octets.all());
     if (!head) place.say(head.error().message);
@@ -228,24 +230,34 @@ Result<ListCache::Loaded> ListCache::load(const Fd& file, const ListOptions& opt
       if (made) list = std::move(*made);
     }
   }
+  const auto from_image = [&] {
+    loaded.from_image = true;
+    loaded.note = std::move(place).note();
+    return std::move(loaded);
+  };
   const bool settled = old.made_ns - std::max(stamp.mtime_ns, stamp.ctime_ns) >= settled_ns;
-  if (list != nullptr && stamp == old.source && settled)
-    return Loaded{std::move(list), true, std::move(place).note()};
+  if (list != nullptr && stamp == old.source && settled) return from_image();
 
   Result<ListFile> source = read_list_file(file, options.file, options.most_octets);
   if (!source) return tl::unexpected(source.error());
   header.source = source->stamp;
   header.source_digest = sha256(source->octets.all());
-  const bool same = list != nullptr && old.source_digest == header.source_digest;
-  if (!same) {
-    Result<std::shared_ptr<const List>> made = List::build(source->text(), options, meaning);
-    if (!made) return tl::unexpected(made.error());
-    list = std::move(*made);
-  }
+  loaded.wants_saving = !folder_.empty();  // also where the file was only touched, for its new times
+  if (list != nullptr && old.source_digest == header.source_digest) return from_image();
+  Result<std::shared_ptr<const List>> made = List::build(source->text(), options, meaning);
+  if (!made) return tl::unexpected(made.error());
+  list = std::move(*made);
+  loaded.note = std::move(place).note();
   source->octets = {};
-  place.write(*list, header);  // also where the file was only touched, for its new times
-  ::malloc_trim(0);            // building takes three times what the list does
-  return Loaded{std::move(list), same, std::move(place).note()};
+  ::malloc_trim(0);  // building takes three times what the list does
+  return loaded;
+}
+
+std::string ListCache::save(const Loaded& loaded, const ListOptions& options, ListMeaning meaning) const {
+  if (!loaded.wants_saving) return "";
+  ImagePlace place(folder_, options, meaning);
+  place.write(*loaded.list, loaded.header);
+  return std::move(place).note();
 }
 
 }  // namespace postern

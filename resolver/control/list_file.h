@@ -49,13 +49,17 @@ class ListCache {
   struct Loaded {
     std::shared_ptr<const List> list;
     bool from_image = false;
-    // Why an image that is there was not used, or why none was written; for the log. Empty mostly.
-    std::string note;
+    bool wants_saving = false;  // there is no image of it, or one with older times
+    std::string note;           // why an image that is there was not used; for the log
+    ImageHeader header;         // for save()
   };
   // The list of an open file. `options.file` names it, in errors and in the cache. Errors are about the file
   // alone: without a cache a start only takes longer.
   Result<Loaded> load(const Fd& file, const ListOptions& options, ListMeaning meaning,
                       std::int64_t now_ns) const;
+  // Writes the image where load said that it wants saving: once the list is in use, since nobody waits for
+  // it. The same options as for load. Says why it could not; nothing if it could, or need not.
+  std::string save(const Loaded& loaded, const ListOptions& options, ListMeaning meaning) const;
 
  private:
   std::string folder_;

@@ -35,9 +35,12 @@ Result<std::shared_ptr<const List>> load(const Fd& file, const ListRequest& requ
   const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                                std::chrono::system_clock::now().time_since_epoch())
                                .count();
-  auto loaded = ListCache(cache).load(file, options_of(request), meaning_of(request), now);
+  const ListCache kept(cache);
+  auto loaded = kept.load(file, options_of(request), meaning_of(request), now);
   if (!loaded) return tl::unexpected(loaded.error());
   if (!loaded->note.empty()) spdlog::warn("list {}: {}", request.file, loaded->note);
+  const std::string why = kept.save(*loaded, options_of(request), meaning_of(request));
+  if (!why.empty()) spdlog::warn("list {} is not kept compiled: {}", request.file, why);
   return std::move(loaded->list);
 }
 

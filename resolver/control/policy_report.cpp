@@ -31,7 +31,7 @@ std::string padded(std::string text, std::size_t width) {
 }
 
 // One line, nothing that a terminal obeys: files and policies may hold anything.
-std::string tame(std::string text) {
+std::string one_line_of(std::string text) {
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   return text;
@@ -69,13 +69,14 @@ std::string soa_text(const Record& soa) {
 }
 
 std::string source_text(const Policy& policy, const std::string& source) {
-  return policy.name() + (source.empty() || policy.outline().built_in ? ", built in" : " of " + tame(source));
+  return policy.name() +
+         (source.empty() || policy.outline().built_in ? ", built in" : " of " + one_line_of(source));
 }
 
 // One line for the list, one for each cause for which lines of it were skipped.
 std::string list_text(const ListOutline& one) {
   const ListReport& report = one.list->report();
-  std::string out = "    list " + tame(one.request.file) + ": " +
+  std::string out = "    list " + one_line_of(one.request.file) + ": " +
                     std::string(list_format_text(report.format)) + ", " +
                     count_text(report.entries, "entry", "entries");
   if (report.ranges > 0) out += " and " + count_text(report.ranges, "address range");
@@ -87,7 +88,7 @@ std::string list_text(const ListOutline& one) {
   for (const SkippedLines& cause : report.skipped) {
     out += "      " + std::to_string(cause.lines) + " " + cause.cause;
     for (const std::string& line : cause.first)
-      out += (&line == &cause.first.front() ? ": " : ", ") + tame(line);
+      out += (&line == &cause.first.front() ? ": " : ", ") + one_line_of(line);
     out += cause.lines > cause.first.size() ? ", ...\n" : "\n";
   }
   return out;
@@ -145,7 +146,7 @@ std::string explain_text(const Policy& policy, const Explanation& explanation, c
     out += "blocked (" + verdict_text(verdict) + ")";
   else
     out += verdict_text(verdict);
-  out += "\n  rule    " + tame(explanation.rule);
+  out += "\n  rule    " + one_line_of(explanation.rule);
   out += "\n  reason  " + why_text(verdict);
   out += "\n  policy  " + source_text(policy, source) + "\n";
 
@@ -156,7 +157,7 @@ std::string explain_text(const Policy& policy, const Explanation& explanation, c
     for (const Overruled& one : explanation.overruled)
       width = std::max(width, std::min(widest, one.rule.size()));
     for (const Overruled& one : explanation.overruled)
-      out += "  " + padded(tame(one.rule), width) + "  " + one.why + "\n";
+      out += "  " + padded(one_line_of(one.rule), width) + "  " + one.why + "\n";
     if (explanation.more_overruled > 0)
       out += "  and " + std::to_string(explanation.more_overruled) + " more\n";
   }
@@ -263,7 +264,8 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
       body += "    " + one.zone.text() + " is asked of the upstream group " + one.group + "\n";
     for (const SilentRule& one : outline.silent) {
       if (++noted > max_notes) continue;
-      notes += "note: policy " + name + ": " + tame(one.rule) + " never decides: " + tame(one.because) +
+      notes += "note: policy " + name + ": " + one_line_of(one.rule) +
+               " never decides: " + one_line_of(one.because) +
                (one.contradicted ? " is just as specific, and a tie blocks\n" : " says the same\n");
     }
   }
@@ -273,24 +275,24 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
           "note: policy " + name + ": budgets: " + key + " is unlimited: nothing bounds what leaves there\n";
   if (noted > max_notes)
     notes += "note: and " + std::to_string(noted - max_notes) + " more rules that never decide\n";
-  return tame(file) + ": ok, " + count_text(count, "policy", "policies") + "\n" + body + notes;
+  return one_line_of(file) + ": ok, " + count_text(count, "policy", "policies") + "\n" + body + notes;
 }
 
 std::string test_text(const TestReport& report, const std::string& file) {
   std::string out;
   for (const Unmet& one : report.unmet) {
     const Verdict& verdict = one.explanation.verdict;
-    out += tame(one.expectation.place) + ": policy " + one.policy + ": " + one.expectation.query.name.text() +
-           " " + type_text(one.expectation.query.type) + " should be " +
+    out += one_line_of(one.expectation.place) + ": policy " + one.policy + ": " +
+           one.expectation.query.name.text() + " " + type_text(one.expectation.query.type) + " should be " +
            (one.expectation.block ? "blocked" : "allowed") + ", is " + verdict_text(verdict) + "\n    by " +
-           tame(one.explanation.rule) + "\n";
+           one_line_of(one.explanation.rule) + "\n";
   }
   if (report.expectations == 0)
-    return tame(file) + ": nothing was tested: no policy of it has an `expect:`\n";
+    return one_line_of(file) + ": nothing was tested: no policy of it has an `expect:`\n";
   const std::string total = count_text(report.expectations, "expectation");
   if (report.unmet.empty())
-    return tame(file) + ": ok, " + total + (report.expectations == 1 ? " holds\n" : " hold\n");
-  return out + tame(file) + ": " + std::to_string(report.unmet.size()) + " of " + total + " failed\n";
+    return one_line_of(file) + ": ok, " + total + (report.expectations == 1 ? " holds\n" : " hold\n");
+  return out + one_line_of(file) + ": " + std::to_string(report.unmet.size()) + " of " + total + " failed\n";
 }
 
 bool FileDiff::is_empty() const {
@@ -334,7 +336,8 @@ std::string diff_text(const FileDiff& diff, const std::string& before, const std
       const ChangedName& changed = one.names[i];
       out += "  " + changed.query.name.text() + " " + type_text(changed.query.type) + ": " + changed.before +
              " -> " + changed.after + "\n";
-      out += "    before  " + tame(changed.rule_before) + "\n    after   " + tame(changed.rule_after) + "\n";
+      out += "    before  " + one_line_of(changed.rule_before) + "\n    after   " +
+             one_line_of(changed.rule_after) + "\n";
     }
     if (one.names.size() > max_changes)
       out += "  and " + std::to_string(one.names.size() - max_changes) + " more\n";
@@ -342,8 +345,9 @@ std::string diff_text(const FileDiff& diff, const std::string& before, const std
       out += "  setting " + changed.key + ": " + changed.before + " -> " + changed.after + "\n";
   }
   for (const std::string& name : diff.only_before)
-    out += "policy " + name + ": only in " + tame(before) + "\n";
-  for (const std::string& name : diff.only_after) out += "policy " + name + ": only in " + tame(after) + "\n";
+    out += "policy " + name + ": only in " + one_line_of(before) + "\n";
+  for (const std::string& name : diff.only_after)
+    out += "policy " + name + ": only in " + one_line_of(after) + "\n";
   if (out.empty()) out = "neither file has a policy of its own\n";
   return out;
 }
@@ -413,7 +417,7 @@ std::string excerpt(const std::string& text, const std::string& file, const std:
   for (char& c : shown)
     if (static_cast<unsigned char>(c) >= 0x80) c = '?';  // so that the mark stands under its column
   const std::string number = std::to_string(line);
-  return "  " + number + " | " + tame(shown) + "\n  " + std::string(number.size(), ' ') + " | " +
+  return "  " + number + " | " + one_line_of(shown) + "\n  " + std::string(number.size(), ' ') + " | " +
          std::string(column - 1, ' ') + "^\n";
 }
 

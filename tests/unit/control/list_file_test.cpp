@@ -52,10 +52,11 @@ struct ListFolder {
   ListCache::Loaded load(const Fd& file, int later) const {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
+    const ListCache cache(folder / "cache");
     const auto loaded =
-        ListCache(folder / "cache")
-            .load(file, options(), ListMeaning::as_written, (now.tv_sec + later) * 1'000'000'000);
+        cache.load(file, options(), ListMeaning::as_written, (now.tv_sec + later) * 1'000'000'000);
     REQUIRE_MESSAGE(loaded.has_value(), (loaded ? "" : loaded.error().message));
+    cache.save(*loaded, options(), ListMeaning::as_written);
     return *loaded;
   }
 
@@ -283,6 +284,10 @@ TEST_CASE(
   const ListCache::Loaded none = here.load();
   CHECK(blocks(none, "ads.example.com"));
   CHECK(mentions(none.note, "No such file or directory"));
+  CHECK(mentions(ListCache(here.folder / "cache").save(none, here.options(), ListMeaning::as_written),
+                 "No such file or directory"));
+  const Result<Fd> file = open_list_file(here.list());
+  CHECK(!ListCache("").load(*file, here.options(), ListMeaning::as_written, 0)->wants_saving);
 }
 
 TEST_CASE("other options have another image; a list that cannot be read is an error with its file") {
@@ -296,6 +301,9 @@ TEST_CASE("other options have another image; a list that cannot be read is an er
   const auto widened = cache.load(*file, wide, ListMeaning::as_written, 0);
   REQUIRE(widened.has_value());
   CHECK(!widened->from_image);
+  CHECK(widened->wants_saving);
+  CHECK(cache.save(*widened, wide, ListMeaning::as_written) == "");
+  CHECK(cache.load(*file, wide, ListMeaning::as_written, 0)->from_image);
   CHECK(blocks(*widened, "x.ads.example.com"));
   CHECK(here.load().from_image);
   CHECK(!blocks(here.load(), "x.ads.example.com"));
