@@ -9,5 +9,12 @@ namespace postern {
 // The value in double quotes on one line: control characters and octets outside ASCII as \xHH, quotes and
 // backslashes escaped, cut after 100 octets.
 std::string quoted(std::string_view value);
+// Where <iomanip> is seen, a call with a string would otherwise find std::quoted, which fits better.
+inline std::string quoted(const std::string& value) {
+  return quoted(std::string_view(value));
+}
+inline std::string quoted(std::string& value) {
+  return quoted(std::string_view(value));
+}
 
 }  // namespace postern
