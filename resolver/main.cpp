@@ -26,6 +26,16 @@ int main(int argc, char** argv) {
   run_app->add_option("--policy", run.policy,
                       "Policy file (YAML); without one: all but internal names and addresses is allowed");
   run_app
+      ->add_option("--policy-name", run.overlay.base,
+                   "Named policy of the file, or one that is built in: default, strict, browse, deny-all")
+      ->type_name("POLICY");
+  run_app
+      ->add_option("--include", run.overlay.include,
+                   "Take the rules of a preset in: python, git, ... (`postern policy presets`)")
+      ->type_name("PRESET")
+      ->expected(1)
+      ->take_all();
+  run_app
       ->add_option("--allow", run.overlay.allow,
                    "Allow a pattern: example.com, *.example.com (below), **.example.com (both)")
       ->type_name("PATTERN")
@@ -132,6 +142,10 @@ int main(int argc, char** argv) {
   reload_app->callback([&] { status = reload_verb(control); });
 
   const auto overlay_options = [](CLI::App* verb, PolicySet::Overlay& to) {
+    verb->add_option("--include", to.include, "Take the rules of a preset in")
+        ->type_name("PRESET")
+        ->expected(1)
+        ->take_all();
     verb->add_option("--allow", to.allow, "Put an allow rule on top")
         ->type_name("PATTERN")
         ->expected(1)
@@ -169,6 +183,11 @@ int main(int argc, char** argv) {
                    "Configuration of the daemon: are there the upstream groups that zones are forwarded to?")
       ->type_name("FILE");
   check_app->callback([&] { status = policy_check_verb(policy_file, policy_config); });
+  std::string preset_name;
+  CLI::App* presets_app = policy_app->add_subcommand(
+      "presets", "List the presets that a policy may include or extend, or print one");
+  presets_app->add_option("name", preset_name, "Print this one")->type_name("NAME");
+  presets_app->callback([&] { status = policy_presets_verb(preset_name); });
   CLI::App* test_app = policy_app->add_subcommand(
       "test", "Hold a policy file against its own `expect:`; status 1 if one fails");
   test_app->add_option("file", policy_file, "Policy file (YAML)")->type_name("FILE")->required();

@@ -131,7 +131,7 @@ Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
     set = std::move(*parsed);
   }
   const PolicySet::Overlay& overlay = options_.overlay;
-  if (overlay.allow.empty() && overlay.block.empty() && overlay.default_action.empty()) return set;
+  if (overlay.is_empty()) return set;
   return set->with(overlay);
 }
 

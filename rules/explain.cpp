@@ -272,6 +272,7 @@ PolicyOutline RulePolicy::outline() const {
   out.hosts = spec_.hosts.size();
   for (const ListSpec& list : spec_.lists)
     out.lists.push_back({list.place, list.request, list.observes, list.list});
+  out.included = spec_.included;
   out.zones = spec_.zones.size();
   for (const ZoneSpec& zone : spec_.zones) {
     out.zone_records += zone.records.size();

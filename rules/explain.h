@@ -65,6 +65,7 @@ struct PolicyOutline {
   bool built_in = false;  // not from the file: `deny-all`, and `default` where the file has none
   std::size_t allow_rules = 0, block_rules = 0, observe_rules = 0, hosts = 0, exceptions = 0;
   std::size_t zones = 0, zone_records = 0;
+  std::vector<std::string> included;  // presets and policies of the file
   std::vector<ForwardedZone> forwards;
   // Keys and values as in the policy file, in the order of docs/RULES.md; every one, also those left at
   // default.

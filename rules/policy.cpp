@@ -15,6 +15,7 @@
 
 #include "rules/nat64.h"
 #include "rules/policy_spec.h"
+#include "rules/presets.h"
 #include "rules/quote.h"
 #include "rules/svcb.h"
 
@@ -518,14 +519,6 @@ std::string_view RulePolicy::rule_text(RuleId rule) const noexcept {
   return rule < texts_.size() ? std::string_view(texts_[rule]) : std::string_view{};
 }
 
-PolicySpec PolicyAssembly::deny_all() {
-  PolicySpec spec;
-  spec.name = "deny-all";
-  spec.default_block = true;
-  spec.alert_on_first_query = true;
-  return spec;
-}
-
 std::shared_ptr<const PolicySet> PolicyAssembly::assemble(std::vector<PolicySpec> specs) {
   const auto has = [&](std::string_view name) {
     return std::any_of(specs.begin(), specs.end(), [&](const PolicySpec& spec) { return spec.name == name; });
@@ -535,7 +528,8 @@ std::shared_ptr<const PolicySet> PolicyAssembly::assemble(std::vector<PolicySpec
     if (!has(spec.name)) specs.push_back(std::move(spec));
   };
   add(PolicySpec{});
-  add(deny_all());
+  for (const Preset& one : presets())
+    if (is_policy_preset(one.name)) add(preset(one.name));
   std::sort(specs.begin(), specs.end(),
             [](const PolicySpec& a, const PolicySpec& b) { return a.name < b.name; });
   auto set = std::make_shared<PolicySet>();
@@ -573,6 +567,14 @@ Result<std::shared_ptr<const PolicySet>> PolicySet::with(const Overlay& overlay)
   }
   if (changed == nullptr)
     return failure("cannot add rules to policy " + quoted(base) + ": there is no such policy");
+  for (const std::string& name : overlay.include) {
+    const auto known =
+        std::find_if(presets().begin(), presets().end(), [&](const Preset& one) { return one.name == name; });
+    if (known == presets().end() || is_policy_preset(name))
+      return failure("command line: cannot include preset " + quoted(name) + "; presets are " +
+                     includable_presets());
+    PolicyAssembly::include(PolicyAssembly::preset(name), *changed);
+  }
   for (const bool block : {false, true}) {
     for (const std::string& text : block ? overlay.block : overlay.allow) {
       Result<RuleSpec> rule = RuleSpec::parse(text, changed->wildcards);

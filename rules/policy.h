@@ -99,7 +99,7 @@ struct ListRequest {
 // Errors are quoted as they are.
 using ListSource = std::function<Result<std::shared_ptr<const List>>(const ListRequest&)>;
 
-// All policies of one file. `default` and `deny-all` always exist.
+// All policies of one file. `default`, `deny-all`, `strict` and `browse` always exist (presets.h).
 class PolicySet {
  public:
   // Without a file: everything allowed except internal names and addresses.
@@ -117,6 +117,10 @@ class PolicySet {
     std::vector<std::string> allow, block;  // patterns
     std::string default_action;             // "", "allow" or "block"
     std::string base = {};
+    std::vector<std::string> include = {};  // presets, for their rules
+    bool is_empty() const {
+      return allow.empty() && block.empty() && default_action.empty() && include.empty();
+    }
   };
   Result<std::shared_ptr<const PolicySet>> with(const Overlay& overlay) const;
 

@@ -1,5 +1,6 @@
 // Policy: what it answers by itself (hosts and zones), and which zones have upstreams of their own.
 #include <algorithm>
+#include <unordered_set>
 
 #include "rules/policy_spec.h"
 #include "rules/quote.h"
@@ -69,6 +70,32 @@ std::string_view RulePolicy::upstream_group(std::uint16_t route) const noexcept 
   return index < spec_.forwards.size() ? std::string_view(spec_.forwards[index].group) : std::string_view{};
 }
 
+void PolicyAssembly::include(const PolicySpec& from, PolicySpec& to) {
+  const auto has = [](const auto& items, const auto& same) {
+    return std::find_if(items.begin(), items.end(), same) != items.end();
+  };
+  const bool is_known = has(to.included, [&](const std::string& one) { return one == from.name; });
+  if (is_known) return;
+  to.included.push_back(from.name);
+  for (const std::string& name : from.included)
+    if (!has(to.included, [&](const std::string& one) { return one == name; })) to.included.push_back(name);
+  for (const RuleSpec& rule : from.rules) {
+    const auto same_zone = [&](const ForwardedZone& one) { return one.zone == rule.pattern.base; };
+    if (!(rule.forwards && has(to.forwards, same_zone))) to.rules.push_back(rule);
+  }
+  for (const ForwardedZone& forward : from.forwards)
+    if (!has(to.forwards, [&](const ForwardedZone& one) { return one.zone == forward.zone; }))
+      to.forwards.push_back(forward);
+  std::unordered_set<Name, NameHash> hosts;  // there may be 100,000
+  for (const HostSpec& host : to.hosts) hosts.insert(host.name);
+  for (const HostSpec& host : from.hosts)
+    if (!hosts.contains(host.name)) to.hosts.push_back(host);
+  for (const ZoneSpec& zone : from.zones)
+    if (!has(to.zones, [&](const ZoneSpec& one) { return one.apex == zone.apex; })) to.zones.push_back(zone);
+  to.lists.insert(to.lists.end(), from.lists.begin(), from.lists.end());
+  to.exceptions.insert(to.exceptions.end(), from.exceptions.begin(), from.exceptions.end());
+  to.nat64.insert(to.nat64.end(), from.nat64.begin(), from.nat64.end());
+}
 
 Result<void> check_upstream_groups(const PolicySet& policies, const std::vector<std::string>& groups) {
   std::string known;
@@ -76,9 +103,10 @@ Result<void> check_upstream_groups(const PolicySet& policies, const std::vector<
   for (const std::string& name : policies.names())
     for (const ForwardedZone& forward : policies.find(name)->outline().forwards)
       if (std::find(groups.begin(), groups.end(), forward.group) == groups.end())
-        return failure(forward.place + ": " + quoted(forward.zone.text()) +
-                       " is forwarded to the upstream group " + quoted(forward.group) + ", " +
-                       (known.empty() ? "but none is configured" : "which is not configured; known are " + known));
+        return failure(
+            forward.place + ": " + quoted(forward.zone.text()) + " is forwarded to the upstream group " +
+            quoted(forward.group) + ", " +
+            (known.empty() ? "but none is configured" : "which is not configured; known are " + known));
   return {};
 }
 

@@ -65,6 +65,7 @@ struct PolicySpec {
   std::vector<HostSpec> hosts;
   std::vector<ListSpec> lists;
   std::vector<ZoneSpec> zones;
+  std::vector<std::string> included;    // presets and policies of the file, by name
   std::vector<ForwardedZone> forwards;  // a rule of each stands in `rules`, too
   std::vector<AddressException> exceptions;
   std::vector<AddressRange> nat64;  // prefixes of translators (nat64.h)
@@ -226,7 +227,11 @@ class PolicyAssembly {
  public:
   // Sorted by name; `default` and `deny-all` are added where missing.
   static std::shared_ptr<const PolicySet> assemble(std::vector<PolicySpec> specs);
-  static PolicySpec deny_all();
+  // A preset as a policy: its rules and settings, named as it is, without its expectations. It must exist.
+  static PolicySpec preset(std::string_view name);
+  // Joins what `from` says of names (rules, hosts, zones, forwards, lists, answers) to `to`; settings stay.
+  // What `to` has by that name already, stands.
+  static void include(const PolicySpec& from, PolicySpec& to);
 };
 
 }  // namespace postern

@@ -4,10 +4,11 @@
 #include <map>
 #include <optional>
 
-#include "rules/nat64.h"
 #include "rules/policy.h"
 #include "rules/policy_spec.h"
+#include "rules/policy_yaml_answers.h"
 #include "rules/policy_yaml_zones.h"
+#include "rules/presets.h"
 #include "rules/quote.h"
 #include "rules/yaml_complaint.h"
 
@@ -17,10 +18,7 @@ namespace {
 constexpr std::size_t max_rules =
     100'000;  // per policy: each costs about 400 octets; more than that is a list
 constexpr std::size_t max_expressions = 200;  // per policy: each may take megabytes, and be asked for a name
-constexpr std::size_t max_exceptions =
-    1'000;                             // per policy: they are searched one by one for each refused address
-constexpr std::size_t max_nat64 = 16;  // per policy: each address of an answer is held against each of them
-constexpr std::size_t max_exempt = 1'000;         // per policy: they are searched one by one for each forward
+constexpr std::size_t max_exempt = 1'000;     // per policy: they are searched one by one for each forward
 constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
 constexpr std::size_t max_lists = 32;             // per policy: each is asked for each name
 constexpr std::size_t max_host_addresses = 32;    // per name: the reply still fits a UDP packet
@@ -29,17 +27,29 @@ constexpr std::size_t max_entries = 300'000;  // per file, what is inherited cou
 constexpr std::size_t max_extends =
     8;  // policies that build on each other; more is hard to follow for people too
 
-constexpr auto policy_keys = std::to_array<std::string_view>({"extends",       "default",
-                                                              "allow",         "block",
-                                                              "observe",       "mode",
-                                                              "types",         "names",
-                                                              "single_labels", "allow_public_suffix",
-                                                              "explain",       "answers",
-                                                              "hosts",         "zones",
-                                                              "forward",       "lists",
-                                                              "on_tunnel",     "alert_on_first_query",
-                                                              "profile",       "budgets",
-                                                              "on_budget",     "expect"});
+constexpr auto policy_keys = std::to_array<std::string_view>({"extends",
+                                                              "include",
+                                                              "default",
+                                                              "allow",
+                                                              "block",
+                                                              "observe",
+                                                              "mode",
+                                                              "types",
+                                                              "names",
+                                                              "single_labels",
+                                                              "allow_public_suffix",
+                                                              "explain",
+                                                              "answers",
+                                                              "hosts",
+                                                              "zones",
+                                                              "forward",
+                                                              "lists",
+                                                              "on_tunnel",
+                                                              "alert_on_first_query",
+                                                              "profile",
+                                                              "budgets",
+                                                              "on_budget",
+                                                              "expect"});
 
 std::string list_of(std::span<const std::string_view> words) {
   std::string out;
@@ -53,7 +63,8 @@ std::string list_of(std::span<const std::string_view> words) {
 // Reads one file. Each function returns an error at the offending node and changes nothing else.
 class Reader : private YamlComplaint {
  public:
-  Reader(const std::string& file, const ListSource& lists) : YamlComplaint(file), lists_(lists) {}
+  Reader(const std::string& file, const ListSource& lists, Places places = Places::with_line)
+      : YamlComplaint(file, places), lists_(lists) {}
 
   Result<std::vector<PolicySpec>> read(const YamlNode& root) {
     if (root.kind != YamlNode::Kind::map) return wrong_kind(root, "a policy file", YamlNode::Kind::map);
@@ -119,6 +130,8 @@ class Reader : private YamlComplaint {
       spec.expectations.clear();
     }
     spec.name = drafts_[index].name;
+    if (const YamlNode* includes = get(node, "include"))
+      if (const auto ok = include_all(*includes, spec); !ok) return ok;
     if (const auto ok = read_policy(node, spec); !ok) return ok;
     if (const auto ok = check_zones(*this, node, spec); !ok) return ok;
     entries_ += spec.rules.size() + spec.hosts.size() + spec.exceptions.size();
@@ -146,8 +159,45 @@ class Reader : private YamlComplaint {
       return drafts_[i].spec;
     }
     if (extends.text == "default") return PolicySpec{};
-    if (extends.text == "deny-all") return PolicyAssembly::deny_all();
+    if (is_policy_preset(extends.text)) return PolicyAssembly::preset(extends.text);
+    const bool is_preset = std::any_of(presets().begin(), presets().end(),
+                                       [&](const Preset& one) { return one.name == extends.text; });
+    if (is_preset)
+      return at(extends, "preset " + quoted(extends.text) + " is not extended but included (include:)");
     return at(extends, "extends " + quoted(extends.text) + ": there is no such policy");
+  }
+
+  // A name or a list of names: policies of the file, else presets.
+  Result<void> include_all(const YamlNode& value, PolicySpec& spec) {
+    const std::span<const YamlNode> list = value.kind == YamlNode::Kind::sequence
+                                               ? std::span<const YamlNode>(value.items)
+                                               : std::span<const YamlNode>(&value, 1);
+    for (const YamlNode& item : list) {
+      if (item.kind != YamlNode::Kind::scalar) return wrong_kind(item, "an include", YamlNode::Kind::scalar);
+      const Result<PolicySpec> from = included(item);
+      if (!from) return tl::unexpected(from.error());
+      PolicyAssembly::include(*from, spec);
+      if (spec.rules.size() > max_rules)
+        return at(item, "a policy holds at most " + std::to_string(max_rules) + " rules");
+    }
+    return {};
+  }
+
+  Result<PolicySpec> included(const YamlNode& item) {
+    for (const Draft& draft : drafts_) {
+      if (draft.name != item.text) continue;
+      if (draft.state == Draft::State::in_work)
+        return at(item, "include " + quoted(item.text) + " goes round in a circle");
+      return base_of(item);
+    }
+    if (is_policy_preset(item.text))
+      return at(item, "preset " + quoted(item.text) +
+                          " holds settings; it is not included but extended (extends:)");
+    for (const Preset& one : presets())
+      if (one.name == item.text) return PolicyAssembly::preset(item.text);
+    return at(item, "include " + quoted(item.text) +
+                        ": the file has no such policy, and there is no such preset; presets are " +
+                        includable_presets());
   }
 
   Result<void> read_policy(const YamlNode& node, PolicySpec& spec) {
@@ -217,13 +267,13 @@ class Reader : private YamlComplaint {
         spec.on_budget = chosen == 1 ? SpentAction::quarantine : SpentAction::refuse;
       });
     }
-    if (key == "answers") return read_answers(value, spec);
+    if (key == "answers") return read_answers(*this, value, spec);
     if (key == "hosts") return read_hosts(value, spec);
     if (key == "lists") return read_lists(value, spec);
     if (key == "zones") return read_zones(*this, value, spec);
     if (key == "forward") return read_forwards(*this, value, spec);
     if (key == "expect") return read_expect(value, spec);
-    return {};  // extends and allow_public_suffix: read before
+    return {};  // extends, include and allow_public_suffix: read before
   }
 
   Result<std::size_t> read_word(const YamlNode& value, std::string_view key,
@@ -373,66 +423,6 @@ class Reader : private YamlComplaint {
     return {};
   }
 
-  Result<AddressRange> read_range(const YamlNode& value) const {
-    if (value.kind != YamlNode::Kind::scalar)
-      return wrong_kind(value, "an address range", YamlNode::Kind::scalar);
-    Result<AddressRange> range = AddressRange::parse(value.text);
-    if (!range) return at(value, range.error().message);
-    return range;
-  }
-
-  Result<void> read_answers(const YamlNode& value, PolicySpec& spec) const {
-    if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "answers", YamlNode::Kind::map);
-    for (std::size_t i = 0; i < value.items.size(); i += 2)
-      if (value.items[i].text != "allow" && value.items[i].text != "nat64")
-        return unknown_key(value.items[i], "in answers; known are allow and nat64");
-    if (const YamlNode* nat64 = get(value, "nat64"))
-      if (const auto ok = read_nat64(*nat64, spec); !ok) return ok;
-    const YamlNode* allow = get(value, "allow");
-    if (allow == nullptr) return {};
-    if (allow->kind != YamlNode::Kind::sequence)
-      return wrong_kind(*allow, "answers: allow", YamlNode::Kind::sequence);
-    for (const YamlNode& item : allow->items) {
-      if (spec.exceptions.size() >= max_exceptions)
-        return at(item, "a policy holds at most " + std::to_string(max_exceptions) + " answer exceptions");
-      AddressException exception;
-      exception.names = {Pattern::Scope::at_or_below, Name{}};  // every name
-      const YamlNode* range_node = &item;
-      if (item.kind == YamlNode::Kind::map) {
-        for (std::size_t i = 0; i < item.items.size(); i += 2)
-          if (item.items[i].text != "name" && item.items[i].text != "range")
-            return unknown_key(item.items[i], "in an answer exception; known are name and range");
-        const YamlNode* name = get(item, "name");
-        range_node = get(item, "range");
-        if (name == nullptr || range_node == nullptr)
-          return at(item, "an answer exception has a name and a range");
-        const Result<Pattern> pattern = read_pattern(*name, spec);
-        if (!pattern) return tl::unexpected(pattern.error());
-        exception.names = *pattern;
-      }
-      const Result<AddressRange> range = read_range(*range_node);
-      if (!range) return tl::unexpected(range.error());
-      exception.range = *range;
-      spec.exceptions.push_back(std::move(exception));
-    }
-    return {};
-  }
-
-  Result<void> read_nat64(const YamlNode& value, PolicySpec& spec) const {
-    if (value.kind != YamlNode::Kind::sequence)
-      return wrong_kind(value, "answers: nat64", YamlNode::Kind::sequence);
-    for (const YamlNode& item : value.items) {
-      if (item.kind != YamlNode::Kind::scalar)
-        return wrong_kind(item, "a NAT64 prefix", YamlNode::Kind::scalar);
-      const Result<AddressRange> prefix = parse_nat64_prefix(item.text);
-      if (!prefix) return at(item, prefix.error().message);
-      if (spec.nat64.size() >= max_nat64)
-        return at(item, "a policy holds at most " + std::to_string(max_nat64) + " NAT64 prefixes");
-      spec.nat64.push_back(*prefix);
-    }
-    return {};
-  }
-
   Result<void> read_hosts(const YamlNode& value, PolicySpec& spec) const {
     if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "hosts", YamlNode::Kind::map);
     const std::size_t inherited = spec.hosts.size();
@@ -548,6 +538,22 @@ class Reader : private YamlComplaint {
 };
 
 }  // namespace
+
+PolicySpec PolicyAssembly::preset(std::string_view name) {
+  const auto known =
+      std::find_if(presets().begin(), presets().end(), [&](const Preset& one) { return one.name == name; });
+  POSTERN_CHECK(known != presets().end());
+  const std::string file = "preset " + std::string(name);
+  const Result<YamlNode> root = read_yaml(known->text, file);
+  POSTERN_CHECK(root.has_value());  // part of the program, and tested
+  Result<std::vector<PolicySpec>> specs = Reader(file, {}, YamlComplaint::Places::file_only).read(*root);
+  POSTERN_CHECK(specs.has_value());
+  PolicySpec spec = std::move(specs->front());
+  spec.name = name;
+  spec.default_text.clear();
+  spec.expectations.clear();
+  return spec;
+}
 
 Result<std::shared_ptr<const PolicySet>> PolicySet::parse(std::string_view yaml, const std::string& file,
                                                           const ListSource& lists) {

@@ -1,6 +1,7 @@
 // YamlComplaint: errors about a node of a YAML file, each with its place and the offending value.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,15 +11,20 @@ namespace postern {
 
 class YamlComplaint {
  public:
-  explicit YamlComplaint(const std::string& file) : file_(file) {}  // which must outlive it
+  // Where rules say they are written: in a file of the operator's, or in one that nobody has at hand.
+  enum class Places : std::uint8_t { with_line, file_only };
+  // `file` must outlive it.
+  explicit YamlComplaint(const std::string& file, Places places = Places::with_line)
+      : file_(file), places_(places) {}
 
   tl::unexpected<Error> at(const YamlNode& node, const std::string& message) const {
     return failure_at(file_, node.line, node.column, message);
   }
   tl::unexpected<Error> wrong_kind(const YamlNode& node, std::string_view what, YamlNode::Kind wanted) const;
   tl::unexpected<Error> unknown_key(const YamlNode& key, const std::string& where) const;
-  // "FILE:3:5"
+  // "FILE:3:5", or "FILE:"
   std::string place(const YamlNode& node) const {
+    if (places_ == Places::file_only) return file_ + ":";
     return file_ + ":" + std::to_string(node.line) + ":" + std::to_string(node.column);
   }
   // The value of a map's key; null if it has none.
@@ -26,6 +32,7 @@ class YamlComplaint {
 
  protected:
   const std::string& file_;
+  Places places_;
 };
 
 }  // namespace postern

@@ -116,6 +116,7 @@ ApiReply attach(Resolver& resolver, const std::string& body) {
     rules.allow = inner.strings("allow");
     rules.block = inner.strings("block");
     rules.default_action = inner.string("default");
+    rules.include = inner.strings("include");
     if (const std::string wrong = inner.finish(); !wrong.empty())
       return error(400, "cannot attach: overlay: " + wrong);
     request.overlay = std::move(rules);

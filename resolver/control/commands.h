@@ -57,6 +57,7 @@ struct ExplainFlags {
 int explain_verb(const ExplainFlags& flags);
 // `config`: the daemon's configuration, which knows the upstream groups; empty: they are not checked.
 int policy_check_verb(const std::string& file, const std::string& config);
+int policy_presets_verb(const std::string& name);  // empty: a line for each
 int policy_test_verb(const std::string& file);
 
 struct PolicyDiffFlags {

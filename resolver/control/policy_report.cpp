@@ -250,6 +250,11 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
       if (outline.observe_rules > 0) body += ", " + std::to_string(outline.observe_rules) + " observe";
       body += ")";
     }
+    if (!outline.included.empty()) {
+      body += ", includes";
+      for (std::size_t i = 0; i < outline.included.size(); ++i)
+        body += (i == 0 ? " " : ", ") + outline.included[i];
+    }
     add(outline.hosts, "hosts entry", "hosts entries");
     add(outline.zones, "zone");
     if (outline.zones > 0) body += " (" + count_text(outline.zone_records, "record") + ")";

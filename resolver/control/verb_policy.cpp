@@ -5,6 +5,7 @@
 #include "resolver/control/config.h"
 #include "resolver/control/list_source.h"
 #include "resolver/control/policy_report.h"
+#include "rules/presets.h"
 #include "rules/quote.h"
 
 namespace postern {
@@ -76,6 +77,22 @@ int policy_check_verb(const std::string& file, const std::string& config) {
   }
   std::cout << check_text(*loaded.policies, file);
   return 0;
+}
+
+int policy_presets_verb(const std::string& name) {
+  for (const Preset& one : presets()) {
+    if (one.name == name) {
+      std::cout << one.text;
+      return 0;
+    }
+    if (!name.empty()) continue;
+    // The first line is a comment that says what it is for.
+    const std::string_view line = one.text.substr(0, one.text.find('\n'));
+    std::cout << (is_policy_preset(one.name) ? "extends: " : "include: ") << one.name
+              << std::string(one.name.size() < 12 ? 12 - one.name.size() : 1, ' ')
+              << line.substr(std::min<std::size_t>(2, line.size())) << "\n";
+  }
+  return name.empty() ? 0 : complain("there is no preset " + postern::quoted(name));
 }
 
 int policy_test_verb(const std::string& file) {

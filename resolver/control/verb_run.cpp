@@ -118,10 +118,11 @@ int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& comma
     body["policy_yaml"] = policy_text;
     body["policy_name"] = flags.policy;
   }
-  if (!flags.overlay.allow.empty() || !flags.overlay.block.empty() || !flags.overlay.default_action.empty())
+  if (!flags.overlay.is_empty())
     body["overlay"] = {{"allow", flags.overlay.allow},
                        {"block", flags.overlay.block},
-                       {"default", flags.overlay.default_action}};
+                       {"default", flags.overlay.default_action},
+                       {"include", flags.overlay.include}};
   const auto refused = [](const Result<HttpReply>& reply) {
     if (!reply) return reply.error().message;
     const Json said = Json::parse(reply->body, nullptr, false);
@@ -249,6 +250,7 @@ int run_verb(const RunFlags& flags) {
   who.session = flags.session;
   who.user = flags.user.empty() ? user_name() : flags.user;
   who.labels = std::move(*labels);
+  who.policy = flags.overlay.base;
   who.record_protected = command.record_protected();
   if (!command.program().empty()) {
     if (auto code = code_hash(flags.command, command.program())) {

@@ -211,9 +211,9 @@ TEST_CASE("rule_text has at most 255 octets and one line, whatever the file is c
   CHECK(text.find('\n') == std::string::npos);
 }
 
-TEST_CASE("policies have names, and two are always there") {
+TEST_CASE("policies have names, and some are always there") {
   const auto set = PolicySet::builtin();
-  CHECK(set->names() == std::vector<std::string>{"default", "deny-all"});
+  CHECK(set->names() == std::vector<std::string>{"browse", "default", "deny-all", "strict"});
   CHECK(set->find("") == set->find("default"));
   CHECK(set->find("nobody") == nullptr);
   CHECK(set->find("default")->name() == "default");
@@ -228,7 +228,7 @@ TEST_CASE("policies have names, and two are always there") {
   CHECK(deny->alert_on_first_query());
   const auto file = postern::test::policies(
       "policies: {strict: {default: block, on_tunnel: quarantine, explain: false, profile: strict}}");
-  CHECK(file->names() == std::vector<std::string>{"default", "deny-all", "strict"});
+  CHECK(file->names() == std::vector<std::string>{"browse", "default", "deny-all", "strict"});
   CHECK(file->find("strict")->on_tunnel() == TunnelAction::quarantine);
   CHECK_FALSE(file->find("strict")->explains());
   CHECK(file->find("strict")->profile() == "strict");

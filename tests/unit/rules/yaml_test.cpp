@@ -23,7 +23,7 @@ TEST_CASE("a mistake is told with file, line, column and value") {
       {"block:\n- a..example\n", "p.yaml:2:3: cannot read pattern \"a..example\": a label is empty"},
       {"block: ['']", "p.yaml:1:9: cannot read pattern \"\": it is empty"},
       {"blokc: [a.example]",
-       "p.yaml:1:1: unknown key \"blokc\" in a policy; known are extends, default, allow, block, "
+       "p.yaml:1:1: unknown key \"blokc\" in a policy; known are extends, include, default, allow, block, "
        "observe, mode, types, names, single_labels, allow_public_suffix, explain, answers, hosts, zones, "
        "forward, lists, on_tunnel, "
        "alert_on_first_query, profile, budgets, on_budget or expect"},
