@@ -61,7 +61,8 @@ Point measure(const Dataset& data, std::uint64_t budget) {
     PlayOptions options;
     options.each = [&](const Query& query, const SessionReplay::Step& step) {
       if (step.fate == Fate::forwarded && seen.insert(query.name).second)
-        bytes[step.zone] += tunnel.payload_bits(query.name) / 8;
+        bytes[SuffixList::builtin()->ledger_cut(query.name).zone == 0 ? ~std::size_t{0} : step.zone] +=
+            tunnel.payload_bits(query.name) / 8;
     };
     const Played played = play(tunnel.trace, zone_only(budget), options);
     point.charged = std::max(point.charged, played.largest_zone);

@@ -170,7 +170,9 @@ Played play(const Trace& trace, ReplayRules rules, const PlayOptions& options) {
   out.cut = totals.cut;
   out.sessions = totals.clients;
   out.exhausted = totals.sessions_exhausted;
-  out.largest_zone = totals.largest_zone_bits / 8;
+  for (const auto& [client, session] : replay.sessions())
+    for (const auto& use : session.meter().zones())
+      if (!use.is_parent) out.largest_zone = std::max(out.largest_zone, use.used_bits / 8);
   out.largest_session = totals.largest_session_bits / 8;
   static const Name arpa = *Name::parse("arpa");
   for (const ReplayRow& row : replay_rows(replay)) {

@@ -187,8 +187,13 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
     return step;
   }
   step.fate = Fate::forwarded;
-  if (report.forwarded++ == 0)
+  ++report.forwarded;
+  // A ledger's end symbol is paid with its first charge, whichever of the zones that share it that is for.
+  const Name ledger = query.name.suffix(std::min(ask.registered_labels, reported_labels(query, labels)));
+  if (!opened_.find(NameTable::octets(ledger))) {
+    opened_.insert(NameTable::octets(ledger));
     report.charged += rules_->code->tables().session[static_cast<std::size_t>(Component::end)];
+  }
   report.charged += step.admission.charge.zone;
   if (rcode >= 0) detector_.answered(query, labels, rcode, 0, now);
   constexpr Instant never = -std::chrono::hours(24 * 365 * 100);

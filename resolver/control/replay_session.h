@@ -110,7 +110,7 @@ class SessionReplay {
   std::unordered_set<Name, NameHash> blocked_zones_;
   bool quarantined_ = false, exhausted_ = false;
   Level level_ = Level::quiet;
-  NameTable zones_;
+  NameTable zones_, opened_;  // reported zones; ledgers that have been charged
   std::vector<ZoneReport> reports_;
   std::unordered_map<std::string, Entry> cache_;
   struct Due {

@@ -30,6 +30,8 @@ TEST_CASE("special names are answered here") {
       {"vault.internal", type::A, "local NXDOMAIN special_use"},
       {"intranet", type::A, "local NXDOMAIN special_use"},
       {"dc.corp", type::A, "local NXDOMAIN special_use"},
+      {"www.example.com.localdomain", type::A, "local NXDOMAIN special_use"},
+      {"www.localdomain.example.com", type::A, "allow default"},
       {"nas.lan", type::A, "local NXDOMAIN special_use"},
       {"a.local.example.com", type::A, "allow default"},
       {"home.arpa", type::A, "local NODATA special_use"},
