@@ -18,12 +18,13 @@ constexpr std::size_t sampled_names = 32768;
 
 // The block while it is written, record by record in the order of the buckets.
 struct NameSetBuilder::Writer {
-  Writer(Keys keys_used, std::size_t entries, std::size_t buckets, std::size_t heap_at_most,
-         std::uint32_t last_line, const name_set::TailChoice& choice)
+  static constexpr std::size_t record_octets = 1 + 2 + 4;  // at most, besides the name
+
+  Writer(Keys keys_used, std::size_t buckets, std::size_t heap_at_most, std::uint32_t last_line,
+         const name_set::TailChoice& choice)
       : tails(choice) {
     header.key = keys_used.first;
     header.second_key = keys_used.second;
-    header.entries = static_cast<std::uint32_t>(entries);
     header.buckets = static_cast<std::uint32_t>(buckets);
     header.tails = static_cast<std::uint32_t>(tails.tails().size());
     header.tail_text_octets = static_cast<std::uint32_t>(tails.texts().size());
@@ -59,6 +60,7 @@ struct NameSetBuilder::Writer {
     out += rest;
     for (std::uint32_t k = 0; k < header.line_octets; ++k)
       *out++ = static_cast<std::uint8_t>(entry.line >> 8 * k);
+    ++header.entries;
     directory[next_bucket - 1] |= name_set::filter_bits_of(entry.hash);
     header.depths[suffixes.labels / 64] |= std::uint64_t{1} << suffixes.labels % 64;
   }
@@ -103,28 +105,35 @@ void NameSetBuilder::add(const Name& name, Pattern::Scope scope, NameSet::Kind k
   while (labels-- > 0) hash = name_set::extend(hash, wire.data() + starts[labels], keys_.first);
   Part& part = parts_[name_set::bucket_of(hash, parts)];
   const std::size_t octets = entry_octets + wire.size();
-  if (entries_ >= NameSet::most_entries) {
-    too_much_ = true;
-    return;
-  }
-  if (part.chunks.empty() || part.used.back() + octets > chunk_octets) {
-    constexpr std::size_t most_chunks = (std::size_t{1} << 32) / chunk_octets;  // Place::at
-    if (part.chunks.size() == most_chunks) {
-      too_much_ = true;
-      return;
-    }
-    part.chunks.emplace_back(new std::uint8_t[chunk_octets]);
-    part.used.push_back(0);
-  }
+  if (part.room < octets && !add_chunk(part)) return;
   ++entries_;
-  std::uint8_t* const out = part.chunks.back().get() + part.used.back();
-  part.used.back() += static_cast<std::uint32_t>(octets);
+  name_octets_ += wire.size();
+  last_line_ = std::max(last_line_, line);
+  const std::uint8_t tag = name_set::tag_of(scope, kind);
+  tags_[tag] = true;
+  std::uint8_t* const out = part.out;
+  part.out += octets;
+  part.room -= octets;
   std::memcpy(out, &hash, 8);
   std::memcpy(out + 8, &line, 4);
   std::memcpy(out + 12, &extra, 4);
-  out[16] = name_set::tag_of(scope, kind);
+  out[16] = tag;
   out[17] = static_cast<std::uint8_t>(wire.size());
   std::memcpy(out + entry_octets, wire.data(), wire.size());
+}
+
+// False where there are enough entries already.
+bool NameSetBuilder::add_chunk(Part& part) {
+  constexpr std::size_t most_chunks = (std::size_t{1} << 32) / chunk_octets;  // Place::at
+  if (entries_ >= NameSet::most_entries || part.chunks.size() == most_chunks) {
+    too_much_ = true;
+    return false;
+  }
+  if (!part.chunks.empty()) part.used.push_back(static_cast<std::uint32_t>(chunk_octets - part.room));
+  part.chunks.emplace_back(new std::uint8_t[chunk_octets]);
+  part.out = part.chunks.back().get();
+  part.room = chunk_octets;
+  return true;
 }
 
 NameSetBuilder::Entry NameSetBuilder::entry_at(const std::uint8_t* in) noexcept {
@@ -140,7 +149,7 @@ NameSetBuilder::Entry NameSetBuilder::entry_at(const std::uint8_t* in) noexcept 
 template <class Visit>
 void NameSetBuilder::for_each(const Part& part, Visit&& visit) {
   for (std::size_t chunk = 0; chunk < part.chunks.size(); ++chunk) {
-    for (std::uint32_t at = 0; at < part.used[chunk];) {
+    for (std::uint32_t at = 0; at < part.used_of(chunk);) {
       const std::uint8_t* const in = part.chunks[chunk].get() + at;
       const Entry entry = entry_at(in);
       if (entry.extra != dropped)
@@ -148,10 +157,6 @@ void NameSetBuilder::for_each(const Part& part, Visit&& visit) {
       at += static_cast<std::uint32_t>(entry_octets + entry.size);
     }
   }
-}
-
-std::size_t NameSetBuilder::buckets_for(std::size_t entries) const noexcept {
-  return entries / name_set::records_a_bucket + 1;
 }
 
 // A counting sort.
@@ -201,57 +206,58 @@ void NameSetBuilder::drop_repeated(std::size_t number, const Sorted& sorted, Bui
         continue;
       }
       ++(repeated ? built.repeated : built.crowded);
-      std::memcpy(part.chunks[place.at / chunk_octets].get() + place.at % chunk_octets + 12, &dropped, 4);
+      std::memcpy(part.at(place.at) + 12, &dropped, 4);
     }
   }
+}
+
+// `entries`: how many there are, or a few more.
+NameSet NameSetBuilder::write(std::size_t entries, const name_set::TailChoice& tails, Built& built) {
+  const std::size_t buckets = entries / name_set::records_a_bucket + 1;
+  Writer writer(keys_, buckets, name_octets_ + entries * Writer::record_octets, last_line_, tails);
+  Sorted sorted;
+  for (std::size_t number = 0; number < parts; ++number) {
+    sort_part(number, buckets, sorted);
+    drop_repeated(number, sorted, built);
+    for (std::size_t i = 0; i + 1 < sorted.starts.size(); ++i) {
+      if (sorted.starts[i] != sorted.starts[i + 1]) writer.begin_bucket(sorted.first + i);
+      for (std::size_t k = sorted.starts[i]; k < sorted.starts[i + 1]; ++k) {
+        const std::uint8_t* const in = parts_[number].at(sorted.places[k].at);
+        const Entry entry = entry_at(in);
+        if (entry.extra == dropped) continue;
+        if (entry.extra != 0) built.extras.emplace_back(writer.here(), entry.extra);
+        writer.write(entry, in + entry_octets);
+      }
+    }
+  }
+  return writer.finish();
 }
 
 Result<NameSetBuilder::Built> NameSetBuilder::build() {
   if (too_much_)
     return failure("cannot build a list: it has more than " + std::to_string(NameSet::most_entries) +
                    " entries");
-  Built built;
-  Sorted sorted;
-  for (std::size_t number = 0; number < parts; ++number) {
-    sort_part(number, buckets_for(entries_), sorted);
-    drop_repeated(number, sorted, built);
-  }
-
+  if (name_octets_ + entries_ * Writer::record_octets > 0xffffffff)
+    return failure("cannot build a list: its names take more than 4 GiB");
   // Parts are random samples, for a hash decides what is in one.
   std::vector<name_set::TailChoice::Sample> sample;
-  std::array<bool, 256> tags{};
-  std::uint32_t last_line = 0;
-  std::size_t left = 0, octets = 0;
-  for (const Part& part : parts_) {
-    for_each(part, [&](std::uint32_t, const Entry& entry, const std::uint8_t* name) {
-      if (sample.size() < sampled_names) sample.push_back({name, entry.size, entry.tag});
-      tags[entry.tag] = true;
-      last_line = std::max(last_line, entry.line);
-      ++left;
-      octets += entry.size;
+  for (std::size_t number = 0; number < parts && sample.size() < sampled_names; ++number) {
+    for_each(parts_[number], [&](std::uint32_t, const Entry& entry, const std::uint8_t* name) {
+      sample.push_back({name, entry.size, entry.tag});
     });
   }
-  constexpr std::size_t record_octets = 1 + 2 + 4;  // at most, besides the name
-  octets += left * record_octets;
-  if (octets > 0xffffffff) return failure("cannot build a list: its names take more than 4 GiB");
-
-  const std::size_t buckets = buckets_for(left);
-  const name_set::TailChoice tails(sample, sample.empty() ? 1 : left / sample.size(), tags, keys_.first,
+  const name_set::TailChoice tails(sample, sample.empty() ? 1 : entries_ / sample.size(), tags_, keys_.first,
                                    keys_.second);
-  Writer writer(keys_, left, buckets, octets, last_line, tails);
-  for (std::size_t number = 0; number < parts; ++number) {
-    sort_part(number, buckets, sorted);
-    for (std::size_t i = 0; i + 1 < sorted.starts.size(); ++i) {
-      if (sorted.starts[i] != sorted.starts[i + 1]) writer.begin_bucket(sorted.first + i);
-      for (std::size_t k = sorted.starts[i]; k < sorted.starts[i + 1]; ++k) {
-        const std::uint8_t* const in = parts_[number].at(sorted.places[k].at);
-        const Entry entry = entry_at(in);
-        if (entry.extra != 0) built.extras.emplace_back(writer.here(), entry.extra);
-        writer.write(entry, in + entry_octets);
-      }
-    }
+  Built built;
+  built.set = write(entries_, tails, built);
+  // With many repeated ones (a hosts file has each name twice) there are more buckets than are of use.
+  constexpr std::size_t few = 8;
+  if (built.set.size() < entries_ - entries_ / few) {
+    built.extras.clear();
+    built.set = {};
+    const std::size_t left = entries_ - built.repeated - built.crowded;
+    built.set = write(left, tails, built);
   }
-  built.set = writer.finish();
   *this = NameSetBuilder(keys_);  // its memory is given back
   return built;
 }

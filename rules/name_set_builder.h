@@ -15,6 +15,10 @@
 
 namespace postern {
 
+namespace name_set {
+class TailChoice;
+}
+
 class NameSetBuilder {
  public:
   struct Keys {
@@ -57,14 +61,20 @@ class NameSetBuilder {
   // Chunks, so that nothing is copied as a part grows; no entry lies in two.
   static constexpr std::size_t chunk_octets = 32 << 10;
   struct Part {
+    std::uint8_t* out = nullptr;  // where the next entry goes, in the last chunk
+    std::size_t room = 0;         // octets left there
     std::vector<std::unique_ptr<std::uint8_t[]>> chunks;
-    std::vector<std::uint32_t> used;  // octets of each
-    const std::uint8_t* at(std::uint32_t place) const noexcept {
+    std::vector<std::uint32_t> used;  // octets of each but the last
+    std::size_t used_of(std::size_t chunk) const noexcept {
+      return chunk < used.size() ? used[chunk] : chunk_octets - room;
+    }
+    std::uint8_t* at(std::uint32_t place) const noexcept {
       return chunks[place / chunk_octets].get() + place % chunk_octets;
     }
   };
   struct Writer;
 
+  bool add_chunk(Part& part);
   static Entry entry_at(const std::uint8_t* in) noexcept;
   template <class Visit>
   static void for_each(const Part& part,
@@ -78,10 +88,13 @@ class NameSetBuilder {
   };
   void sort_part(std::size_t number, std::size_t buckets, Sorted& sorted) const;
   void drop_repeated(std::size_t number, const Sorted& sorted, Built& built);
-  std::size_t buckets_for(std::size_t entries) const noexcept;
+  NameSet write(std::size_t entries, const name_set::TailChoice& tails, Built& built);
 
   Keys keys_;
   std::size_t entries_ = 0;
+  std::size_t name_octets_ = 0;
+  std::uint32_t last_line_ = 0;
+  std::array<bool, 256> tags_{};  // in use
   bool too_much_ = false;
   std::array<Part, parts> parts_;
 };
