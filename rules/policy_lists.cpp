@@ -20,9 +20,9 @@ PolicyLists::Voice PolicyLists::one(std::size_t index, const Query& query) const
   const Use& use = uses_[index];
   const ListFinding found = use.list->judge(query);
   Voice voice;
-  voice.allowed_beneath = use.allows && found.allowed_beneath;
   // An exception of a list that blocks lifts what the same list blocks; it opens nothing.
   const bool allows = found.action == ListAction::allow;
+  voice.allowed_beneath = found.allowed_beneath && (use.allows || (found.spoke && !allows));
   if (!found.spoke || (allows && !use.allows)) return voice;
   voice.speaks = true;
   voice.action = found.action;

@@ -100,6 +100,8 @@ TEST_CASE("inline rules come before lists, lists before the default") {
       {"important block over important allow is a block", "lists: [ads, {file: open, action: allow}]",
        "important.example", "NXDOMAIN list"},
       {"an exception lifts its own list's block", "lists: [ads]", "ok.ads.example", "allow default"},
+      {"which NXDOMAIN for the name above would undo", "lists: [ads]", "ads.example", "NODATA list"},
+      {"and for its sibling would not", "lists: [ads]", "no.ads.example", "NXDOMAIN list"},
       {"and opens nothing", "{default: block, lists: [ads]}", "ok.ads.example", "NXDOMAIN default"},
       {"nor lifts another list's", "lists: [block, ads]", "www.bad.example", "NXDOMAIN list"},
       {"but in a list that allows it allows", "{default: block, lists: [{file: ads, action: allow}]}",
