@@ -113,7 +113,10 @@ ExpectedReply expected_reply(const Policy& policy, const Explanation& explanatio
       negative(verdict.action == Action::block_name ? Rcode::nxdomain : Rcode::noerror);
       if (policy.explains()) {
         reply.ede = Ede::blocked;
-        reply.ede_text = explanation.rule.substr(0, wire::ede_text_octets);
+        // As the path says it: an explanation's rule also has the list's line.
+        const std::string_view rule = policy.rule_text(verdict.rule);
+        reply.ede_text = rule.empty() ? explanation.rule : std::string(rule);
+        reply.ede_text.resize(std::min(reply.ede_text.size(), wire::ede_text_octets));
       }
       break;
     case Action::drop:
