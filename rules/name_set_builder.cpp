@@ -34,8 +34,11 @@ struct NameSetBuilder::Writer {
     octets.reset(new std::uint8_t[name_set::aligned(layout.heap + heap_at_most)]);
     std::memset(octets.get(), 0, layout.heap);
     directory = reinterpret_cast<std::uint64_t*>(octets.get() + layout.directory);
-    std::memcpy(octets.get() + layout.tails, tails.tails().data(), header.tails * sizeof(name_set::Tail));
-    std::memcpy(octets.get() + layout.texts, tails.texts().data(), header.tail_text_octets);
+    const auto copy = [&](std::size_t to, const void* from, std::size_t size) {
+      if (size > 0) std::memcpy(octets.get() + to, from, size);  // nothing may stand at a null pointer
+    };
+    copy(layout.tails, tails.tails().data(), header.tails * sizeof(name_set::Tail));
+    copy(layout.texts, tails.texts().data(), header.tail_text_octets);
     out = heap = octets.get() + layout.heap;
   }
 
