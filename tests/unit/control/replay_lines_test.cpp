@@ -130,6 +130,13 @@ TEST_CASE("Zeek's JSON is read, with its times as seconds, milliseconds or ISO 8
   CHECK(got.count("time: neither seconds nor ISO 8601") == 2);
 }
 
+TEST_CASE("Zeek's escapes are read to the name's last octet, and what only looks like one is left alone") {
+  CHECK(recording::unescape_zeek("a\\xff") == "a\\255");
+  CHECK(recording::unescape_zeek("\\x00b\\x2e") == "\\000b\\046");
+  CHECK(recording::unescape_zeek("a\\xf") == "a\\xf");
+  CHECK(recording::unescape_zeek("a\\xfg") == "a\\xfg");
+}
+
 TEST_CASE("gzip is taken off, also of two members; damaged or cut off gzip is an error") {
   const std::string member(
       "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\x33\xe4\x4c\xe6\x4c\xd4\x4b\xad"
