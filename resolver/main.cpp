@@ -141,6 +141,27 @@ int main(int argc, char** argv) {
   control_option(reload_app, control);
   reload_app->callback([&] { status = reload_verb(control); });
 
+  LeakFlags leak;
+  CLI::App* leak_app =
+      app.add_subcommand("leak", "Show what sessions have used of their leak budgets, by ledger and zone");
+  control_option(leak_app, leak.control);
+  leak_app->add_option("SESSION", leak.session, "Only this session, with all its zones")->type_name("");
+  leak_app->add_flag("--json", leak.json, "As JSON");
+  leak_app->callback([&] { status = leak_verb(leak); });
+
+  GrantFlags grant;
+  CLI::App* grant_app =
+      app.add_subcommand("grant", "Let a session tell more, for good; it goes on record (view grants)");
+  control_option(grant_app, grant.control);
+  grant_app->add_option("SESSION", grant.session, "The session")->type_name("")->required();
+  grant_app->add_option("AMOUNT", grant.amount, "Octets, or with a unit: 256, 1KiB")
+      ->type_name("")
+      ->required();
+  grant_app->add_option("--zone", grant.zone, "For this zone (and parent) of it, not for the whole")
+      ->type_name("NAME");
+  grant_app->add_option("--user", grant.user, "Whose session, where several have one of that name");
+  grant_app->callback([&] { status = grant_verb(grant); });
+
   const auto overlay_options = [](CLI::App* verb, PolicySet::Overlay& to) {
     verb->add_option("--include", to.include, "Take the rules of a preset in")
         ->type_name("PRESET")

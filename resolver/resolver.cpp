@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <tuple>
 
 #include "resolver/control/list_source.h"
 #include "resolver/control/report_json.h"
@@ -69,8 +70,8 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   auto journal = Journal::open(r.options_.journal);
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
-  MeterParts parts = MeterParts::builtin();
-  parts.suffixes = r.options_.suffixes;
+  r.parts_ = MeterParts::builtin();
+  r.parts_.suffixes = r.options_.suffixes;
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();
     if (!channel) return tl::unexpected(channel.error());
@@ -80,7 +81,7 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
           const std::lock_guard lock(r.alert_mutex_);
           if (r.alert_handler_) r.alert_handler_(alert.json);
         },
-        parts);
+        r.parts_);
     if (!shard) return tl::unexpected(shard.error());
     r.shards_.push_back(std::move(*shard));
   }
@@ -222,19 +223,85 @@ Result<void> Resolver::attach(Sandbox who, Listeners listeners) {
 Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy,
                              bool own_policy, std::uint64_t token) {
   if (who.policy.empty()) who.policy = policy->name();
+  SessionPast past;
+  if (!shards_[shard_of(who)]->remembers(who)) {  // what was spent before is read before anything is asked
+    auto read = past_of(who, *policy);
+    if (!read) return tl::unexpected(read.error());
+    past = std::move(*read);
+  }
   auto row = journal_->attach(who, unix_us());
   if (!row) return tl::unexpected(row.error());
   Place place;
-  place.shard = std::hash<std::string>{}(who.user.empty() ? who.session : who.user) % shards_.size();
+  place.shard = shard_of(who);
   place.token = token;
   place.policy = who.policy;
   place.own_policy = own_policy;
   spdlog::info("sandbox {} attached: session \"{}\", user \"{}\", policy {}", who.name, who.session, who.user,
                who.policy);
   const std::string name = who.name;
-  shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners));
+  shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners),
+                               past);
   places_[name] = std::move(place);
   return {};
+}
+
+// All sandboxes of a user are on one shard, because their ledgers nest.
+std::size_t Resolver::shard_of(const Sandbox& who) const {
+  return std::hash<std::string>{}(who.user.empty() ? who.session : who.user) % shards_.size();
+}
+
+Result<SessionPast> Resolver::past_of(const Sandbox& who, const Policy& policy) {
+  const std::string session = session_text(who);
+  auto past = journal_->past(who.user, session);
+  if (!past || past->snapshot.octets.empty()) return past;
+  SessionMeter trial(policy.budgets(), parts_.code, parts_.known);
+  const auto restored = trial.restore(past->snapshot.octets);
+  if (restored) return past;
+  spdlog::warn("session \"{}\": {}; its budgets are rebuilt from its rows", session,
+               restored.error().message);
+  return journal_->past(who.user, session, true);
+}
+
+std::vector<Pipeline::SessionLeak> Resolver::leaks() {
+  std::vector<Pipeline::SessionLeak> all;
+  for (const auto& shard : shards_)
+    for (Pipeline::SessionLeak& leak : shard->leaks()) all.push_back(std::move(leak));
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.session, a.user) < std::tie(b.session, b.user);
+  });
+  return all;
+}
+
+Result<LeakGrant> Resolver::grant(LeakGrant wanted) {
+  const auto bad = [&](const std::string& why) {
+    return failure("cannot grant anything to session \"" + wanted.session.substr(0, max_name) + "\": " + why);
+  };
+  if (wanted.octets == 0) return bad("give the octets");
+  if (!wanted.zone.empty()) {
+    const auto zone = Name::parse(wanted.zone);
+    if (!zone) return bad(zone.error().message);
+    wanted.zone = zone->text();
+  }
+  auto users = journal_->users_of(wanted.session);
+  if (!users) return tl::unexpected(users.error());
+  if (!wanted.user.empty())
+    std::erase_if(*users, [&](const std::string& user) { return user != wanted.user; });
+  if (users->empty()) return bad("nobody has had such a session");
+  if (users->size() > 1) {
+    std::string names;
+    for (const std::string& user : *users) names += (names.empty() ? "\"" : ", \"") + user + "\"";
+    return bad("it is a session of " + names + "; name the user");
+  }
+  wanted.user = users->front();
+  wanted.time_us = unix_us();
+  const auto id = journal_->grant(wanted);
+  if (!id) return tl::unexpected(id.error());
+  wanted.id = *id;
+  for (const auto& shard : shards_)
+    if (auto granted = shard->grant(wanted); !granted) return tl::unexpected(granted.error());
+  spdlog::info("granted {} octets to {} of session \"{}\", user \"{}\"", wanted.octets,
+               wanted.zone.empty() ? "the whole" : "zone " + wanted.zone, wanted.session, wanted.user);
+  return wanted;
 }
 
 Result<SandboxReport> Resolver::detach(const std::string& name) {

@@ -70,6 +70,11 @@ class Resolver {
   void set_servers(std::vector<Server> servers);
 
   std::vector<SandboxReport> sandboxes();
+  // The budgets of the sessions that are remembered, sorted by session and user.
+  std::vector<Pipeline::SessionLeak> leaks();
+  // On record first, then in force. `user` empty: the only one who has had such a session. Errors: there is
+  // none or more than one, no name, nothing to grant.
+  Result<LeakGrant> grant(LeakGrant wanted);
   std::string status_json();
   std::string metrics();  // Prometheus text format
   // Counters from the start on, of all sandboxes that are detached by now.
@@ -94,6 +99,8 @@ class Resolver {
                      std::uint64_t token);
   Result<std::shared_ptr<const PolicySet>> load_policies();
   Result<void> check_groups(const PolicySet& policies) const;
+  std::size_t shard_of(const Sandbox& who) const;
+  Result<SessionPast> past_of(const Sandbox& who, const Policy& policy);
   void take_policies(std::shared_ptr<const PolicySet> policies);
 
   ResolverOptions options_;
@@ -102,6 +109,7 @@ class Resolver {
   PolicyLoads policy_loads_;
   std::vector<ListMetrics> lists_;  // of policies_
   std::unique_ptr<Journal> journal_;
+  MeterParts parts_;
   struct Threads;
   std::unique_ptr<Threads> threads_;
   std::vector<std::unique_ptr<Shard>> shards_;

@@ -55,6 +55,12 @@ class Reader {
     if (number <= 0 || number > std::numeric_limits<pid_t>::max()) return wrong(key, "a process id"), 0;
     return static_cast<pid_t>(number);
   }
+  std::uint64_t count(const char* key) {
+    const Json* value = member(key);
+    if (value == nullptr) return 0;
+    if (!value->is_number_unsigned()) return wrong(key, "a count"), 0;
+    return value->get<std::uint64_t>();
+  }
   bool boolean(const char* key, bool otherwise) {
     const Json* value = member(key);
     if (value == nullptr) return otherwise;
@@ -130,6 +136,27 @@ ApiReply attach(Resolver& resolver, const std::string& body) {
   return {201, text({{"name", name}})};
 }
 
+ApiReply grant(Resolver& resolver, const std::string& body) {
+  const Json json = Json::parse(body, nullptr, false);
+  if (!json.is_object()) return error(400, "cannot grant: the body is not a JSON object");
+  Reader reader(json);
+  LeakGrant wanted;
+  wanted.session = reader.string("session");
+  wanted.user = reader.string("user");
+  wanted.zone = reader.string("zone");
+  wanted.octets = reader.count("octets");
+  if (const std::string wrong = reader.finish(); !wrong.empty()) return error(400, "cannot grant: " + wrong);
+  constexpr std::uint64_t most = 1ull << 40;  // as in a policy
+  if (wanted.octets > most) return error(400, "cannot grant more than 1024 GiB");
+  const auto granted = resolver.grant(std::move(wanted));
+  if (!granted) return error(409, granted.error().message);
+  return {200, text({{"id", granted->id},
+                     {"session", granted->session},
+                     {"user", granted->user},
+                     {"zone", granted->zone},
+                     {"octets", granted->octets}})};
+}
+
 }  // namespace
 
 ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_view target,
@@ -155,6 +182,13 @@ ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_vie
   }
   if (target == "/v1/status")
     return method == "GET" ? ApiReply{200, resolver.status_json()} : error(405, "only GET here");
+  if (target == "/v1/leak") {
+    if (method != "GET") return error(405, "only GET here");
+    Json all = Json::array();
+    for (const Pipeline::SessionLeak& leak : resolver.leaks()) all.push_back(to_json(leak));
+    return {200, text(all)};
+  }
+  if (target == "/v1/grants") return method == "POST" ? grant(resolver, body) : error(405, "only POST here");
   if (target == "/v1/reload") {
     if (method != "POST") return error(405, "only POST here");
     if (auto loaded = resolver.reload(); !loaded) return error(400, loaded.error().message);

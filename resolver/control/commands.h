@@ -46,6 +46,22 @@ int ls_verb(const std::string& control, bool json);
 int status_verb(const std::string& control);
 int reload_verb(const std::string& control);
 
+struct LeakFlags {
+  std::string control = default_control;
+  std::string session;  // only this one, with all its zones; empty: all, with the fullest
+  bool json = false;
+};
+int leak_verb(const LeakFlags& flags);
+struct GrantFlags {
+  std::string control = default_control;
+  std::string session, user, zone, amount;
+};
+int grant_verb(const GrantFlags& flags);
+
+// Asks the daemon, and reads its answer. Errors: its own, or on the way to it.
+Result<std::string> ask_json(const std::string& control, const std::string& method, const std::string& target,
+                             const std::string& body = {});
+
 // Verbs about policy files: they need no daemon. Status 1 says that the file is bad, an expectation fails, or
 // the files differ.
 struct ExplainFlags {

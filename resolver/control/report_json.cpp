@@ -10,7 +10,7 @@ namespace {
 template <class Struct>
 using Field = std::pair<const char*, std::uint64_t Struct::*>;
 
-constexpr std::array<Field<SandboxCounters>, 12> sandbox_fields{{
+constexpr std::array<Field<SandboxCounters>, 13> sandbox_fields{{
     {"queries", &SandboxCounters::queries},
     {"allowed", &SandboxCounters::allowed},
     {"blocked", &SandboxCounters::blocked},
@@ -23,6 +23,7 @@ constexpr std::array<Field<SandboxCounters>, 12> sandbox_fields{{
     {"unrecorded", &SandboxCounters::unrecorded},
     {"alerts", &SandboxCounters::alerts},
     {"over_budget", &SandboxCounters::over_budget},
+    {"refreshed", &SandboxCounters::refreshed},
 }};
 constexpr std::array<Field<Pipeline::Counters>, 8> pipeline_fields{{
     {"received", &Pipeline::Counters::received},
@@ -90,6 +91,39 @@ nlohmann::ordered_json to_json(const SandboxReport& report) {
                                  {"cache_octets", report.cache_octets}};
   json["counters"] = to_json(report.counters);
   return json;
+}
+
+nlohmann::ordered_json to_json(const Pipeline::SessionLeak& leak) {
+  nlohmann::ordered_json ledgers = nlohmann::ordered_json::array();
+  const auto put_ledger = [&](LedgerKind kind, const std::string& name, double used_bits,
+                              double budget_bits) {
+    nlohmann::ordered_json one = {{"ledger", ledger_text(kind)}, {"name", name}, {"used_bits", used_bits}};
+    const bool bounded = budget_bits < static_cast<double>(unlimited_bits);
+    one["budget_bits"] = bounded ? nlohmann::ordered_json(budget_bits) : nlohmann::ordered_json();
+    one["percent"] = !bounded          ? nlohmann::ordered_json()
+                     : budget_bits > 0 ? nlohmann::ordered_json(used_bits * 100 / budget_bits)
+                                       : nlohmann::ordered_json(100.0);
+    ledgers.push_back(std::move(one));
+  };
+  const auto put_amount = [&](LedgerKind kind, const std::string& name,
+                              const Pipeline::SessionLeak::Amount& amount) {
+    put_ledger(kind, name, static_cast<double>(amount.used) / 1000, static_cast<double>(amount.limit) / 1000);
+  };
+  put_amount(LedgerKind::session, leak.session, leak.whole);
+  if (leak.has_payer) put_amount(LedgerKind::user, leak.user, leak.payer);
+  for (const auto& [name, amount] : leak.boxes) put_amount(LedgerKind::sandbox, name, amount);
+  put_amount(LedgerKind::answers, "", leak.answers);
+  for (const SessionMeter::ZoneUse& zone : leak.zones)
+    put_ledger(zone.is_parent ? LedgerKind::parent : LedgerKind::zone, zone.zone.text(), zone.used_bits,
+               zone.budget_bits);
+  return {{"session", leak.session},
+          {"user", leak.user},
+          {"policy", leak.policy},
+          {"sandboxes", leak.sandboxes},
+          {"quarantined", leak.quarantined},
+          {"refused", leak.refused},
+          {"granted_octets", leak.whole.granted},
+          {"ledgers", std::move(ledgers)}};
 }
 
 nlohmann::ordered_json to_json(const Journal::Stats& stats) {

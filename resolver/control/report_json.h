@@ -11,6 +11,9 @@ namespace postern {
 
 void add(SandboxCounters& to, const SandboxCounters& from);
 nlohmann::ordered_json to_json(const SandboxCounters& counters);
+// A session's budgets: {"session", "user", ..., "ledgers": [{"ledger", "name", "used_bits", "budget_bits",
+// "percent"}]}; budget and percent are null where there is no bound.
+nlohmann::ordered_json to_json(const Pipeline::SessionLeak& leak);
 nlohmann::ordered_json to_json(const SandboxReport& report);
 nlohmann::ordered_json to_json(const Journal::Stats& stats);
 nlohmann::ordered_json to_json(const std::vector<ShardReport>& shards);  // summed over shards

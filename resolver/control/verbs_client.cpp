@@ -72,6 +72,13 @@ std::string suffix_list_age(const Json& status) {
 
 }  // namespace
 
+Result<std::string> ask_json(const std::string& control, const std::string& method, const std::string& target,
+                             const std::string& body) {
+  auto reply = ask(control, method, target, body);
+  if (!reply) return tl::unexpected(reply.error());
+  return dump(*reply);
+}
+
 int complain(const std::string& message) {
   std::cerr << "postern: " << message << "\n";
   return status_failed;

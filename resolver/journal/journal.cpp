@@ -15,6 +15,7 @@
 
 #include "resolver/journal/checkpoint.h"
 #include "resolver/journal/journal_file.h"
+#include "resolver/journal/past.h"
 #include "resolver/journal/record.h"
 #include "resolver/journal/rule_book.h"
 
@@ -31,6 +32,8 @@ constexpr std::size_t max_rows_per_transaction = 2048;
 constexpr auto outcome_delay = 50ms;
 // So many outcomes do not wait.
 constexpr std::size_t outcome_burst = 1024;
+// Snapshots in one transaction: each may have 100 KiB, and rows wait behind them.
+constexpr std::size_t max_snapshots_per_transaction = 4;
 // After a failed commit, and with no rows coming: when to try again whether the file can be written.
 constexpr auto retry_after = 250ms;
 // attach and detach give up waiting for a stalled disk after this.
@@ -70,12 +73,21 @@ class FileJournal final : public Journal {
   bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) override;
   void append(Outcome outcome) override;
   void alert(AlertRow alert) override;
+  void save(LeakSnapshot snapshot) override;
+  Result<SessionPast> past(const std::string& user, const std::string& session, bool from_rows) override {
+    return past_->past(user, session, from_rows);
+  }
+  Result<std::vector<std::string>> users_of(const std::string& session) override {
+    return past_->users_of(session);
+  }
+  Result<std::int64_t> grant(const LeakGrant& grant) override;
   Stats stats() const override;
 
  private:
-  struct Attachment {  // asked for by one thread, made by the journal's
+  struct Attachment {  // asked for by one thread, made by the journal's; or a grant in its place
     Sandbox sandbox;
     std::int64_t time_us = 0;
+    std::optional<LeakGrant> grant;
     bool abandoned = false;  // nobody waits any more
     std::optional<Result<SandboxId>> result;
   };
@@ -85,6 +97,7 @@ class FileJournal final : public Journal {
     std::vector<Outcome> outcomes;
     std::vector<AlertRow> alerts;
     std::vector<SandboxEnd> ends;
+    std::vector<LeakSnapshot> snapshots;
     std::vector<std::shared_ptr<Attachment>> attachments;
   };
 
@@ -102,6 +115,7 @@ class FileJournal final : public Journal {
   const Options options_;
   JournalFile file_;
   std::unique_ptr<RuleBook> rules_;
+  std::unique_ptr<PastReader> past_;
   std::unique_ptr<RecordWriter> writer_;
   CommitGate gate_;
   std::unique_ptr<Checkpointer> checkpointer_;
@@ -137,6 +151,11 @@ Result<void> FileJournal::start() {
   auto rules = RuleBook::open(std::move(*for_rules));
   if (!rules) return tl::unexpected(rules.error());
   rules_ = std::move(*rules);
+  auto for_past = file_.connect();
+  if (!for_past) return tl::unexpected(for_past.error());
+  auto past = PastReader::open(std::move(*for_past));
+  if (!past) return tl::unexpected(past.error());
+  past_ = std::move(*past);
   auto writer = RecordWriter::create(file_.connection());
   if (!writer) return tl::unexpected(writer.error());
   writer_ = std::move(*writer);
@@ -211,9 +230,34 @@ void FileJournal::alert(AlertRow alert) {
   wake();
 }
 
+void FileJournal::save(LeakSnapshot snapshot) {
+  const std::lock_guard lock(mutex_);
+  for (LeakSnapshot& waiting : inbox_.snapshots)
+    if (waiting.user == snapshot.user && waiting.session == snapshot.session)
+      return void(waiting = std::move(snapshot));
+  inbox_.snapshots.push_back(std::move(snapshot));
+  wake();
+}
+
+Result<std::int64_t> FileJournal::grant(const LeakGrant& grant) {
+  POSTERN_CHECK(std::this_thread::get_id() != thread_.get_id());  // it would wait for itself
+  const auto errand = std::make_shared<Attachment>();
+  errand->grant = grant;
+  std::unique_lock lock(mutex_);
+  inbox_.attachments.push_back(errand);
+  wake();
+  if (answered_.wait_for(lock, control_patience, [&] { return errand->result.has_value(); }))
+    return *errand->result;
+  errand->abandoned = true;  // it may still be written: then it holds after a restart
+  return failure("cannot grant anything to session \"" + grant.session + "\": journal \"" + options_.path +
+                 "\" is stalled");
+}
+
 Result<SandboxId> FileJournal::attach(const Sandbox& sandbox, std::int64_t time_us) {
   POSTERN_CHECK(std::this_thread::get_id() != thread_.get_id());  // it would wait for itself
-  const auto attachment = std::make_shared<Attachment>(Attachment{sandbox, time_us, false, std::nullopt});
+  const auto attachment = std::make_shared<Attachment>();
+  attachment->sandbox = sandbox;
+  attachment->time_us = time_us;
   std::unique_lock lock(mutex_);
   inbox_.attachments.push_back(attachment);
   wake();
@@ -262,7 +306,8 @@ void FileJournal::run() {
     make_attachments();
     write_hand();
   }
-  if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty()) return;
+  if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())
+    return;  // snapshots only save time
   spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}",
                 options_.path, hand_.outcomes.size(), hand_.alerts.size(), hand_.ends.size(),
                 writer_->error());
@@ -272,7 +317,8 @@ void FileJournal::run() {
 Clock::time_point FileJournal::due() const {
   if (!inbox_.batches.empty() || !inbox_.attachments.empty()) return Clock::time_point::min();
   if (!writable_) return last_failure_ + retry_after;  // what nobody waits for does not hammer a full disk
-  if (!inbox_.alerts.empty() || !inbox_.ends.empty() || inbox_.outcomes.size() >= outcome_burst)
+  if (!inbox_.alerts.empty() || !inbox_.ends.empty() || !inbox_.snapshots.empty() ||
+      inbox_.outcomes.size() >= outcome_burst)
     return Clock::time_point::min();
   if (!inbox_.outcomes.empty()) return first_outcome_ + outcome_delay;
   return Clock::time_point::max();
@@ -310,6 +356,7 @@ bool FileJournal::take() {
   move_over(inbox_.outcomes, hand_.outcomes);
   move_over(inbox_.alerts, hand_.alerts);
   move_over(inbox_.ends, hand_.ends);
+  move_over(inbox_.snapshots, hand_.snapshots);
   if (!hand_.batches.empty()) in_hand_since_us_ = hand_.batches.front().submitted_us;
   return true;
 }
@@ -318,10 +365,12 @@ void FileJournal::make_attachments() {
   if (hand_.attachments.empty()) return;
   for (const auto& attachment : hand_.attachments) {
     gate_.enter();
-    auto made = writer_->attach(attachment->sandbox, file_.boot(), attachment->time_us);
+    auto made = attachment->grant ? writer_->grant(*attachment->grant)
+                                  : writer_->attach(attachment->sandbox, file_.boot(), attachment->time_us);
     gate_.leave();
     const std::lock_guard lock(mutex_);
-    if (attachment->abandoned && made) hand_.ends.push_back({*made, attachment->time_us});
+    if (attachment->abandoned && made && !attachment->grant)
+      hand_.ends.push_back({*made, attachment->time_us});
     attachment->result = std::move(made);
   }
   hand_.attachments.clear();
@@ -334,8 +383,8 @@ void FileJournal::write_hand() {
   std::size_t from = 0;
   do {
     from += write_group(from);
-  } while (from < hand_.batches.size() ||
-           (writable_ && !(hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())));
+  } while (from < hand_.batches.size() || (writable_ && !(hand_.outcomes.empty() && hand_.alerts.empty() &&
+                                                          hand_.ends.empty() && hand_.snapshots.empty())));
   hand_.batches.clear();
   const std::lock_guard lock(mutex_);
   answered_.notify_all();
@@ -372,12 +421,15 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
   new_rules_.clear();
   if (rules_->has_unwritten()) new_rules_ = rules_->unwritten();
   const std::size_t outcomes = with_rest ? std::min(hand_.outcomes.size(), max_rows_per_transaction) : 0;
-  Work work{.rules = new_rules_, .batches = {}, .outcomes = {}, .alerts = {}, .ends = {}};
+  const std::size_t snapshots =
+      with_rest ? std::min(hand_.snapshots.size(), max_snapshots_per_transaction) : 0;
+  Work work{.rules = new_rules_, .batches = {}, .outcomes = {}, .alerts = {}, .ends = {}, .snapshots = {}};
   work.batches = std::span(hand_.batches).subspan(from, count);
   work.outcomes = std::span(hand_.outcomes).first(outcomes);
   if (with_rest) {
     work.alerts = hand_.alerts;
     work.ends = hand_.ends;
+    work.snapshots = std::span(hand_.snapshots).first(snapshots);
   }
   const bool nothing = work.empty();
   if (nothing && writable_) return SQLITE_OK;
@@ -398,6 +450,8 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     hand_.outcomes.erase(hand_.outcomes.begin(),
                          hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
     hand_.alerts.clear();
+    hand_.snapshots.erase(hand_.snapshots.begin(),
+                          hand_.snapshots.begin() + static_cast<std::ptrdiff_t>(snapshots));
     if (!hand_.ends.empty()) {
       const std::lock_guard lock(mutex_);
       ends_written_ += hand_.ends.size();

@@ -45,6 +45,7 @@ struct Asked {
   std::int16_t ede = -1;    // extended DNS error code sent, -1: none
   bool cached = false;
   bool tcp = false;
+  bool refresh = false;                // nobody asked: Postern's own timer did, for a name in use
   float score = 0;                     // 0..1
   std::uint32_t charge_millibits = 0;  // what its forward cost the session, in thousandths of a bit
 };
@@ -62,6 +63,7 @@ struct Outcome {
   std::int16_t ede = -1;
   std::int64_t upstream_us = -1;  // how long the upstream took
   std::uint16_t answers = 0;      // records in the reply's answer section
+  std::uint32_t octets = 0;       // of the reply, as charged to the budget of answers
   std::string data;  // its addresses and targets in presentation form, space separated; cut at 4 KiB
 };
 
@@ -74,6 +76,41 @@ struct AlertRow {
   std::string action;    // what was done: "alert", "block-zone", "quarantine"
   std::string evidence;  // JSON object: contributions, counts, the last names
   RowId asked = 0;       // the query that tipped it
+};
+
+// A session's meter at one moment (SessionMeter::snapshot), or with an empty session a user's ledger: the
+// millibits used, as decimal text.
+struct LeakSnapshot {
+  std::string user, session;
+  RowId upto = 0;                // it holds the charges of all rows up to this one
+  std::int64_t grants_upto = 0;  // and these grants
+  std::int64_t time_us = 0;
+  std::string octets;
+};
+
+// An operator's grant: `octets` more for a session, or for one zone of it.
+struct LeakGrant {
+  std::int64_t id = 0;  // drawn when it is written
+  std::int64_t time_us = 0;
+  std::string user, session;
+  std::string zone;  // empty: the session's ledger
+  std::uint64_t octets = 0;
+};
+
+// What a session has spent before now, as far as it is on record: the last snapshot and what came after.
+struct SessionPast {
+  struct Forward {
+    RowId id = 0;
+    Name name;
+    Type type = 0;
+    std::uint32_t charge_millibits = 0;
+    bool refresh = false;
+    std::int64_t answer_octets = -1;  // -1: its outcome is unknown
+  };
+  LeakSnapshot snapshot;  // empty octets: none
+  std::vector<LeakGrant> grants;
+  std::vector<Forward> forwards;     // in order
+  std::uint64_t user_millibits = 0;  // of all the user's sessions together
 };
 
 class Journal {
@@ -121,6 +158,21 @@ class Journal {
   // Written with the next rows or within 50 ms; dropped and counted when too much waits.
   virtual void append(Outcome outcome) = 0;
   virtual void alert(AlertRow alert) = 0;  // written at once, never dropped
+  // Written soon, never dropped; a newer one of the same session takes its place.
+  virtual void save(LeakSnapshot) {}
+
+  // Control plane: waits for the disk. `session` as session_text() spells it. Without a usable snapshot
+  // (`from_rows`) all of the session's rows are read.
+  virtual Result<SessionPast> past(const std::string& /*user*/, const std::string& /*session*/,
+                                   bool /*from_rows*/ = false) {
+    return SessionPast{};
+  }
+  // The users who have had a session of that name, sorted.
+  virtual Result<std::vector<std::string>> users_of(const std::string& /*session*/) {
+    return std::vector<std::string>{};
+  }
+  // Its id, once it is committed.
+  virtual Result<std::int64_t> grant(const LeakGrant&) { return std::int64_t{0}; }
   virtual Stats stats() const = 0;
 };
 

@@ -197,9 +197,89 @@ FROM sandbox AS s
 LEFT JOIN boot AS b ON b.id = s.boot;
 )sql";
 
+// Version 2. What the leak meter needs to survive: snapshots of its ledgers, grants, a way to find the rows
+// that a session was charged for (few, since its budget bounds them), the octets of answers; and a flag for
+// queries that Postern's own timer asked.
+constexpr const char* leak_ledgers = R"sql(
+CREATE TABLE leak_snapshot (
+  user TEXT NOT NULL,
+  session TEXT NOT NULL,               -- '': the user's own ledger
+  upto INTEGER NOT NULL,               -- the last row of asked that is in it
+  grants_upto INTEGER NOT NULL,
+  time_us INTEGER NOT NULL,
+  octets BLOB NOT NULL,
+  PRIMARY KEY (user, session)
+) STRICT;
+CREATE TABLE leak_grant (
+  id INTEGER PRIMARY KEY,
+  time_us INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  session TEXT NOT NULL,
+  zone TEXT NOT NULL,                  -- '': the session's ledger
+  octets INTEGER NOT NULL
+) STRICT;
+CREATE INDEX leak_grant_by_session ON leak_grant (session, user);
+CREATE INDEX sandbox_by_session ON sandbox (session, user);
+CREATE INDEX sandbox_by_user ON sandbox (user);
+CREATE INDEX asked_charged ON asked (sandbox, id) WHERE charge_millibits > 0 OR flags & 4 <> 0;
+ALTER TABLE outcome ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
+
+CREATE VIEW grants AS
+SELECT
+  g.id AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', g.time_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', g.time_us % 1000000) AS time,
+  g.time_us AS time_us,
+  g.user AS user,
+  g.session AS session,
+  g.zone AS zone,
+  g.octets AS octets
+FROM leak_grant AS g;
+
+DROP VIEW queries;
+CREATE VIEW queries AS
+SELECT
+  a.id AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', a.time_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', a.time_us % 1000000) AS time,
+  a.time_us AS time_us,
+  s.name AS sandbox,
+  s.session AS session,
+  s.user AS user,
+  s.code_sha256 AS code_sha256,
+  a.name AS name,
+  substr(a.name, a.registered_at) AS registered_domain,
+  coalesce(t.name, 'TYPE' || a.type) AS type,
+  coalesce(ac.name, 'action ' || a.action) AS action,
+  coalesce(re.name, 'reason ' || a.reason) AS reason,
+  coalesce(ru.text, '') AS rule,
+  coalesce(rc.name, 'RCODE' || coalesce(o.rcode, a.rcode)) AS rcode,
+  nullif(coalesce(o.ede, a.ede), -1) AS ede,
+  a.flags & 1 AS cached,
+  nullif(o.upstream_us, -1) AS upstream_us,
+  a.score_milli / 1000.0 AS score,
+  a.charge_millibits / 1000.0 AS charge_bits,
+  o.answers AS answers,
+  coalesce(o.data, '') AS data,
+  s.policy AS policy,
+  CASE WHEN a.flags & 2 THEN 'tcp' ELSE 'udp' END AS transport,
+  a.monotonic_us AS monotonic_us,
+  (SELECT b.boot_id FROM boot AS b WHERE b.first_asked <= a.id ORDER BY b.first_asked DESC LIMIT 1) AS boot_id,
+  (a.flags & 4) / 4 AS refresh
+FROM asked AS a
+LEFT JOIN outcome AS o ON o.asked = a.id
+LEFT JOIN sandbox AS s ON s.id = a.sandbox
+LEFT JOIN rr_type AS t ON t.id = a.type
+LEFT JOIN action AS ac ON ac.id = CASE WHEN o.action > 0 THEN o.action ELSE a.action END
+LEFT JOIN reason AS re ON re.id = CASE WHEN o.action > 0 THEN o.reason ELSE a.reason END
+LEFT JOIN rule AS ru ON ru.id = CASE WHEN o.action > 0 THEN o.rule ELSE a.rule END
+LEFT JOIN rcode AS rc ON rc.id = coalesce(o.rcode, a.rcode);
+)sql";
+
 // Append here; never change or remove what stands above.
-constexpr std::array<Migration, 1> all{{
+constexpr std::array<Migration, 2> all{{
     {"the first schema", first_schema},
+    {"ledgers that survive", leak_ledgers},
 }};
 
 }  // namespace

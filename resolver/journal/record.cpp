@@ -145,7 +145,7 @@ class AskedSource final : public RowSource {
       case 11:
         return sqlite3_result_int64(out, row.ede);
       case 12:
-        return sqlite3_result_int64(out, (row.cached ? 1 : 0) | (row.tcp ? 2 : 0));
+        return sqlite3_result_int64(out, (row.cached ? 1 : 0) | (row.tcp ? 2 : 0) | (row.refresh ? 4 : 0));
       case 13:
         return sqlite3_result_int64(out, thousandths(row.score));
       default:
@@ -177,7 +177,7 @@ class OutcomeSource final : public RowSource {
   void next() override { ++row_; }
   const char* declaration() const override {
     return "CREATE TABLE pending_outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, "
-           "answers, data)";
+           "answers, data, octets)";
   }
   void column(sqlite3_context* out, int index) const override {
     const Outcome& row = outcomes[row_];
@@ -200,10 +200,12 @@ class OutcomeSource final : public RowSource {
         return sqlite3_result_int64(out, row.upstream_us);
       case 8:
         return sqlite3_result_int64(out, row.answers);
-      default: {
+      case 9: {
         const std::size_t size = std::min(row.data.size(), RecordWriter::max_data_octets);
         return sqlite3_result_text(out, row.data.data(), static_cast<int>(size), SQLITE_STATIC);
       }
+      default:
+        return sqlite3_result_int64(out, row.octets);
     }
   }
 
@@ -220,8 +222,8 @@ constexpr std::string_view insert_asked =
     " rcode, ede, flags, score_milli, charge_millibits FROM pending_asked";
 constexpr std::string_view insert_outcome =
     "INSERT OR IGNORE INTO outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, "
-    "data)"
-    " SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data FROM "
+    "data, octets)"
+    " SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data, octets FROM "
     "pending_outcome";
 constexpr std::string_view insert_alert =
     "INSERT INTO alert (time_us, sandbox, kind, zone, score, action, evidence, asked)"
@@ -233,6 +235,13 @@ constexpr std::string_view insert_sandbox =
     " detached_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)";
 constexpr std::string_view end_sandbox =
     "UPDATE sandbox SET detached_us = ?2 WHERE id = ?1 AND detached_us = 0";
+constexpr std::string_view write_snapshot =
+    "INSERT INTO leak_snapshot (user, session, upto, grants_upto, time_us, octets)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    " ON CONFLICT (user, session) DO UPDATE SET upto = excluded.upto, grants_upto = excluded.grants_upto,"
+    " time_us = excluded.time_us, octets = excluded.octets";
+constexpr std::string_view insert_grant =
+    "INSERT INTO leak_grant (time_us, user, session, zone, octets) VALUES (?1, ?2, ?3, ?4, ?5)";
 constexpr std::string_view write_probe =
     "INSERT INTO meta (key, value) VALUES ('probe', ?1) ON CONFLICT (key) DO UPDATE SET value = "
     "excluded.value";
@@ -274,7 +283,7 @@ struct RecordWriter::State {
   Connection& connection;
   AskedSource asked_source;
   OutcomeSource outcome_source;
-  Statement begin, commit, rollback, asked, outcome, alert, rule, sandbox, end, probe;
+  Statement begin, commit, rollback, asked, outcome, alert, rule, sandbox, end, snapshot, grant, probe;
 };
 
 RecordWriter::RecordWriter() = default;
@@ -293,7 +302,7 @@ Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connectio
       {&state.begin, "BEGIN IMMEDIATE"}, {&state.commit, "COMMIT"},        {&state.rollback, "ROLLBACK"},
       {&state.asked, insert_asked},      {&state.outcome, insert_outcome}, {&state.alert, insert_alert},
       {&state.rule, insert_rule},        {&state.sandbox, insert_sandbox}, {&state.end, end_sandbox},
-      {&state.probe, write_probe},
+      {&state.snapshot, write_snapshot}, {&state.grant, insert_grant},     {&state.probe, write_probe},
   };
   for (const auto& [statement, sql] : statements) {
     auto prepared = connection.prepare(sql);
@@ -340,6 +349,15 @@ int RecordWriter::inside(const Work& work) {
     state.end.bind(2, end.time_us);
     if (const int code = state.end.run(); code != SQLITE_OK) return code;
   }
+  for (const LeakSnapshot& snapshot : work.snapshots) {
+    state.snapshot.bind(1, std::string_view(snapshot.user));
+    state.snapshot.bind(2, std::string_view(snapshot.session));
+    state.snapshot.bind(3, snapshot.upto);
+    state.snapshot.bind(4, snapshot.grants_upto);
+    state.snapshot.bind(5, snapshot.time_us);
+    state.snapshot.bind_octets(6, snapshot.octets);
+    if (const int code = state.snapshot.run(); code != SQLITE_OK) return code;
+  }
   return SQLITE_OK;
 }
 
@@ -384,6 +402,23 @@ Result<SandboxId> RecordWriter::attach(const Sandbox& sandbox, std::int64_t boot
   }
   const SandboxId id = sqlite3_last_insert_rowid(state_->connection.raw());
   if (finish(code) != SQLITE_OK) return failure("cannot attach sandbox \"" + sandbox.name + "\": " + error_);
+  return id;
+}
+
+Result<std::int64_t> RecordWriter::grant(const LeakGrant& grant) {
+  int code = state_->begin.run();
+  if (code == SQLITE_OK) {
+    Statement& insert = state_->grant;
+    insert.bind(1, grant.time_us);
+    insert.bind(2, std::string_view(grant.user));
+    insert.bind(3, std::string_view(grant.session));
+    insert.bind(4, std::string_view(grant.zone));
+    insert.bind(5, static_cast<std::int64_t>(grant.octets));
+    code = insert.run();
+  }
+  const std::int64_t id = sqlite3_last_insert_rowid(state_->connection.raw());
+  if (finish(code) != SQLITE_OK)
+    return failure("cannot grant anything to session \"" + grant.session + "\": " + error_);
   return id;
 }
 

@@ -33,16 +33,18 @@ struct SandboxEnd {
   std::int64_t time_us = 0;
 };
 
-// All of it is committed, or none.
+// All of it is committed, or none. Snapshots are large: a few at a time.
 struct Work {
   std::span<const NewRule> rules;
   std::span<const AskedBatch> batches;
   std::span<const Outcome> outcomes;
   std::span<const AlertRow> alerts;
   std::span<const SandboxEnd> ends;
+  std::span<const LeakSnapshot> snapshots;
 
   bool empty() const {
-    return rules.empty() && batches.empty() && outcomes.empty() && alerts.empty() && ends.empty();
+    return rules.empty() && batches.empty() && outcomes.empty() && alerts.empty() && ends.empty() &&
+           snapshots.empty();
   }
 };
 
@@ -63,6 +65,8 @@ class RecordWriter {
   int probe();
   // A sandbox's row, in a transaction of its own.
   Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us);
+  // A grant's row, likewise.
+  Result<std::int64_t> grant(const LeakGrant& grant);
   const std::string& error() const { return error_; }
 
  private:

@@ -30,6 +30,10 @@ class Statement {
     sqlite3_bind_text(raw_.get(), at, value.data() != nullptr ? value.data() : "",
                       static_cast<int>(value.size()), SQLITE_STATIC);
   }
+  void bind_octets(int at, std::string_view value) {
+    sqlite3_bind_blob(raw_.get(), at, value.data() != nullptr ? value.data() : "",
+                      static_cast<int>(value.size()), SQLITE_STATIC);
+  }
   int step() { return sqlite3_step(raw_.get()); }  // SQLITE_ROW, SQLITE_DONE or an error
   void reset() { sqlite3_reset(raw_.get()); }
   // A statement without rows, run to its end and reset: SQLITE_OK or the error.
@@ -43,6 +47,11 @@ class Statement {
     const auto* octets = reinterpret_cast<const char*>(sqlite3_column_text(raw_.get(), column));
     return octets ? std::string(octets, static_cast<std::size_t>(sqlite3_column_bytes(raw_.get(), column)))
                   : "";
+  }
+  std::string octets(int column) {
+    const auto* found = static_cast<const char*>(sqlite3_column_blob(raw_.get(), column));
+    return found ? std::string(found, static_cast<std::size_t>(sqlite3_column_bytes(raw_.get(), column)))
+                 : "";
   }
   sqlite3_stmt* raw() { return raw_.get(); }
 

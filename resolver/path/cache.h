@@ -13,12 +13,11 @@
 #include <string>
 #include <unordered_map>
 
+#include "resolver/path/uses.h"
 #include "resolver/path/wire.h"
 #include "rules/policy.h"
 
 namespace postern {
-
-using Instant = std::chrono::microseconds;
 
 struct CacheEntry {
   Query query;
@@ -31,6 +30,7 @@ struct CacheEntry {
   std::uint64_t policy_epoch = 0;
   Instant stored{};
   Instant expires{};
+  std::shared_ptr<Use> use;  // how the client uses it; null: not tracked
 
   // Whole seconds since it was stored: what TTLs have counted down by.
   std::uint32_t age(Instant now) const {
@@ -55,14 +55,10 @@ class Cache {
 
  private:
   struct Hash {
-    std::size_t operator()(const Query* query) const noexcept {
-      return query->name.hash() ^ (query->type * 0x9e3779b97f4a7c15u);
-    }
+    std::size_t operator()(const Query* query) const noexcept { return QueryHash{}(*query); }
   };
   struct Equal {
-    bool operator()(const Query* a, const Query* b) const noexcept {
-      return a->type == b->type && a->name == b->name;
-    }
+    bool operator()(const Query* a, const Query* b) const noexcept { return QueryEqual{}(*a, *b); }
   };
   using Order = std::list<std::shared_ptr<CacheEntry>>;  // front: most recently used
 

@@ -41,7 +41,9 @@ struct Peer {
 
 // A user's ledger, above those of the sessions.
 struct UserState {
+  std::string user;
   Ledger ledger{Budgets::unlimited};
+  RowId last_charged = 0;  // the row that was charged last
 };
 
 // What has been told about a session's budgets, so that a client cannot raise alerts at will.
@@ -65,6 +67,9 @@ struct SessionState {
   SessionDetector detector;
   SessionMeter meter;                      // what the names forwarded so far can have told, in bits
   std::shared_ptr<const LeakTerms> terms;  // in force in `meter`: those of the sandbox that asked last
+  RowId last_charged = 0;                  // the row that was charged last
+  std::int64_t last_grant = 0;             // and the grant that was applied last
+  std::size_t unsaved = 0;                 // charges since the last snapshot
   std::shared_ptr<UserState> payer;        // null: nobody is named
   LeakTold told;
   std::unordered_set<Name, NameHash>
@@ -76,7 +81,7 @@ struct SessionState {
 
 struct SandboxCounters {
   std::uint64_t queries = 0, allowed = 0, blocked = 0, local = 0, cached = 0, forwarded = 0, failed = 0,
-                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0, over_budget = 0;
+                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0, over_budget = 0, refreshed = 0;
 };
 
 // One attached sandbox. Thread: its shard. Lives until it is detached *and* its last exchange is finished.
@@ -89,19 +94,10 @@ struct SandboxState {
   Ledger ledger{Budgets::unlimited};       // the sandbox's own, within its session's
   std::uint64_t policy_epoch = 0;
   Cache cache;
+  Uses uses;            // what is asked again by itself
   Referrals referrals;  // names that its answers have handed out
   SessionState* session = nullptr;
   std::vector<std::int64_t> rule_rows;  // RuleId -> the journal's id of its text; -1: not asked for yet
-  struct QueryHash {
-    std::size_t operator()(const Query& query) const noexcept {
-      return query.name.hash() ^ (query.type * 0x9e3779b97f4a7c15u);
-    }
-  };
-  struct QueryEqual {
-    bool operator()(const Query& a, const Query& b) const noexcept {
-      return a.type == b.type && a.name == b.name;
-    }
-  };
   std::unordered_map<Query, std::vector<Exchange*>, QueryHash, QueryEqual>
       in_flight;              // who waits for which question
   std::size_t exchanges = 0;  // alive
@@ -119,7 +115,8 @@ struct Exchange {
   Verdict verdict;
   std::size_t registered_labels = 0;
   std::size_t group = 0;  // of upstreams, that answers or would
-  bool joins = false;     // uncharged: the same question was under way when it came, so it never goes itself
+  bool refreshes = false;  // nobody asked: Postern's own timer did, and nobody gets the reply
+  bool joins = false;      // uncharged: the same question was under way when it came, so it never goes itself
   std::string over_budget;  // which ledger is spent, for the client; empty: none
   LedgerKind refused_by = LedgerKind::none;
   Asked row;

@@ -26,8 +26,10 @@ Task Pipeline::walk(Exchange* x) {
   if (x->entry && x->entry->group != x->group) x->entry = nullptr;  // policy asks others since it was kept
   observe(*x);  // may turn the verdict: the query that tips the score is refused already
   if (x->verdict.action != Action::allow) x->entry = nullptr;
-  if (x->entry) reinspect(*x->entry, sandbox);
-
+  if (x->entry) {
+    reinspect(*x->entry, sandbox);
+    note_use(sandbox, *x->entry);
+  }
   if (!x->entry && x->verdict.action == Action::allow) meter(*x);  // may turn it, too: a budget is spent
 
   const bool answered_here = x->entry != nullptr || x->verdict.action != Action::allow;
@@ -253,7 +255,10 @@ void Pipeline::flush() {
                      : ports_.journal.intern_rule("leak budget: " + std::string(ledger_text(x->refused_by)));
       row.cached = x->entry != nullptr;
       row.tcp = x->peer.stream != nullptr;
-      if (row.action == Action::allow) {
+      row.refresh = x->refreshes;
+      if (row.refresh) {
+        ++sandbox.counters.refreshed;
+      } else if (row.action == Action::allow) {
         ++sandbox.counters.allowed;
         sandbox.counters.cached += row.cached;
       } else {
@@ -293,6 +298,7 @@ void Pipeline::tick() {
       x->waiter.resume();
     }
   }
+  start_refreshes();
   deliver();
 }
 
@@ -324,7 +330,7 @@ Exchange* Pipeline::take() {
   x->row = {};
   x->waiter = {};
   x->committed = false;
-  x->joins = false;
+  x->joins = x->refreshes = false;
   x->refused_by = LedgerKind::none;
   x->over_budget.clear();
   x->failure = Ede::none;
@@ -354,6 +360,7 @@ bool Pipeline::came_back(Exchange& x) {
   if (!x.joins || x.sandbox->in_flight.contains(x.question.query)) return false;
   x.entry = x.sandbox->cache.find(x.question.query, now_);
   x.failure = Ede::no_reachable_authority;
+  if (x.entry && x.entry->group != x.group) x.entry = nullptr;
   if (x.entry) reinspect(*x.entry, *x.sandbox);
   return true;
 }
@@ -395,6 +402,8 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         entry->policy_epoch = sandbox.policy_epoch;
         entry->stored = now_;
         entry->expires = now_ + keep;
+        entry->use = sandbox.uses.answered(query, now_, entry->expires);
+        next_refresh_ = std::min(next_refresh_, sandbox.uses.next());
         sandbox.cache.insert(entry);
         sandbox.session->detector.answered(query, entry->registered_labels, entry->rendered.rcode,
                                            entry->rendered.message.size(), now_);
@@ -436,6 +445,7 @@ void Pipeline::record_outcome(const Exchange& x) {
   if (x.entry) {
     outcome.answers = x.entry->rendered.answers;
     outcome.data = x.entry->data;
+    outcome.octets = static_cast<std::uint32_t>(x.entry->rendered.message.size());
   }
   ports_.journal.append(std::move(outcome));
 }
@@ -456,17 +466,18 @@ Pipeline::~Pipeline() {
       x.waiter.destroy();
 }
 
-SessionState& Pipeline::session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms) {
+SessionState& Pipeline::session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms,
+                                    const SessionPast& past) {
   // Without a session, user and code stand for it, so that starting over does not start afresh.
-  const std::string key = who.user + '\0' + session_text(who);
-  auto& session = sessions_[key];
+  auto& session = sessions_[session_key(who)];
   if (!session) {
     SessionDetector::Limits limits;
     limits.seed = ports_.seed;
     session = std::make_unique<SessionState>(limits, terms, ports_.parts.code);
     session->user = who.user;
     session->session = session_text(who);
-    session->payer = payer_for(who.user);
+    session->payer = payer_for(who.user, past.user_millibits);
+    rebuild(*session, past);
     if (sessions_.size() > max_sessions) {
       SessionState* mine = session.get();  // erasing leaves other elements where they are
       forget_a_session(*mine);
@@ -487,14 +498,14 @@ void Pipeline::forget_a_session(const SessionState& but) {
 }
 
 SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy,
-                               bool own_policy) {
+                               bool own_policy, const SessionPast& past) {
   auto state = std::make_unique<SandboxState>();
   state->who = std::move(who);
   state->row = row;
   state->policy = std::move(policy);
   state->own_policy = own_policy;
   give_terms(*state);
-  state->session = &session_for(state->who, state->terms);
+  state->session = &session_for(state->who, state->terms, past);
   ++state->session->sandboxes;
   state->session->last_used = ++use_;
   sandboxes_.push_back(std::move(state));
@@ -511,7 +522,7 @@ void Pipeline::detach(SandboxState& sandbox) {
 
 // Its session may be forgotten only after the last of its questions has come back.
 void Pipeline::erase(SandboxState& sandbox) {
-  --sandbox.session->sandboxes;
+  if (--sandbox.session->sandboxes == 0) save(*sandbox.session);
   std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == &sandbox; });
 }
 

@@ -65,6 +65,9 @@ class Pipeline {
   static constexpr std::size_t max_sessions =
       4096;  // remembered, at most 0.8 MiB each; the longest unused goes first
   static constexpr std::size_t max_blocked_zones = 1024;  // of a session; then it is quarantined
+  // Charges of a session between two snapshots, or as many as it has names: the next attachment reads so many
+  // rows again, and writing costs at most about 100 octets a charge.
+  static constexpr std::size_t charges_per_snapshot = 256;
   // Names of a session that a meter without any budget remembers, 10 MiB or so: what comes after is priced by
   // these and added to nothing.
   static constexpr std::size_t max_open_history = 1 << 16;
@@ -74,11 +77,19 @@ class Pipeline {
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
 
+  struct SessionLeak;  // what `postern leak` shows, below
+
   // Time as the shard read it: monotonic, and Unix time in microseconds. Before each of the calls below.
   void set_time(Instant now, std::int64_t unix_us);
 
   // `own_policy`: it was attached with a policy of its own, which reloads leave alone.
-  SandboxState& attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy);
+  // `past`: what the session and its user have spent before; looked at only if it is not remembered.
+  SandboxState& attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
+                       const SessionPast& past = {});
+  bool remembers(const Sandbox& who) const { return sessions_.contains(session_key(who)); }
+  // A grant that is on record, to a session that may be remembered. Errors: the zone is no name.
+  Result<void> grant(const LeakGrant& grant);
+  std::vector<SessionLeak> leaks() const;
   void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
   // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller
   // checks that first).
@@ -87,7 +98,8 @@ class Pipeline {
   // One message from a sandbox. `flush` ends a batch: the rows gathered since the last are submitted.
   void receive(SandboxState& sandbox, Peer peer, wire::Octets message);
   void flush();
-  // Regularly, at least every 250 ms: gives up on a stalled journal.
+  // Regularly, at least every 250 ms, and `flush` after it: gives up on a stalled journal, asks again what is
+  // in use.
   void tick();
 
   const Counters& counters() const { return counters_; }
@@ -123,10 +135,19 @@ class Pipeline {
   };
 
   Task walk(Exchange* x);
+  Task refresh(Exchange* x);
+  void start_refreshes();
+  void note_use(SandboxState& sandbox, CacheEntry& entry);
   Verdict decide(const Exchange& x) const;
   std::size_t group_of(const Exchange& x) const;
   void observe(Exchange& x);
   void meter(Exchange& x);
+  bool meter_refresh(Exchange& x);
+  OuterLedgers ledgers_around(SandboxState& sandbox);
+  void charged(SandboxState& sandbox, Exchange& x, const Charge& charge);
+  void save(SessionState& session);
+  void rebuild(SessionState& session, const SessionPast& past);
+  Ask ask_about(const Query& query, const Policy& policy, LedgerCut cut) const;
   void refuse_leak(Exchange& x, const Admission& admission, const LedgerCut& cut);
   void tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const std::string& action);
   void came_down(Exchange& x, std::size_t octets);
@@ -141,8 +162,10 @@ class Pipeline {
   void committed(const std::shared_ptr<Batch>& batch, bool ok);
   void raise(Exchange& x, std::string kind, const Finding& finding, std::string action);
   std::int64_t rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule);
-  SessionState& session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms);
-  std::shared_ptr<UserState> payer_for(const std::string& user);
+  SessionState& session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms,
+                            const SessionPast& past);
+  static std::string session_key(const Sandbox& who) { return who.user + '\0' + session_text(who); }
+  std::shared_ptr<UserState> payer_for(const std::string& user, std::uint64_t spent_millibits);
   void forget_a_session(const SessionState& but);
 
   Exchange* take();
@@ -166,7 +189,24 @@ class Pipeline {
   std::vector<Exchange*> finished_;             // replies to deliver at the end of this turn
   std::deque<std::shared_ptr<Batch>> pending_;  // submitted, in order
   std::uint64_t use_ = 0;
+  Instant next_refresh_ = Use::never;  // not later than the first that is due
   bool stalled_ = false;
+};
+
+// One remembered session's budgets. Amounts in thousandths of a bit.
+struct Pipeline::SessionLeak {
+  struct Amount {
+    std::uint64_t used = 0, limit = 0, granted = 0;
+    static Amount of(const Ledger& ledger) { return {ledger.used(), ledger.limit(), ledger.granted()}; }
+  };
+  std::string user, session, policy;
+  std::size_t sandboxes = 0;  // attached
+  Amount whole, answers, payer;
+  bool has_payer = false;
+  std::vector<SessionMeter::ZoneUse> zones;
+  std::vector<std::pair<std::string, Amount>> boxes;  // attached sandboxes' own ledgers
+  std::uint64_t refused = 0;                          // queries, since it is remembered
+  bool quarantined = false;
 };
 
 }  // namespace postern

@@ -1,4 +1,5 @@
 // The pipeline's leak meter: what a forward costs, what is refused when a budget is spent, and who is told.
+#include <algorithm>
 #include <cmath>
 
 #include "resolver/path/alert_text.h"
@@ -38,8 +39,52 @@ void Pipeline::meter(Exchange& x) {
   SessionState& session = *sandbox.session;
   const Query& query = x.question.query;
   x.joins = sandbox.in_flight.contains(query);
-  if (x.joins) return;
-  if (session.terms != sandbox.terms) {  // a session's sandboxes may be under different policies
+  if (x.joins) return sandbox.uses.missed(query, now_);
+  const OuterLedgers outer = ledgers_around(sandbox);
+  const LedgerCut cut = ports_.parts.suffixes->ledger_cut(query.name);
+  const Ask ask = ask_about(query, *x.policy, cut);
+  if (session.meter.names() >= max_open_history && session.terms->budgets().is_open()) {
+    x.row.charge_millibits = session.meter.price(ask).session;
+    return;
+  }
+  const Admission admission = session.meter.admit(ask, outer);
+  if (admission.admitted) {
+    charged(sandbox, x, admission.charge);
+    sandbox.uses.missed(query, now_);
+  } else {
+    refuse_leak(x, admission, cut);
+  }
+  for (std::size_t i = 0; i < admission.warning_count; ++i) {
+    if (session.told.warnings++ >= LeakTold::max_warnings) break;
+    const Admission::Warning& warning = admission.warnings[i];
+    const LeakFinding finding{warning.ledger,      ledger_zone(query.name, warning.ledger, cut),
+                              warning.percent,     warning.used_bits,
+                              warning.budget_bits, session.told.refused};
+    tell_leak(x, "leak_budget", finding, "alert");
+  }
+}
+
+// The same for what Postern asks by itself. False: a ledger is spent, so it is not asked again; whoever asks
+// the next time is told.
+bool Pipeline::meter_refresh(Exchange& x) {
+  SandboxState& sandbox = *x.sandbox;
+  const OuterLedgers outer = ledgers_around(sandbox);
+  const Query& query = x.question.query;
+  const Ask ask = ask_about(query, *x.policy, ports_.parts.suffixes->ledger_cut(query.name));
+  const Admission admission = sandbox.session->meter.admit_refresh(ask, outer);
+  if (admission.admitted) charged(sandbox, x, admission.charge);
+  return admission.admitted;
+}
+
+Ask Pipeline::ask_about(const Query& query, const Policy& policy, LedgerCut cut) const {
+  return {&query, cut.zone, cut.parent, policy.is_exempt(query.name)};
+}
+
+// The ledgers around the session's; all under the terms of the sandbox that asks, since a session's sandboxes
+// may be under different policies.
+OuterLedgers Pipeline::ledgers_around(SandboxState& sandbox) {
+  SessionState& session = *sandbox.session;
+  if (session.terms != sandbox.terms) {
     session.terms = sandbox.terms;
     session.meter.set_policy(session.terms->budgets(), session.terms->known);
   }
@@ -48,25 +93,100 @@ void Pipeline::meter(Exchange& x) {
     session.payer->ledger.set_budget(session.terms->budgets().user);
     outer.user = &session.payer->ledger;
   }
-  const LedgerCut cut = ports_.parts.suffixes->ledger_cut(query.name);
-  const Ask ask{&query, cut.zone, cut.parent, x.policy->is_exempt(query.name)};
-  if (session.meter.names() >= max_open_history && session.terms->budgets().is_open()) {
-    x.row.charge_millibits = session.meter.price(ask).session;
-    return;
+  return outer;
+}
+
+// Rows are numbered in the order in which they are charged, so a snapshot holds all rows up to the last.
+void Pipeline::charged(SandboxState& sandbox, Exchange& x, const Charge& charge) {
+  SessionState& session = *sandbox.session;
+  x.row.charge_millibits = charge.session;
+  session.last_charged = x.row.id;
+  if (session.payer) session.payer->last_charged = x.row.id;
+  if (++session.unsaved >= std::max(charges_per_snapshot, session.meter.names())) save(session);
+}
+
+void Pipeline::save(SessionState& session) {
+  if (session.unsaved == 0) return;
+  session.unsaved = 0;
+  ports_.journal.save({session.user, session.session, session.last_charged, session.last_grant, unix_us_,
+                       session.meter.snapshot()});
+  if (session.payer)
+    ports_.journal.save({session.user, "", session.payer->last_charged, 0, unix_us_,
+                         std::to_string(session.payer->ledger.used())});
+}
+
+// What the session has spent before it was forgotten, or before the process began.
+void Pipeline::rebuild(SessionState& session, const SessionPast& past) {
+  constexpr std::uint64_t unknown_answer = 1232;  // octets: the most that one datagram from upstream holds
+  SessionMeter& meter = session.meter;
+  if (!past.snapshot.octets.empty()) {
+    const auto restored = meter.restore(past.snapshot.octets);
+    POSTERN_CHECK(restored.has_value());  // whoever read the past has tried it
   }
-  const Admission admission = session.meter.admit(ask, outer);
-  if (admission.admitted)
-    x.row.charge_millibits = admission.charge.session;
-  else
-    refuse_leak(x, admission, cut);
-  for (std::size_t i = 0; i < admission.warning_count; ++i) {
-    if (session.told.warnings++ >= LeakTold::max_warnings) break;
-    const Admission::Warning& warning = admission.warnings[i];
-    LeakFinding finding{warning.ledger,      ledger_zone(query.name, warning.ledger, cut),
-                        warning.percent,     warning.used_bits,
-                        warning.budget_bits, session.told.refused};
-    tell_leak(x, "leak_budget", finding, "alert");
+  session.last_charged = past.snapshot.upto;
+  session.last_grant = past.snapshot.grants_upto;
+  for (const LeakGrant& one : past.grants) {
+    session.last_grant = one.id;
+    if (const auto zone = Name::parse(one.zone); one.zone.empty() || !zone)
+      meter.grant(one.octets);
+    else
+      meter.grant_zone(*zone, one.octets);
   }
+  for (const SessionPast::Forward& row : past.forwards) {
+    const Query query{row.name, row.type};
+    const Ask ask = ask_about(query, *session.terms->policy, ports_.parts.suffixes->ledger_cut(query.name));
+    if (row.refresh)
+      meter.replay_refresh(ask);
+    else
+      meter.replay(ask, row.charge_millibits);
+    if (row.answer_octets != 0)
+      meter.received(row.answer_octets < 0 ? unknown_answer : static_cast<std::uint64_t>(row.answer_octets));
+    session.last_charged = row.id;
+    ++session.unsaved;
+  }
+  if (session.payer)
+    session.payer->last_charged = std::max(session.payer->last_charged, session.last_charged);
+  if (session.unsaved >= charges_per_snapshot) save(session);
+}
+
+Result<void> Pipeline::grant(const LeakGrant& one) {
+  const auto at = sessions_.find(one.user + '\0' + one.session);
+  if (at == sessions_.end()) return {};  // it is read when the session comes back
+  SessionState& session = *at->second;
+  if (one.zone.empty()) {
+    session.meter.grant(one.octets);
+  } else {
+    const auto zone = Name::parse(one.zone);
+    if (!zone) return tl::unexpected(zone.error());
+    session.meter.grant_zone(*zone, one.octets);
+  }
+  session.last_grant = one.id;
+  session.told = {};  // what is spent again is a new story
+  ++session.unsaved;
+  return {};
+}
+
+std::vector<Pipeline::SessionLeak> Pipeline::leaks() const {
+  std::vector<SessionLeak> all;
+  for (const auto& [key, session] : sessions_) {
+    SessionLeak leak;
+    leak.user = session->user;
+    leak.session = session->session;
+    leak.policy = session->terms->policy->name();
+    leak.sandboxes = session->sandboxes;
+    leak.whole = SessionLeak::Amount::of(session->meter.session());
+    leak.answers = SessionLeak::Amount::of(session->meter.answers());
+    leak.has_payer = session->payer != nullptr;
+    if (session->payer) leak.payer = SessionLeak::Amount::of(session->payer->ledger);
+    leak.zones = session->meter.zones();
+    leak.refused = session->told.refused;
+    leak.quarantined = session->quarantined;
+    for (const auto& sandbox : sandboxes_)
+      if (sandbox->session == session.get() && !sandbox->closed)
+        leak.boxes.emplace_back(sandbox->who.name, SessionLeak::Amount::of(sandbox->ledger));
+    all.push_back(std::move(leak));
+  }
+  return all;
 }
 
 void Pipeline::refuse_leak(Exchange& x, const Admission& admission, const LedgerCut& cut) {
@@ -129,11 +249,13 @@ void Pipeline::give_terms(SandboxState& sandbox) {
   sandbox.ledger.set_budget(sandbox.terms->budgets().sandbox);
 }
 
-std::shared_ptr<UserState> Pipeline::payer_for(const std::string& user) {
+std::shared_ptr<UserState> Pipeline::payer_for(const std::string& user, std::uint64_t spent_millibits) {
   if (user.empty()) return nullptr;
   auto payer = users_[user].lock();
   if (!payer) {
     payer = std::make_shared<UserState>();
+    payer->user = user;
+    payer->ledger.charge(spent_millibits);
     users_[user] = payer;
   }
   return payer;

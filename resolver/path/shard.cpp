@@ -173,13 +173,13 @@ void Shard::stop() {
 }
 
 void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-                   Listeners listeners) {
+                   Listeners listeners, const SessionPast& past) {
   auto sockets = std::make_shared<Listeners>(std::move(listeners));
   state_->call([&] {
     State& s = *state_;
     s.turn();
     const std::string name = who.name;
-    SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy);
+    SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy, past);
     auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch,
                                                s.counters, [&s] { return s.turn(); });
     sandbox.listener = listener.get();
@@ -223,6 +223,18 @@ std::optional<std::pair<SandboxReport, SandboxId>> Shard::detach(const std::stri
 
 void Shard::set_policies(std::shared_ptr<const PolicySet> policies) {
   state_->call([&] { state_->pipeline->set_policies(*policies); });
+}
+
+bool Shard::remembers(const Sandbox& who) {
+  return state_->call([&] { return state_->pipeline->remembers(who); });
+}
+
+Result<void> Shard::grant(const LeakGrant& grant) {
+  return state_->call([&] { return state_->pipeline->grant(grant); });
+}
+
+std::vector<Pipeline::SessionLeak> Shard::leaks() {
+  return state_->call([&] { return state_->pipeline->leaks(); });
 }
 
 void Shard::set_servers(std::vector<Server> servers) {

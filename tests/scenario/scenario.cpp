@@ -474,6 +474,7 @@ class Story {
     now_ += std::chrono::milliseconds(milliseconds);
     pipeline_.set_time(now_, 1'700'000'000'000'000 + now_.count());
     pipeline_.tick();
+    pipeline_.flush();
     turn();
   }
 

@@ -109,7 +109,10 @@ TEST_CASE("64 known names asked over and over in an order that means something e
     world.advance(6000);
   }
   CHECK(world.charge_of(everything) <= 2048 * 8000);
-  CHECK(world.seen.size() < 256);  // 8 bits a forward at least
+  std::size_t chosen =
+      0;  // by the client; Postern's own timer asks some of them, too, and charges a logarithm
+  for (const LeakWorld::Seen& one : world.seen) chosen += !one.refresh;
+  CHECK(chosen < 256);  // 8 bits a forward at least
 }
 
 TEST_CASE("private suffixes share their parent's budget, also under a list that calls every name a suffix") {

@@ -4,7 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -17,12 +19,19 @@ class LeakWorld {
   struct Seen {  // what the upstream was asked
     Query query;
     std::uint64_t charge = 0;  // of the row that was committed before
+    bool refresh = false;
   };
 
-  explicit LeakWorld(const std::string& yaml = "", MeterParts parts = shared_parts())
-      : policies_(yaml.empty() ? PolicySet::builtin() : *PolicySet::parse(yaml, "p.yaml")),
-        pipeline_(Pipeline::Ports{forwarder_, journal,
-                                  [this](std::function<void()> work) { posted_.push_back(std::move(work)); },
+  // With a journal of the file's own (`real`), rows are looked up in the file; `seen` has no charges then.
+  explicit LeakWorld(const std::string& yaml = "", MeterParts parts = shared_parts(), Journal* real = nullptr)
+      : real_(real),
+        policies_(yaml.empty() ? PolicySet::builtin() : *PolicySet::parse(yaml, "p.yaml")),
+        pipeline_(Pipeline::Ports{forwarder_, real != nullptr ? *real : journal,
+                                  [this](std::function<void()> work) {
+                                    const std::lock_guard lock(mutex_);
+                                    posted_.push_back(std::move(work));
+                                    came_.notify_one();
+                                  },
                                   [this](std::span<Exchange* const> exchanges) {
                                     for (Exchange* x : exchanges)
                                       if (!x->reply.empty()) replies_.push_back(x->reply);
@@ -45,7 +54,13 @@ class LeakWorld {
     who.user = user;
     auto found = policies_->find(policy);
     REQUIRE(found != nullptr);
-    return pipeline_.attach(std::move(who), boxes_, found, false);
+    SandboxId row = boxes_;
+    SessionPast past;
+    if (real_ != nullptr) {
+      if (!pipeline_.remembers(who)) past = *real_->past(user, session_text(who));
+      row = *real_->attach(who, 1'700'000'000'000'000);
+    }
+    return pipeline_.attach(std::move(who), row, found, false, past);
   }
   void detach(SandboxState& sandbox) { pipeline_.detach(sandbox); }
   void reload(const std::string& yaml) {
@@ -120,10 +135,18 @@ class LeakWorld {
   Pipeline& pipeline() { return pipeline_; }
 
  private:
+  // Runs what was posted; with a real journal, first waits for the rows that are on their way to the disk.
   void turn() {
-    while (!posted_.empty()) {
-      auto work = std::move(posted_.front());
-      posted_.pop_front();
+    for (;;) {
+      std::function<void()> work;
+      {
+        std::unique_lock lock(mutex_);
+        if (posted_.empty() && real_ != nullptr && pipeline_.in_flight() > 0 && transport_.sent.empty())
+          REQUIRE(came_.wait_for(lock, std::chrono::seconds(20), [&] { return !posted_.empty(); }));
+        if (posted_.empty()) return;
+        work = std::move(posted_.front());
+        posted_.pop_front();
+      }
       work();
     }
   }
@@ -132,18 +155,22 @@ class LeakWorld {
     transport_.sent.pop_front();
     wire::Question question;
     REQUIRE(wire::parse_query(sent.message, question) == wire::Parsed::ok);
-    // Promise 2: on record before it goes. The newest row of that question that was allowed and not cached.
-    const Asked* committed = nullptr;
-    for (auto at = journal.rows.rbegin(); at != journal.rows.rend() && committed == nullptr; ++at)
-      if (at->second.name == question.query.name && at->second.type == question.query.type &&
-          at->second.action == Action::allow && !at->second.cached && !counted_.contains(at->first)) {
-        committed = &at->second;
-        counted_[at->first] = true;
-      }
-    if (fails && committed == nullptr)
-      return sent.done(Transport::Status::error, {});  // the next server is tried
-    REQUIRE_MESSAGE(committed != nullptr, question.query.name.text());
-    seen.push_back({question.query, committed->charge_millibits});
+    if (real_ != nullptr) {
+      seen.push_back({question.query, 0});
+    } else {
+      // Promise 2: on record before it goes. The newest row of that question that was allowed and not cached.
+      const Asked* committed = nullptr;
+      for (auto at = journal.rows.rbegin(); at != journal.rows.rend() && committed == nullptr; ++at)
+        if (at->second.name == question.query.name && at->second.type == question.query.type &&
+            at->second.action == Action::allow && !at->second.cached && !counted_.contains(at->first)) {
+          committed = &at->second;
+          counted_[at->first] = true;
+        }
+      if (fails && committed == nullptr)
+        return sent.done(Transport::Status::error, {});  // the next server is tried
+      REQUIRE_MESSAGE(committed != nullptr, question.query.name.text());
+      seen.push_back({question.query, committed->charge_millibits, committed->refresh});
+    }
     if (fails) return sent.done(Transport::Status::error, {});
     Answer answer;
     if (question.query.type == type::A)
@@ -176,7 +203,10 @@ class LeakWorld {
   scenario::FakeTransport transport_;
   scenario::FakeRandom random_;
   Forwarder forwarder_{transport_, random_};
-  std::deque<std::function<void()>> posted_;
+  Journal* real_;
+  std::mutex mutex_;
+  std::condition_variable came_;
+  std::deque<std::function<void()>> posted_;  // under mutex_: a real journal has a thread of its own
   std::deque<std::vector<std::uint8_t>> replies_;
   std::map<RowId, bool> counted_;
   std::shared_ptr<const PolicySet> policies_;
