@@ -1,6 +1,7 @@
 // Images of lists: what comes back is what was written, and damage is found.
 #include "rules/list_image.h"
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -14,7 +15,7 @@ namespace {
 
 SharedOctets shared(const std::vector<std::uint8_t>& octets) {
   auto* const copy = new std::uint8_t[octets.size() + 1];  // at a multiple of 16
-  std::memcpy(copy, octets.data(), octets.size());
+  std::copy(octets.begin(), octets.end(), copy);
   return {std::shared_ptr<const std::uint8_t[]>(copy), octets.size()};
 }
 
