@@ -158,8 +158,8 @@ TEST_CASE("targets in answers fall to lists, and addresses to rpz-ip, except whe
   };
   const Query asked{name("www.example.org"), type::A};
   const auto bad = policy("lists: [block]");
-  std::vector<std::uint8_t> target;
-  for (const std::uint8_t octet : name("x.worse.example").wire()) target.push_back(octet);
+  const Name worse = name("x.worse.example");
+  const std::vector<std::uint8_t> target(worse.wire().begin(), worse.wire().end());
   const AnswerVerdict alias = bad->inspect(asked, answer_with({asked.name, type::CNAME, 60, target}));
   CHECK_FALSE(alias.pass);
   CHECK(alias.reason == Reason::answer_target);
