@@ -199,7 +199,8 @@ ReplayRules rules_for(bool meter_alone, const char* profile_name) {
   rules.code = code;
   rules.known = known;
   rules.budgets = profile(profile_name).value();
-  if (!meter_alone) rules.policy = PolicySet::builtin()->find("");
+  static const auto open = meter_alone_policy();
+  rules.policy = meter_alone ? open : PolicySet::builtin()->find("");
   return rules;
 }
 

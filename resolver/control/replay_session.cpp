@@ -49,9 +49,17 @@ std::string parts_text(const std::vector<Contribution>& parts) {
 
 }  // namespace
 
+std::shared_ptr<const Policy> meter_alone_policy() {
+  constexpr const char* text =
+      "policies: {default: {default: allow, types: any, names: any, on_tunnel: alert}}";
+  const auto parsed = PolicySet::parse(text, "the meter alone");
+  POSTERN_CHECK(parsed.has_value());
+  return (*parsed)->find("");
+}
+
 Ask ledger_ask(const ReplayRules& rules, const Query& query) {
   const LedgerCut cut = rules.suffixes->ledger_cut(query.name);
-  return {&query, cut.zone, cut.parent, rules.policy != nullptr && rules.policy->is_exempt(query.name)};
+  return {&query, cut.zone, cut.parent, rules.policy->is_exempt(query.name)};
 }
 
 std::string ZoneReport::why() const {
@@ -71,7 +79,6 @@ Name SessionReplay::zone(std::size_t which) const {
 
 Verdict SessionReplay::decide(const Query& query, const Name& zone) const {
   if (quarantined_) return {Action::block_name, Reason::quarantine, 0, nullptr};
-  if (rules_->policy == nullptr) return {Action::allow, Reason::policy_default, 0, nullptr};
   const Verdict verdict = rules_->policy->decide(query);
   if (verdict.action == Action::allow && blocked_zones_.contains(zone))
     return {Action::block_name, Reason::tunnel, 0, nullptr};
@@ -111,7 +118,7 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
                 finding.score, finding.session_wide ? " (session)" : "");
   report.score_why = told + parts_text(finding.why);
 
-  if (finding.level != Level::tunnel || rules_->policy == nullptr) return;
+  if (finding.level != Level::tunnel) return;
   switch (rules_->policy->on_tunnel()) {
     case TunnelAction::alert:
       return;
@@ -181,8 +188,7 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
     step.fate = Fate::cut;
     step.reason = Reason::budget;
     exhausted_ |= step.admission.refused_by == LedgerKind::session;
-    if (rules_->policy != nullptr && rules_->policy->on_budget() == SpentAction::quarantine)
-      quarantined_ = true;
+    if (rules_->policy->on_budget() == SpentAction::quarantine) quarantined_ = true;
     cut(now, report, budget_text(step.admission), step.admission.refused_by == LedgerKind::name);
     return step;
   }

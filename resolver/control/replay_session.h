@@ -25,9 +25,8 @@ namespace postern {
 
 // Under which rules a recording is played.
 struct ReplayRules {
-  std::shared_ptr<const Policy>
-      policy;       // null: the meter alone; any name, any type, and the score only watches
-  Budgets budgets;  // the policy's own, or others in their place
+  std::shared_ptr<const Policy> policy;  // not null
+  Budgets budgets;                       // the policy's own, or others in their place
   std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();
   std::shared_ptr<const NameCode> code;     // not null
   std::shared_ptr<const KnownNames> known;  // not null; with the policy's exact names
@@ -35,6 +34,10 @@ struct ReplayRules {
   Instant in_use = std::chrono::seconds(300);
   bool refreshes = true;
 };
+
+// The policy under which the meter is seen alone: any name, any type, no rules, the score only watches. Special
+// names stay local: no setting of types or names sends them up.
+std::shared_ptr<const Policy> meter_alone_policy();
 
 // What became of a query.
 enum class Fate : std::uint8_t {

@@ -66,7 +66,7 @@ Result<ReplayRules> replay_rules(const ReplayFlags& flags) {
   rules.known = std::make_shared<const KnownNames>(policy->exact_names());
   rules.ttl = std::chrono::seconds(flags.assume_ttl);
   rules.refreshes = !flags.no_refresh;
-  if (!flags.meter_only) rules.policy = policy;
+  rules.policy = flags.meter_only ? meter_alone_policy() : policy;
   return rules;
 }
 

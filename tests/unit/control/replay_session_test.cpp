@@ -17,7 +17,7 @@ ReplayRules rules_of(const char* yaml = nullptr, const char* budgets = "code") {
   rules.code = code;
   rules.known = known;
   rules.budgets = *profile(budgets);
-  rules.policy = yaml == nullptr ? nullptr : PolicySet::parse(yaml, "p.yaml").value()->find("");
+  rules.policy = yaml == nullptr ? meter_alone_policy() : PolicySet::parse(yaml, "p.yaml").value()->find("");
   return rules;
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("a name asked twice within 300 s is refreshed when its TTL ends, one a
   CHECK(session.zone("example.org").refreshed == 12);             // and the timer had noticed
 }
 
-TEST_CASE("policy refuses first, and what it refuses is not charged; the meter alone knows no policy") {
+TEST_CASE("policy refuses first, and what it refuses is not charged; the meter alone knows special names only") {
   const std::string yaml = std::string(open_policy) + "    block: ['**.example.edu']\n";
   Session session(rules_of(yaml.c_str()));
   CHECK(session.ask(0s, "a.blocked.example.edu") == Fate::refused);
@@ -88,6 +88,9 @@ TEST_CASE("policy refuses first, and what it refuses is not charged; the meter a
   Session alone(rules_of());
   CHECK(alone.ask(0s, "a.blocked.example.edu") == Fate::forwarded);
   CHECK(alone.ask(0s, "a.example.org", type::NULL_) == Fate::forwarded);
+  CHECK(alone.ask(0s, "not\\001a.host_name.example.org") == Fate::forwarded);
+  CHECK(alone.ask(0s, "printer.localdomain") == Fate::local);
+  CHECK(alone.ask(0s, "printer.localdomains") == Fate::forwarded);
 }
 
 TEST_CASE(
