@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -45,6 +46,40 @@ Result<void> raise_loopback() {
   if (ioctl(any.get(), SIOCGIFFLAGS, &request) != 0) return refused("read the flags of \"lo\"");
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
   if (ioctl(any.get(), SIOCSIFFLAGS, &request) != 0) return refused("bring \"lo\" up");
+  return {};
+}
+
+// in6_ifreq of linux/ipv6.h, which does not go together with netinet/in.h.
+struct Ipv6Request {
+  in6_addr address{};
+  std::uint32_t prefix_length = 128;
+  int interface = 0;
+};
+
+// With loopback addresses alone, getaddrinfo finds nothing for programs that ask for one family and say
+// AI_ADDRCONFIG. So `lo` bears an address of each that is nobody's: the IPv4 dummy address (RFC 7600) and one
+// of the discard-only prefix (RFC 6666). Nothing can be reached from them.
+Result<void> add_dummy_addresses() {
+  const Fd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!any) return refused("open a socket to add an address");
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo:0");
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_addr.s_addr = htonl(0xc0000008);  // 192.0.0.8
+  std::memcpy(&request.ifr_addr, &four, sizeof four);
+  if (ioctl(any.get(), SIOCSIFADDR, &request) != 0) return refused("add 192.0.0.8 to \"lo\"");
+  const Fd six(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!six) return {};  // a kernel without IPv6
+  Ipv6Request address;
+  address.address.s6_addr[0] = 0x01;  // 100::8
+  address.address.s6_addr[15] = 0x08;
+  std::strcpy(request.ifr_name, "lo");
+  if (ioctl(six.get(), SIOCGIFINDEX, &request) != 0) return refused("find \"lo\"");
+  address.interface = request.ifr_ifindex;
+  // EACCES, EADDRNOTAVAIL: IPv6 is switched off here; a program that asks for it alone has none.
+  if (ioctl(six.get(), SIOCSIFADDR, &address) != 0 && errno != EACCES && errno != EADDRNOTAVAIL)
+    return refused("add 100::8 to \"lo\"");
   return {};
 }
 
@@ -93,6 +128,7 @@ struct Started {
 
 Result<Started> set_up(const InitOrders& orders, const IdPlan& plan, int supervisor) {
   if (Result<void> up = raise_loopback(); !up) return tl::unexpected(up.error());
+  if (Result<void> added = add_dummy_addresses(); !added) return tl::unexpected(added.error());
   Result<Listeners> listeners = open_listeners(orders.listen_port);
   if (!listeners) return tl::unexpected(listeners.error());
   if (Result<void> named = shorten_host_name(); !named) return tl::unexpected(named.error());

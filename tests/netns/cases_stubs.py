@@ -90,6 +90,15 @@ def _():
     check_stub(lambda name: ("/usr/bin/python3", script, name))
 
 
+@case("a program that asks for one family, if the host has it, gets that family's addresses")
+def _():
+    LittleInternet()
+    script = stub("lookup.py")
+    for family, address in (("4", WWW4), ("6", WWW6)):
+        found = run("/usr/bin/python3", script, "www.example.com", family)
+        equal((found.status, addresses(found.out)), (0, [address]), found)
+
+
 @case("Node's dns.resolve resolves through postern run and is refused what policy refuses")
 def _():
     script, node = stub("lookup.js"), need("node")
