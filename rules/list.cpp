@@ -54,6 +54,13 @@ bool beats(const Candidate& one, const Candidate& other, ListFormat format) noex
 
 }  // namespace
 
+const Answer* List::Detail::answer_for(Type type) const noexcept {
+  const auto answer = std::find_if(answers.begin(), answers.end(), [&](const auto& one) {
+    return one.first == type || one.first == type::CNAME;
+  });
+  return answer == answers.end() ? nullptr : &answer->second;
+}
+
 const List::Detail* List::detail_of(std::uint32_t index) const noexcept {
   const auto found = std::lower_bound(extras_.begin(), extras_.end(), std::pair{index, 0u});
   if (found == extras_.end() || found->first != index || found->second > details_.size()) return nullptr;
@@ -79,14 +86,8 @@ ListFinding List::judge(const Query& query) const noexcept {
       if (detail == nullptr) return;
       if (!applies(detail->written, query)) return;
       if (written == ListAction::local) {
-        const auto answer =
-            std::find_if(detail->answers.begin(), detail->answers.end(), [&](const auto& one) {
-              return one.first == query.type || one.first == type::CNAME;  // an alias stands for every type
-            });
-        if (answer != detail->answers.end()) {
-          candidate.local = &answer->second;
-          candidate.action = ListAction::local;
-        }
+        candidate.local = detail->answer_for(query.type);
+        if (candidate.local != nullptr) candidate.action = ListAction::local;
       }
     }
     if (finding.spoke && !beats(candidate, best, report_.format)) return;
@@ -112,6 +113,18 @@ const ListRange* List::range_for(const Address& address) const noexcept {
   const Segment& segment = *(after - 1);
   if (segment.from.v6 != address.v6 || segment.range >= ranges_.size()) return nullptr;
   return &ranges_[segment.range];
+}
+
+RangeFinding List::judge_address(const Address& address, Type type) const noexcept {
+  RangeFinding finding;
+  finding.range = range_for(address);
+  if (finding.range == nullptr) return finding;
+  finding.action = finding.range->action;
+  if (finding.action != ListAction::local) return finding;
+  const std::size_t detail = finding.range->detail;
+  if (detail != 0 && detail <= details_.size()) finding.local = details_[detail - 1].answer_for(type);
+  if (finding.local == nullptr) finding.action = ListAction::no_data;
+  return finding;
 }
 
 std::size_t List::octets() const noexcept {

@@ -32,8 +32,8 @@ namespace postern {
 
 struct ListOptions;  // list_text.h
 
-// `action: allow` in a policy: whatever the file would block or allow is allowed; what it answers itself counts
-// for nothing.
+// `action: allow` in a policy: whatever the file would block or allow is allowed; what it answers itself
+// counts for nothing.
 enum class ListMeaning : std::uint8_t { as_written, allows };
 
 // What a list says of a query.
@@ -52,6 +52,14 @@ struct ListFinding {
   bool allowed_beneath = false;
 };
 
+// What a list says of an address in an answer.
+struct RangeFinding {
+  const ListRange* range = nullptr;  // null: nothing
+  // The range's; but a range with records of other types only has ListAction::no_data.
+  ListAction action = ListAction::block;
+  const Answer* local = nullptr;  // with ListAction::local: as in ListFinding
+};
+
 class List {
  public:
   // Reads a whole file (plain or gzip). Errors: those of read_list, and more entries than a set can hold;
@@ -64,6 +72,8 @@ class List {
   // The longest range that holds this address, as it stands (an address inside another is the caller's
   // matter: see meanings() in address.h); null if there is none. A binary search.
   const ListRange* range_for(const Address& address) const noexcept;
+  // That range, and what it means for an answer to a question of `type`.
+  RangeFinding judge_address(const Address& address, Type type) const noexcept;
   bool has_ranges() const noexcept { return !ranges_.empty(); }
 
   const ListReport& report() const noexcept { return report_; }
@@ -77,6 +87,8 @@ class List {
   struct Detail {
     ListDetail written;
     std::vector<std::pair<Type, Answer>> answers;  // by type; empty if there are no records
+    // The records for a question of `type`; null if there are none. An alias stands for every type.
+    const Answer* answer_for(Type type) const noexcept;
   };
   // Of the addresses from `from` on, up to the next segment: which range; none if it is over.
   struct Segment {
@@ -103,7 +115,7 @@ class ListBuilder final : public ListSink {
   explicit ListBuilder(ListMeaning meaning = ListMeaning::as_written);
   ~ListBuilder() override;
   void entry(const ListEntry& entry, const ListDetail* detail) override;
-  void range(const ListRange& range) override;
+  void range(const ListRange& range, const ListDetail* detail) override;
   // `report` is what read_list said; entries that are left out here are added to its skipped lines. Ends the
   // builder.
   Result<std::shared_ptr<const List>> finish(ListReport report);

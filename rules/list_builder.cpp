@@ -102,13 +102,19 @@ void ListBuilder::entry(const ListEntry& entry, const ListDetail* detail) {
   state.names.add(entry.name, entry.scope, kind | list_kind::has_detail, entry.line, place);
 }
 
-void ListBuilder::range(const ListRange& range) {
-  if (meaning_ == ListMeaning::allows)
-    ++state_->range_of_allows;
-  else if (state_->ranges.size() < most_ranges)
-    state_->ranges.push_back(range);
-  else
-    ++state_->many_ranges;
+void ListBuilder::range(const ListRange& range, const ListDetail* detail) {
+  State& state = *state_;
+  if (meaning_ == ListMeaning::allows) {
+    ++state.range_of_allows;
+    return;
+  }
+  if (state.ranges.size() >= most_ranges) {
+    ++state.many_ranges;
+    return;
+  }
+  const std::uint32_t place = detail != nullptr ? state.intern(*detail) : 0;
+  state.ranges.push_back(range);
+  state.ranges.back().detail = place;
 }
 
 Result<std::shared_ptr<const List>> ListBuilder::finish(ListReport report) {

@@ -47,6 +47,7 @@ struct ListRange {
   AddressRange range;
   ListAction action = ListAction::block;
   std::uint32_t line = 0;
+  std::uint32_t detail = 0;  // in a List: the place of its records + 1, with ListAction::local; else 0
 };
 
 // Lines that were not used, by cause.
@@ -77,7 +78,7 @@ class ListSink {
  public:
   virtual ~ListSink() = default;
   virtual void entry(const ListEntry& entry, const ListDetail* detail) = 0;
-  virtual void range(const ListRange& range) = 0;
+  virtual void range(const ListRange& range, const ListDetail* detail) = 0;
 };
 
 }  // namespace postern

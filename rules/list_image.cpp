@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<char, 8> image_magic{'P', 'o', 's', 't', 'L', 'i', 's', 't'};
 constexpr std::uint32_t image_version =
-    1;  // one more with every change of the format, also of NameSet's block
+    2;  // one more with every change of the format, also of NameSet's block
 constexpr std::uint32_t byte_order = 0x01020304;
 
 // The first octets. What the checksum covers begins after it.
@@ -135,6 +135,7 @@ std::vector<std::uint8_t> ListImage::write(const List& list, ImageHeader header)
     out.number(range.range.length, 1);
     out.number(static_cast<std::uint64_t>(range.action), 1);
     out.number(range.line, 4);
+    out.number(range.detail, 4);
   }
 
   const std::span<const std::uint8_t> block = list.names_.block();
@@ -181,7 +182,7 @@ Result<std::shared_ptr<const List>> ListImage::read(SharedOctets octets) {
   list->report_ = read_report(in);
   std::vector<ListDetail> details;
   for (std::size_t left = in.count(1); left > 0 && in.good(); --left) details.push_back(read_detail(in));
-  constexpr std::size_t extra_octets = 8, range_octets = 17 + 1 + 1 + 4;
+  constexpr std::size_t extra_octets = 8, range_octets = 17 + 1 + 1 + 4 + 4;
   list->extras_.resize(in.count(extra_octets));
   for (auto& [index, place] : list->extras_) {
     index = static_cast<std::uint32_t>(in.number(4));
@@ -197,6 +198,8 @@ Result<std::shared_ptr<const List>> ListImage::read(SharedOctets octets) {
     range.range.length = static_cast<std::uint8_t>(in.number(1));
     range.action = list_kind::action_of(static_cast<NameSet::Kind>(in.number(1)));
     range.line = static_cast<std::uint32_t>(in.number(4));
+    range.detail = static_cast<std::uint32_t>(in.number(4));
+    if (range.detail > details.size()) return image_failure("a range's records are not there");
   }
   if (!in.good() || !in.at_end()) return image_failure("what is beside the names is cut off");
   list->prepare(std::move(details));

@@ -48,7 +48,7 @@ constexpr std::array<SkipCause, static_cast<std::size_t>(Skip::count_)> skip_cau
     {"an unsupported action", true},
     {"a record type that cannot be local data", true},
     {"bad record data", false},
-    {"local data for an address range", true},
+    {"rpz-tcp-only: a sandbox has no source address to prove", true},
 }};
 
 // Each new record is compared with those that a name has; an answer of this many addresses is 16 KiB already.
@@ -110,23 +110,31 @@ void ListReading::emit_at(std::uint32_t number, std::string_view line, const Lis
   sink_.entry(draft_, detail);
 }
 
-void ListReading::emit(const ListRange& range) {
+void ListReading::emit(const ListRange& range, const ListDetail* detail) {
   if (report_.ranges == options_.most_entries) {
     too_many_ = true;
     return;
   }
   used_ = true;
   ++report_.ranges;
-  sink_.range(range);
+  sink_.range(range, detail);
 }
 
-void ListReading::add_local(std::uint32_t number, std::string_view line, Record record) {
+void ListReading::add_local(std::uint32_t number, std::string_view line, Record record,
+                            const AddressRange* range) {
   if (local_records_ == options_.most_local_records) return skip(Skip::too_many_local, number, line);
-  const auto wire = draft_.name.wire();
-  std::string key(1, static_cast<char>(draft_.scope));
-  key.append(wire.begin(), wire.end());
+  std::string key;
+  if (range != nullptr) {
+    key = "/" + range->text();  // no scope is a slash
+  } else {
+    const auto wire = draft_.name.wire();
+    key.assign(1, static_cast<char>(draft_.scope));
+    key.append(wire.begin(), wire.end());
+  }
   const auto [at, is_new] = local_at_.try_emplace(std::move(key), local_.size());
-  if (is_new) local_.push_back({draft_.name, draft_.scope, number, {}});
+  if (is_new)
+    local_.push_back(
+        {draft_.name, draft_.scope, range != nullptr ? std::optional(*range) : std::nullopt, number, {}});
   std::vector<Record>& records = local_[at->second].detail.local.answer;
   // RFC 1034 section 3.6.2: a CNAME stands alone.
   if (!records.empty() && (record.type == type::CNAME || records.front().type == type::CNAME))
@@ -146,6 +154,10 @@ Result<ListReport> ListReading::finish(ListFormat format) {
     return failure("cannot read list " + options_.file + ":" + std::to_string(number) + ": " + why);
   };
   for (const Local& local : local_) {
+    if (local.range) {
+      emit(ListRange{*local.range, ListAction::local, local.line}, &local.detail);
+      continue;
+    }
     draft_ = {local.name, local.scope, ListAction::local, false, 0};
     // Its first line's text is gone; should a wildcard be refused now, the name says as much.
     emit_at(local.line, local.name.text(), &local.detail);

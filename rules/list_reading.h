@@ -53,7 +53,7 @@ enum class Skip : std::uint8_t {
   action,
   record_type,
   record_data,
-  range_with_data,
+  tcp_only,
   count_  // not a cause: how many there are
 };
 
@@ -87,11 +87,17 @@ class ListReading {
   ListEntry& draft() noexcept { return draft_; }
   void emit(const ListDetail* detail = nullptr) { emit_at(number_, line_, detail); }
   void emit_at(std::uint32_t number, std::string_view line, const ListDetail* detail = nullptr);
-  void emit(const ListRange& range);
+  void emit(const ListRange& range, const ListDetail* detail = nullptr);
   // Makes the draft's exact scope at_or_below if the options ask for it.
   void widen();
   // Keeps a record (owned by the root) for the draft's name and scope; all of a name become one entry.
-  void add_local(std::uint32_t number, std::string_view line, Record record);
+  void add_local(std::uint32_t number, std::string_view line, Record record) {
+    add_local(number, line, std::move(record), nullptr);
+  }
+  // The same for an address range.
+  void add_local(std::uint32_t number, std::string_view line, Record record, const AddressRange& range) {
+    add_local(number, line, std::move(record), &range);
+  }
 
   // Hands local data over and closes the report; an error if a limit was passed or nothing could be read.
   Result<ListReport> finish(ListFormat format);
@@ -104,9 +110,11 @@ class ListReading {
   struct Local {
     Name name;
     Pattern::Scope scope;
+    std::optional<AddressRange> range;  // then name and scope mean nothing
     std::uint32_t line;
     ListDetail detail;
   };
+  void add_local(std::uint32_t number, std::string_view line, Record record, const AddressRange* range);
   bool covers_public_suffix() const;
 
   std::string_view text_, rest_, line_;
@@ -119,7 +127,7 @@ class ListReading {
   bool used_ = false, too_many_ = false;
   std::array<Cause, static_cast<std::size_t>(Skip::count_)> causes_;
   std::vector<Local> local_;
-  std::unordered_map<std::string, std::size_t> local_at_;  // scope and wire form -> local_
+  std::unordered_map<std::string, std::size_t> local_at_;  // scope and wire form, or range -> local_
   std::size_t local_records_ = 0;
 };
 

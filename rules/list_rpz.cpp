@@ -173,7 +173,7 @@ class RpzReader {
     const std::string_view last = last_label(draft.name);
     if (last.starts_with("rpz-")) {
       if (last != "rpz-ip") return skip(Skip::trigger);
-      return address_trigger(type, data);
+      return address_trigger(type, ttl, data);
     }
     if (draft.name.first_label() == "*") {
       draft.scope = Pattern::Scope::below;
@@ -208,7 +208,7 @@ class RpzReader {
       else if (first == "rpz-drop")
         action = ListAction::drop;
       else
-        return Skip::action;  // rpz-tcp-only and what may come
+        return first == "rpz-tcp-only" ? Skip::tcp_only : Skip::action;
       return std::nullopt;
     }
     if (first == "*") return Skip::action;  // a target made of the name that was asked
@@ -219,15 +219,20 @@ class RpzReader {
     return std::nullopt;
   }
 
-  void local(Type type, std::uint32_t ttl, std::span<const ZoneWord> data) {
+  void local(Type type, std::uint32_t ttl, std::span<const ZoneWord> data,
+             const AddressRange* range = nullptr) {
     ZoneData made = zone_data(type, data, origin());
     if (made.problem == ZoneData::Problem::type) return skip(Skip::record_type);
     if (made.problem == ZoneData::Problem::data) return skip(Skip::record_data);
-    reading_.add_local(number_, line_, {Name{}, type, ttl, std::move(made.rdata)});
+    Record record{Name{}, type, ttl, std::move(made.rdata)};
+    if (range != nullptr)
+      reading_.add_local(number_, line_, std::move(record), *range);
+    else
+      reading_.add_local(number_, line_, std::move(record));
   }
 
   // LENGTH.REVERSED-ADDRESS.rpz-ip: "24.0.2.0.192", "128.1.zz.db8.2001" (zz stands for "::").
-  void address_trigger(Type type, std::span<const ZoneWord> data) {
+  void address_trigger(Type type, std::uint32_t ttl, std::span<const ZoneWord> data) {
     const Name& name = reading_.draft().name;
     std::vector<std::string_view> parts;
     const auto wire = name.wire();
@@ -252,11 +257,12 @@ class RpzReader {
     text.append("/").append(parts[0]);
     const Result<AddressRange> range = AddressRange::parse(text);
     if (!range || range->base.v6 != v6) return skip(Skip::address_range);
-    if (type != type::CNAME) return skip(Skip::range_with_data);
-    if (const std::optional<Skip> problem = action(data)) return skip(*problem);
-    const ListAction act = reading_.draft().action;
-    if (act == ListAction::local) return skip(Skip::range_with_data);
-    reading_.emit(ListRange{*range, act, number_});
+    if (type == type::CNAME) {
+      if (const std::optional<Skip> problem = action(data)) return skip(*problem);
+      const ListAction act = reading_.draft().action;
+      if (act != ListAction::local) return reading_.emit(ListRange{*range, act, number_});
+    }
+    local(type, ttl, data, &*range);
   }
 
   ListReading& reading_;

@@ -3,10 +3,10 @@
 // The story: a policy file (YAML, docs/RULES.md) is parsed into a `PolicySet` of named, immutable policies.
 // For each query `decide` gives a verdict with its reason; for each answer, also one from the cache,
 // `inspect` gives another. Both are total, allocate nothing and never fail: what cannot be understood is
-// refused. Read next: policy.cpp (precedence), pattern.h (what `*.example.com` means), special.h (names
-// answered locally), address.h (address classes), policy_yaml.cpp (the file format and its errors),
-// local_zone.h (zones answered from the policy), suffix_table.h (how a lookup is fast), explain.h (decisions
-// told to people).
+// refused. Read next: policy.cpp (precedence), policy_answers.cpp (answers), pattern.h (what `*.example.com`
+// means), special.h (names answered locally), address.h (address classes), policy_yaml.cpp (the file format
+// and its errors), local_zone.h (zones answered from the policy), suffix_table.h (how a lookup is fast),
+// explain.h (decisions told to people).
 //
 // Pure: no I/O, no clock, no log. Thread: any; immutable after parse.
 #pragma once
@@ -35,6 +35,9 @@ struct AnswerVerdict {
   RuleId rule = 0;
   std::size_t record = 0;
   bool observed = false;  // it passes, but reason, rule and record say what would have refused it
+  // Where it does not pass and a list has records of its own for such an answer (rpz-ip with local data):
+  // what to answer in its place, as Verdict::local; lives as long as the policy. Null: an empty answer.
+  const Answer* local = nullptr;
 };
 
 // What policies and groups of upstreams may be called: 1 to 64 letters, digits, hyphens, underscores and

@@ -1,6 +1,7 @@
 // What the lists of a policy say together.
 #include "rules/policy_lists.h"
 
+#include "rules/list_parts.h"
 #include "rules/policy_spec.h"
 
 namespace postern {
@@ -45,13 +46,25 @@ PolicyLists::Voice PolicyLists::judge(const Query& query) const noexcept {
   return best;
 }
 
-RuleId PolicyLists::refused_address(const Address& address) const noexcept {
-  for (const Use& use : uses_) {
+bool PolicyLists::RangeVoice::beats(const RangeVoice& other) const noexcept {
+  if (other.rule == 0) return rule != 0;
+  if (rule == 0) return false;
+  const auto order = [](const RangeVoice& one) {
+    const int mapped_bits = one.range.base.v6 ? 0 : 96;
+    return std::tuple(one.list, -(one.range.length + mapped_bits), address_order(one.range.base));
+  };
+  return order(*this) < order(other);
+}
+
+PolicyLists::RangeVoice PolicyLists::judge_address(const Address& address, Type type) const noexcept {
+  for (std::size_t i = 0; i < uses_.size(); ++i) {
+    const Use& use = uses_[i];
     if (use.allows || !use.list->has_ranges()) continue;
-    const ListRange* range = use.list->range_for(address);
-    if (range != nullptr && range->action != ListAction::allow) return rule_of(use.first, range->action);
+    const RangeFinding found = use.list->judge_address(address, type);
+    if (found.range == nullptr || found.action == ListAction::allow) continue;
+    return {rule_of(use.first, found.action), found.local, i, found.range->range};
   }
-  return 0;
+  return {};
 }
 
 std::string PolicyLists::text(const ListSpec& list, ListAction action) {

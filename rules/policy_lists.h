@@ -43,8 +43,18 @@ class PolicyLists {
   void add(const ListSpec& list, RuleId first);
   bool empty() const noexcept { return uses_.empty(); }
   Voice judge(const Query& query) const noexcept;
-  // The list, as a rule, that refuses an answer for this address; 0 if none does.
-  RuleId refused_address(const Address& address) const noexcept;
+  // What refuses an answer for an address in it: the range of a list, as a rule (0: nothing), and what the
+  // list answers in its place (null: nothing).
+  struct RangeVoice {
+    RuleId rule = 0;
+    const Answer* local = nullptr;
+    std::size_t list = 0;
+    AddressRange range;
+    // Of two for one answer: the first list in the policy, then the longer prefix (an IPv4 range counts as
+    // one of IPv4-mapped addresses), then the lower address (draft-vixie-dnsop-dns-rpz, precedence rules).
+    bool beats(const RangeVoice& other) const noexcept;
+  };
+  RangeVoice judge_address(const Address& address, Type type) const noexcept;
   // What one list says, by its index among those that were added.
   Voice one(std::size_t index, const Query& query) const noexcept;
   std::size_t size() const noexcept { return uses_.size(); }

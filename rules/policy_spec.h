@@ -195,7 +195,8 @@ class RulePolicy final : public Policy {
   Verdict special_verdict(const Findings& found, Type type) const noexcept;
   bool excepted(const Name& name, const Address& meaning, const Address& written,
                 bool metadata) const noexcept;
-  RuleId refused_address(const Name& name, const Address& address) const noexcept;
+  RuleId refused_address(const Query& query, const Address& address,
+                         PolicyLists::RangeVoice& listed) const noexcept;
   RuleId refused_target(const Name& target, Type type) const noexcept;
 
   PolicySpec spec_;

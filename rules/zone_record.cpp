@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 
 #include "rules/address.h"
 #include "rules/quote.h"
 #include "rules/special.h"
 #include "rules/svcb.h"
+#include "rules/svcb_text.h"
 
 namespace postern {
 namespace {
@@ -176,68 +176,12 @@ Result<void> DataReader::caa() {
   return {};
 }
 
-// RFC 9460 section 2.1: the parameters that local services have use for.
 Result<void> DataReader::parameters() {
-  std::map<std::uint16_t, Data> values;  // in the order that section 2.2 wants
-  const auto list = [](std::string_view text, auto&& each) -> Result<void> {
-    for (std::size_t at = 0; at <= text.size();) {
-      const std::size_t comma = std::min(text.find(',', at), text.size());
-      if (const Result<void> ok = each(text.substr(at, comma - at)); !ok) return ok;
-      at = comma + 1;
-    }
-    return {};
-  };
-  while (left() > 0) {
-    const std::string text = *word("a parameter");
-    const std::size_t equals = text.find('=');
-    const std::string key = text.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
-    constexpr std::uint16_t alpn = 1, no_default_alpn = 2, port = 3, ipv4hint = 4, ipv6hint = 6;
-    const std::uint16_t number = key == "alpn"              ? alpn
-                                 : key == "no-default-alpn" ? no_default_alpn
-                                 : key == "port"            ? port
-                                 : key == "ipv4hint"        ? ipv4hint
-                                 : key == "ipv6hint"        ? ipv6hint
-                                                            : 0;
-    if (number == 0)
-      return failure("unknown parameter " + quoted(key) +
-                     "; known are alpn, no-default-alpn, port, ipv4hint and ipv6hint");
-    if (values.contains(number)) return failure("parameter " + quoted(key) + " is given twice");
-    Data& octets = values[number];
-    Result<void> read;
-    if (number == alpn)
-      read = list(value, [&](std::string_view protocol) -> Result<void> {
-        if (protocol.empty() || protocol.size() > 255)
-          return failure("alpn lists protocols, here is " + quoted(value));
-        octets.push_back(static_cast<std::uint8_t>(protocol.size()));
-        octets.insert(octets.end(), protocol.begin(), protocol.end());
-        return {};
-      });
-    const std::vector<Word> words{{value, false}};
-    DataReader inner(words, zone_);
-    if (number == port) {
-      read = inner.number("the port", 65535, 2);
-      octets = inner.data;
-    }
-    if (number == ipv4hint || number == ipv6hint)
-      read = list(value, [&](std::string_view one) -> Result<void> {
-        const std::vector<Word> address_words{{std::string(one), false}};
-        DataReader reader(address_words, zone_);
-        if (const Result<void> ok = reader.address(number == ipv6hint); !ok) return ok;
-        octets.insert(octets.end(), reader.data.begin(), reader.data.end());
-        return {};
-      });
-    if (number == no_default_alpn && equals != std::string::npos)
-      return failure("no-default-alpn has no value, here is " + quoted(value));
-    if (!read) return read;
-  }
-  for (const auto& [key, value] : values) {
-    for (const std::size_t part : {std::size_t{key}, value.size()}) {
-      data.push_back(static_cast<std::uint8_t>(part >> 8));
-      data.push_back(static_cast<std::uint8_t>(part));
-    }
-    data.insert(data.end(), value.begin(), value.end());
-  }
+  std::vector<std::string_view> words;
+  for (; left() > 0; words_ = words_.subspan(1)) words.push_back(words_.front().text);
+  const Result<Data> read = read_service_parameters(words);
+  if (!read) return tl::unexpected(read.error());
+  data.insert(data.end(), read->begin(), read->end());
   if (!parse_service_binding(data)) return failure("the parameters do not go together (RFC 9460)");
   return {};
 }

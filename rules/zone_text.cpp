@@ -2,10 +2,12 @@
 #include "rules/zone_text.h"
 
 #include <charconv>
+#include <string>
 
 #include "rules/address.h"
 #include "rules/list_reading.h"
 #include "rules/svcb.h"
+#include "rules/svcb_text.h"
 
 namespace postern {
 namespace {
@@ -32,29 +34,11 @@ bool add_name(Rdata& out, std::string_view word, const Name* origin) {
   return true;
 }
 
-// The octets that a word with escapes stands for.
-bool add_unescaped(Rdata& out, std::string_view word) {
-  for (std::size_t i = 0; i < word.size(); ++i) {
-    if (word[i] != '\\') {
-      out.push_back(static_cast<std::uint8_t>(word[i]));
-      continue;
-    }
-    if (i + 1 == word.size()) return false;
-    if (word[i + 1] < '0' || word[i + 1] > '9') {
-      out.push_back(static_cast<std::uint8_t>(word[++i]));
-      continue;
-    }
-    if (i + 3 >= word.size() || !add_number(out, word.substr(i + 1, 3), 255, 1)) return false;
-    i += 3;
-  }
-  return true;
-}
-
 bool add_string(Rdata& out,
                 std::string_view word) {  // RFC 1035 section 3.3: a length octet, then at most 255
   const std::size_t length_at = out.size();
   out.push_back(0);
-  if (!add_unescaped(out, word) || out.size() - length_at > 256) return false;
+  if (!append_unescaped(out, word) || out.size() - length_at > 256) return false;
   out[length_at] = static_cast<std::uint8_t>(out.size() - length_at - 1);
   return true;
 }
@@ -79,6 +63,22 @@ bool add_unknown(Rdata& out, std::span<const ZoneWord> words) {
   return out.size() == (std::size_t{length[0]} << 8 | length[1]);
 }
 
+// `key="value"` was cut at the quote.
+bool add_parameters(Rdata& out, std::span<const ZoneWord> words) {
+  std::vector<std::string> whole;
+  for (const ZoneWord& word : words) {
+    if (word.quoted && !whole.empty() && whole.back().ends_with('='))
+      whole.back() += word.text;
+    else
+      whole.emplace_back(word.text);
+  }
+  const Result<Rdata> read =
+      read_service_parameters(std::vector<std::string_view>(whole.begin(), whole.end()));
+  if (!read) return false;
+  out.insert(out.end(), read->begin(), read->end());
+  return true;
+}
+
 bool add_address(Rdata& out, std::string_view word, bool v6) {
   const std::optional<Address> address = Address::parse(word);
   if (!address || address->v6 != v6) return false;
@@ -88,6 +88,23 @@ bool add_address(Rdata& out, std::string_view word, bool v6) {
 }
 
 }  // namespace
+
+bool append_unescaped(Rdata& out, std::string_view word) {
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    if (word[i] != '\\') {
+      out.push_back(static_cast<std::uint8_t>(word[i]));
+      continue;
+    }
+    if (i + 1 == word.size()) return false;
+    if (word[i + 1] < '0' || word[i + 1] > '9') {
+      out.push_back(static_cast<std::uint8_t>(word[++i]));
+      continue;
+    }
+    if (i + 3 >= word.size() || !add_number(out, word.substr(i + 1, 3), 255, 1)) return false;
+    i += 3;
+  }
+  return true;
+}
 
 bool cut_zone_line(std::string_view line, std::vector<ZoneWord>& words, int& depth) {
   for (std::size_t at = 0; at < line.size();) {
@@ -199,12 +216,17 @@ ZoneData zone_data(Type type, std::span<const ZoneWord> words, const Name* origi
                       add_name(out, word(3), origin));
       case type::CAA:
         return finish(words.size() == 3 && add_number(out, word(0), 255, 1) && !word(1).empty() &&
-                      add_string(out, word(1)) && add_unescaped(out, word(2)));
+                      add_string(out, word(1)) && append_unescaped(out, word(2)));
       case type::TXT: {
         for (const ZoneWord& string : words)
           if (!add_string(out, string.text)) return finish(false);
         return finish(!words.empty());
       }
+      case type::SVCB:
+      case type::HTTPS:
+        return finish(words.size() >= 2 && add_number(out, word(0), 65535, 2) &&
+                      add_name(out, word(1), origin) && add_parameters(out, words.subspan(2)) &&
+                      parse_service_binding(out).has_value());
       default:
         break;
     }

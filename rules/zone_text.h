@@ -21,6 +21,10 @@ struct ZoneWord {
 // before and for the next. False for a quote that does not close or a parenthesis that was not opened.
 bool cut_zone_line(std::string_view line, std::vector<ZoneWord>& words, int& depth);
 
+// Appends the octets that a word stands for: \DDD and \X are escapes. False for one that is cut off or over
+// 255.
+bool append_unescaped(std::vector<std::uint8_t>& out, std::string_view word);
+
 // Seconds: "3600", "1h", "1W2d"; at most 2^31-1 (RFC 2181 section 8).
 std::optional<std::uint32_t> zone_time(std::string_view word) noexcept;
 
@@ -28,8 +32,9 @@ std::optional<std::uint32_t> zone_time(std::string_view word) noexcept;
 // said which, and then they cannot. "@" is the origin.
 std::optional<Name> zone_name(std::string_view word, const Name* origin);
 
-// The RDATA of a record in wire form, its names uncompressed: A, AAAA, CNAME, PTR, MX, SRV, TXT, CAA, and any
-// other type as RFC 3597 writes it ("\# 4 0A000001") unless it holds names that would have to be checked.
+// The RDATA of a record in wire form, its names uncompressed: A, AAAA, CNAME, PTR, MX, SRV, TXT, CAA, SVCB,
+// HTTPS; A, AAAA, SVCB and HTTPS also as RFC 3597 writes it ("\# 4 0A000001") unless it holds names that
+// would have to be checked.
 struct ZoneData {
   enum class Problem : std::uint8_t { none, type, data } problem = Problem::none;
   std::vector<std::uint8_t> rdata;

@@ -52,7 +52,7 @@ Task Pipeline::walk(Exchange* x) {
   if (x->entry) {
     compose(*x);
     if (x->verdict.action != Action::allow) {  // counted as allowed when it was asked
-      ++sandbox.counters.blocked;
+      ++(x->verdict.action == Action::local ? sandbox.counters.local : sandbox.counters.blocked);
       --sandbox.counters.allowed;
     }
   } else {
@@ -145,7 +145,12 @@ void Pipeline::compose(Exchange& x) {
 
   if (x.entry) {
     const AnswerVerdict& verdict = x.entry->verdict;
-    if (!verdict.pass) return blocked(Action::block_data, verdict.reason, verdict.rule);
+    if (!verdict.pass && verdict.local == nullptr)
+      return blocked(Action::block_data, verdict.reason, verdict.rule);
+    if (!verdict.pass) {
+      x.verdict = {Action::local, verdict.reason, verdict.rule, verdict.local};
+      return write_local(x);
+    }
     if (verdict.observed && !x.verdict.observed)  // passes, and the record says what would have refused it
       x.verdict = {Action::allow, verdict.reason, verdict.rule, nullptr, true};
     for (const Name& name : x.entry->handed_out) x.sandbox->referrals.note(name, x.entry->expires, now_);
@@ -164,26 +169,28 @@ void Pipeline::compose(Exchange& x) {
     case Action::drop:
       x.reply.clear();
       return;
-    case Action::local: {
-      const Answer* local = x.verdict.local;
-      const int rcode = local != nullptr ? local->rcode : static_cast<int>(Rcode::nxdomain);
-      x.row.rcode = static_cast<std::int16_t>(rcode);
-      if (local != nullptr && !(local->answer.empty() && local->authority.empty())) {
-        Answer answer = *local;
-        for (Record& record : answer.answer)
-          if (record.owner.is_root()) record.owner = question.query.name;  // "this name", see Verdict::local
-        if (const auto rendered = wire::render(question.query, answer)) {
-          wire::write_rendered(question, *rendered, 0, {}, x.reply);
-          return;
-        }
-      }
-      wire::write_negative(question, static_cast<Rcode>(rcode & 15), {}, x.reply);
-      return;
-    }
+    case Action::local:
+      return write_local(x);
     case Action::allow:
       break;
   }
   POSTERN_CHECK(false);  // an allowed query without an answer is not composed
+}
+
+// What policy answers by itself (x.verdict.local).
+void Pipeline::write_local(Exchange& x) {
+  const wire::Question& question = x.question;
+  const Answer* local = x.verdict.local;
+  const int rcode = local != nullptr ? local->rcode : static_cast<int>(Rcode::nxdomain);
+  x.row.rcode = static_cast<std::int16_t>(rcode);
+  if (local != nullptr && !(local->answer.empty() && local->authority.empty())) {
+    Answer answer = *local;
+    for (Record& record : answer.answer)
+      if (record.owner.is_root()) record.owner = question.query.name;  // "this name", see Verdict::local
+    if (const auto rendered = wire::render(question.query, answer))
+      return wire::write_rendered(question, *rendered, 0, {}, x.reply);
+  }
+  wire::write_negative(question, static_cast<Rcode>(rcode & 15), {}, x.reply);
 }
 
 // ----

@@ -153,6 +153,7 @@ class Pipeline {
   void came_down(Exchange& x, std::size_t octets);
   void give_terms(SandboxState& sandbox);
   void compose(Exchange& x);  // from x.entry or x.verdict, into x.reply
+  void write_local(Exchange& x);
   void fail(Exchange& x, Ede ede, std::string_view text);
   void record_outcome(const Exchange& x);
   bool came_back(Exchange& x);

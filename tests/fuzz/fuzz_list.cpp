@@ -33,9 +33,12 @@ class CheckingSink final : public ListSink {
     require(detail->local.rcode == 0 && detail->local.authority.empty());
     for (const Record& record : detail->local.answer) check(record);
   }
-  void range(const ListRange& range) override {
+  void range(const ListRange& range, const ListDetail* detail) override {
     ++ranges;
-    require(range.line > 0 && range.action != ListAction::local);
+    require(range.line > 0);
+    require((range.action == ListAction::local) == (detail != nullptr && !detail->local.answer.empty()));
+    if (detail != nullptr)
+      for (const Record& record : detail->local.answer) check(record);
     const auto again = AddressRange::parse(range.range.text());
     require(again && again->base == range.range.base && again->length == range.range.length);
   }

@@ -1,7 +1,7 @@
-// The scenario runner: one text file, one story. A line that does not hold ends it with the file's name and
-// line.
+// The scenario runner: one text file, one story. A line that does not hold ends it, with file and line.
 //
 //   policy ... end                     YAML of the policy set (before the first sandbox; later: a reload)
+//   list FILE ... end                  a list that policies to come may name
 //   sandbox NAME [session=S] [user=U] [policy=P]
 //   servers N                          configured upstreams (2 without it)
 //   ask SANDBOX NAME TYPE [edns] [tcp] [size=N] [class=N] [opcode=N] [spelled=NAME]
@@ -21,8 +21,11 @@
 #include <array>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <sstream>
 
+#include "rules/list.h"
+#include "rules/list_text.h"
 #include "tests/scenario/fakes.h"
 
 namespace postern::scenario {
@@ -167,6 +170,7 @@ class Story {
     const auto word = words(text);
     if (word.empty() || word[0][0] == '#') return;
     if (word[0] == "policy") return policy(in, number);
+    if (word[0] == "list") return void(lists_[word.at(1)] = block_text(in, number));
     if (word[0] == "servers") return void(transport_.count = std::stoul(word[1]));
     if (word[0] == "sandbox") return sandbox(word);
     if (word[0] == "ask") return ask(word);
@@ -206,11 +210,20 @@ class Story {
     }
   }
 
+  static std::string block_text(std::istream& in, std::size_t& number) {
+    std::string all;
+    for (std::string text; ++number, std::getline(in, text) && text != "end";) all += text + "\n";
+    return all;
+  }
+
   void policy(std::istream& in, std::size_t& number) {
-    std::string yaml;
-    for (std::string text; std::getline(in, text) && text != "end"; yaml += text + "\n") ++number;
-    ++number;
-    policies_ = need(PolicySet::parse(yaml, "policy.yaml"));
+    const auto lists = [&](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+      ListOptions options;
+      options.file = request.file;
+      options.format = request.format;
+      return List::build(lists_[request.file], options);
+    };
+    policies_ = need(PolicySet::parse(block_text(in, number), "policy.yaml", lists));
     pipeline_.set_policies(*policies_);
   }
 
@@ -512,6 +525,7 @@ class Story {
   std::deque<Reply> replies_;
   std::vector<std::string> hooks_;
   std::shared_ptr<const PolicySet> policies_ = PolicySet::builtin();
+  std::map<std::string, std::string> lists_;  // texts by file name
   Pipeline pipeline_{
       Pipeline::Ports{forwarder_,
                       journal_,

@@ -50,6 +50,7 @@ db.example.com TXT "hello"
 alias.example.com CNAME elsewhere.example.net.
 24.0.2.0.192.rpz-ip CNAME .
 8.0.0.0.10.rpz-ip CNAME rpz-passthru.
+128.1.zz.rpz-ip A 192.0.2.9
 nonsense line here that is not read
 )";
 
@@ -95,6 +96,11 @@ void check_same(const List& one, const List& other) {
     if (a == nullptr) continue;
     CHECK(a->line == b->line);
     CHECK(a->action == b->action);
+    const RangeFinding c = one.judge_address(*Address::parse(text), type::A),
+                       d = other.judge_address(*Address::parse(text), type::A);
+    CHECK(c.action == d.action);
+    REQUIRE((c.local == nullptr) == (d.local == nullptr));
+    if (c.local != nullptr) CHECK(c.local->answer[0].rdata == d.local->answer[0].rdata);
   }
   const ListReport &a = one.report(), &b = other.report();
   CHECK(a.format == b.format);
@@ -204,7 +210,7 @@ TEST_CASE("other versions, byte orders and files are told apart") {
   CHECK(error_of(changed).find("version") != std::string::npos);
   changed = image;
   ++changed[12];
-  CHECK(error_of(changed) == "cannot read the image of a list: it is of version 2, this program writes 1");
+  CHECK(error_of(changed) == "cannot read the image of a list: it is of version 3, this program writes 2");
 }
 
 TEST_CASE("a recipe changes with every option that changes what a list becomes") {

@@ -50,7 +50,7 @@ TEST_CASE("rpz: names, wildcards and what is done with them") {
       {"com CNAME .", "5 block com", ""},
       {"* CNAME .", "", "1 a wildcard over a public suffix"},
       {"$ORIGIN b.rpz.example.\na CNAME .\n$ORIGIN c\nd CNAME .", "6 block a.b | 8 block d.c.b", ""},
-      {"a.example CNAME rpz-tcp-only.", "", "1 an unsupported action"},
+      {"a.example CNAME rpz-tcp-only.", "", "1 rpz-tcp-only: a sandbox has no source address to prove"},
       {"a.example CNAME rpz-other.", "", "1 an unsupported action"},
       {"a.example CNAME *.walled.example.", "", "1 an unsupported action"},
   });
@@ -86,6 +86,30 @@ TEST_CASE("rpz: local data, one entry for all records of an owner") {
        "5 local a.example [CAA:300:0005697373756563612e6578616d706c65]", ""},
       {"a.example A \\# 4 C000 0201", "5 local a.example [A:300:c0000201]", ""},
       {"a.example HTTPS \\# 3 000100", "5 local a.example [HTTPS:300:000100]", ""},
+      {"a.example HTTPS 1 .", "5 local a.example [HTTPS:300:000100]", ""},
+      {"a.example HTTPS 1 . port=443 alpn=h2,h3",
+       "5 local a.example [HTTPS:300:000100"
+       "00010006026832026833"
+       "0003000201bb]",
+       ""},
+      {"a.example HTTPS 1 . alpn=\"h2,h3\" port=443",
+       "5 local a.example [HTTPS:300:000100"
+       "00010006026832026833"
+       "0003000201bb]",
+       ""},
+      {"a.example SVCB 1 b. mandatory=port,alpn alpn=h2 port=1 ipv4hint=192.0.2.1 ipv6hint=2001:db8::1",
+       "5 local a.example [SVCB:300:0001016200"
+       "0000000400010003"
+       "00010003026832"
+       "000300020001"
+       "00040004c0000201"
+       "0006001020010db8000000000000000000000001]",
+       ""},
+      {"a.example SVCB 1 . key65534=a\\001\\\" key7=",
+       "5 local a.example [SVCB:300:000100"
+       "00070000"
+       "fffe0003610122]",
+       ""},
       {"a.example TXT \"" + std::string(255, 'x') + "\"",
        "5 local a.example [TXT:300:ff" +
            [] {
@@ -118,7 +142,15 @@ TEST_CASE("rpz: local data that cannot be used") {
       {"a.example HTTPS \\# 2 0001", "", "1 bad record data"},
       {"a.example CNAME a..b.", "", "1 bad record data"},
       {"a.example CNAME", "", "1 bad record data"},
-      {"a.example HTTPS 1 . alpn=h2", "", "1 a record type that cannot be local data"},
+      {"a.example HTTPS 1 . alpn=", "", "1 bad record data"},
+      {"a.example HTTPS 1 . port=65536", "", "1 bad record data"},
+      {"a.example HTTPS 65536 .", "", "1 bad record data"},
+      {"a.example HTTPS 1 . port=1 port=2", "", "1 bad record data"},
+      {"a.example HTTPS 1 . mandatory=port alpn=h2", "", "1 bad record data"},
+      {"a.example HTTPS 1 . ipv4hint=2001:db8::1", "", "1 bad record data"},
+      {"a.example HTTPS 1 . other=1", "", "1 bad record data"},
+      {"a.example HTTPS 1 . key65535=x", "", "1 bad record data"},
+      {"a.example HTTPS 1", "", "1 bad record data"},
       {"a.example MX \\# 4 000A0000", "", "1 a record type that cannot be local data"},
       {"a.example NS b.", "", "1 a record type that cannot be local data"},
       {"a.example DNAME b.", "", "1 a record type that cannot be local data"},
@@ -147,8 +179,18 @@ TEST_CASE("rpz: addresses in answers") {
       {"128.9.8.7.6.5.4.3.2.1.rpz-ip CNAME .", "", "1 a bad address range"},
       {"*.rpz-ip CNAME .", "", "1 a bad address range"},
       {"rpz-ip CNAME .", "", "1 a bad address range"},
-      {"32.1.2.0.192.rpz-ip A 192.0.2.1", "", "1 local data for an address range"},
-      {"32.1.2.0.192.rpz-ip CNAME b.", "", "1 local data for an address range"},
+      {"32.1.2.0.192.rpz-ip A 192.0.2.9\n24.0.2.0.192.rpz-ip CNAME b.\n32.1.2.0.192.rpz-ip A 192.0.2.8",
+       "5 local 192.0.2.1 [A:300:c0000209] [A:300:c0000208] | 6 local 192.0.2.0/24 [CNAME:300:016200]", ""},
+      {"32.1.2.0.192.rpz-ip A 192.0.2.9\n 60 AAAA 2001:db8::1\n32.1.2.0.192.rpz-ip CNAME .",
+       "7 block 192.0.2.1 | "
+       "5 local 192.0.2.1 [A:300:c0000209] [AAAA:60:20010db8000000000000000000000001]",
+       ""},
+      {"32.1.2.0.192.rpz-ip A 192.0.2.9\n32.1.2.0.192.rpz-ip CNAME b.", "5 local 192.0.2.1 [A:300:c0000209]",
+       "1 a CNAME beside other records"},
+      {"32.1.2.0.192.rpz-ip A 192.0.2", "", "1 bad record data"},
+      {"32.1.2.0.192.rpz-ip NS b.", "", "1 a record type that cannot be local data"},
+      {"32.1.2.0.192.rpz-ip CNAME rpz-tcp-only.", "",
+       "1 rpz-tcp-only: a sandbox has no source address to prove"},
       {"32.1.2.0.192.rpz-client-ip CNAME .\n32.1.2.0.192.rpz-nsip CNAME .\nns.example.rpz-nsdname CNAME .\n"
        "x.rpz-new CNAME .",
        "", "4 an unsupported trigger (client address, name server)"},

@@ -37,8 +37,10 @@ class WritingSink final : public ListSink {
     }
     lines.push_back(std::move(line));
   }
-  void range(const ListRange& range) override {
+  void range(const ListRange& range, const ListDetail* detail) override {
     lines.push_back(std::to_string(range.line) + " " + action(range.action) + " " + range.range.text());
+    if (detail == nullptr) return;
+    for (const Record& record : detail->local.answer) lines.back() += " [" + record_text(record) + "]";
   }
 
  private:

@@ -48,7 +48,7 @@ std::shared_ptr<const List> list(ListFormat format, const std::vector<Written>& 
     builder.entry({pattern->base, pattern->scope, one.action, one.important, ++line},
                   one.has_detail ? &one.detail : nullptr);
   }
-  for (const ListRange& range : ranges) builder.range(range);
+  for (const ListRange& range : ranges) builder.range(range, nullptr);
   ListReport report;
   report.format = format;
   report.entries = entries.size();
@@ -216,7 +216,7 @@ TEST_CASE("a list that allows: blocks and exceptions open names, the rest counts
   builder.entry({name("b.example"), Pattern::Scope::exact, ListAction::allow, false, 2}, nullptr);
   builder.entry({name("c.example"), Pattern::Scope::exact, ListAction::local, false, 3}, &some);
   builder.entry({name("d.example"), Pattern::Scope::exact, ListAction::no_data, false, 4}, nullptr);
-  builder.range({*AddressRange::parse("10.0.0.0/8"), ListAction::block, 5});
+  builder.range({*AddressRange::parse("10.0.0.0/8"), ListAction::block, 5}, nullptr);
   ListReport report;
   report.entries = 4;
   report.ranges = 1;
@@ -277,6 +277,37 @@ TEST_CASE("ranges: the longest that holds the address, at its edges") {
                         {range("0.0.0.0/0", ListAction::block, 1), range("::/0", ListAction::drop, 2)});
   CHECK(all->range_for(*Address::parse("255.255.255.255"))->line == 1);
   CHECK(all->range_for(*Address::parse("::"))->line == 2);
+}
+
+TEST_CASE("ranges with records: those of the type, an alias for every type, else no data; a tie blocks") {
+  ListBuilder builder;
+  const ListDetail v4 = records({address_record(1), address_record(2)});
+  const ListDetail alias = records({{Name{}, type::CNAME, 60, {0}}});
+  const auto add = [&](const char* text, ListAction action, const ListDetail* detail) {
+    builder.range({*AddressRange::parse(text), action, 1}, detail);
+  };
+  add("8.8.0.0/16", ListAction::local, &v4);
+  add("8.8.8.0/24", ListAction::local, &alias);
+  add("9.9.9.9", ListAction::local, &v4);
+  add("9.9.9.9", ListAction::block, nullptr);
+  add("9.9.9.8", ListAction::local, nullptr);  // records that nobody gave
+  ListReport report;
+  report.ranges = 5;
+  const auto made = builder.finish(report);
+  REQUIRE(made.has_value());
+  const auto said = [&](const char* text, Type type) {
+    const RangeFinding found = (*made)->judge_address(*Address::parse(text), type);
+    if (found.range == nullptr) return std::string("silent");
+    CHECK((found.action == ListAction::local) == (found.local != nullptr));
+    if (found.local != nullptr) return "local " + std::to_string(found.local->answer.size());
+    return std::string(found.action == ListAction::no_data ? "no data" : "block");
+  };
+  CHECK(said("8.8.255.255", type::A) == "local 2");
+  CHECK(said("8.8.255.255", type::AAAA) == "no data");
+  CHECK(said("8.8.8.255", type::AAAA) == "local 1");
+  CHECK(said("8.9.0.0", type::A) == "silent");
+  CHECK(said("9.9.9.9", type::A) == "block");
+  CHECK(said("9.9.9.8", type::A) == "no data");
 }
 
 TEST_CASE("ranges agree with a slow search on random ones") {

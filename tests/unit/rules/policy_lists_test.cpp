@@ -40,6 +40,12 @@ const std::map<std::string, std::string>& texts() {
        "$TTL 60\n@ SOA a. b. 1 2 3 4 5\nnx.example CNAME .\nempty.example CNAME *.\ndrop.example CNAME "
        "rpz-drop.\nown.example A 192.0.2.7\n24.0.113.0.203.rpz-ip CNAME .\n24.0.51.51.51.rpz-ip CNAME .\n"},
       {"special", "db.internal\nlocalhost\nplain\n"},
+      {"walled",
+       "$TTL 60\n@ SOA a. b. 1 2 3 4 5\n24.0.1.8.8.rpz-ip A 9.9.1.1\n25.0.1.8.8.rpz-ip CNAME .\n"
+       "32.1.1.8.8.rpz-ip CNAME rpz-passthru.\n25.0.3.8.8.rpz-ip CNAME *.\n119.8000.zz.8844.2001.rpz-ip AAAA "
+       "2001:4860::1\n"
+       "32.0.0.0.10.rpz-ip A 9.9.1.1\n"},
+      {"wide", "$TTL 60\n@ SOA a. b. 1 2 3 4 5\n8.0.0.0.8.rpz-ip A 9.9.1.2\n"},
   };
   return all;
 }
@@ -178,6 +184,61 @@ TEST_CASE("targets in answers fall to lists, and addresses to rpz-ip, except whe
   const auto excepted = policy("{lists: [rpz], answers: {allow: [51.51.51.7]}}");
   CHECK(excepted->inspect(asked, address(51, 51, 51, 7)).pass);
   CHECK_FALSE(excepted->inspect(asked, address(51, 51, 51, 8)).pass);
+}
+
+TEST_CASE("rpz-ip with records: the first list, then the longest prefix, then the lowest address replaces") {
+  // An answer of these addresses, judged: "pass", the rule, and the last octet of what replaces it.
+  const auto judged = [](const Policy& policy, std::initializer_list<const char*> addresses,
+                         Type type = type::A) {
+    Answer answer;
+    for (const char* text : addresses) {
+      const Address address = *Address::parse(text);
+      const auto octets = address.octets();
+      answer.answer.push_back({name("www.example.org"),
+                               address.v6 ? type::AAAA : type::A,
+                               60,
+                               {octets.begin(), octets.begin() + (address.v6 ? 16 : 4)}});
+    }
+    const AnswerVerdict verdict = policy.inspect({name("www.example.org"), type}, answer);
+    std::string out(verdict.pass ? "pass" : policy.rule_text(verdict.rule));
+    if (verdict.observed) out += " observed " + std::string(policy.rule_text(verdict.rule));
+    if (verdict.local != nullptr)
+      out += " " + std::to_string(verdict.local->answer.at(0).rdata.back()) + " for record " +
+             std::to_string(verdict.record);
+    return out;
+  };
+  const auto walled = policy("lists: [walled]");
+  CHECK(judged(*walled, {"8.8.0.255"}) == "pass");
+  CHECK(judged(*walled, {"8.8.1.128"}) == "p.yaml:1:9 list walled: local data 1 for record 0");
+  CHECK(judged(*walled, {"8.8.1.255", "8.8.0.1"}) == "p.yaml:1:9 list walled: local data 1 for record 0");
+  CHECK(judged(*walled, {"8.8.2.0"}) == "pass");
+  CHECK(judged(*walled, {"8.8.1.127"}) == "p.yaml:1:9 list walled: block");
+  CHECK(judged(*walled, {"8.8.1.128", "8.8.1.127"}) == "p.yaml:1:9 list walled: block");
+  CHECK(judged(*walled, {"8.8.1.128"}, type::AAAA) == "p.yaml:1:9 list walled: no data");
+  CHECK(judged(*walled, {"8.8.3.1", "8.8.1.127"}) == "p.yaml:1:9 list walled: block");
+  CHECK(judged(*walled, {"8.8.3.1", "8.8.1.128"}) == "p.yaml:1:9 list walled: no data");
+  // An exception lifts what the list says of that address, not of the answer.
+  CHECK(judged(*walled, {"8.8.1.1"}) == "pass");
+  CHECK(judged(*walled, {"8.8.1.1", "8.8.1.128"}) == "p.yaml:1:9 list walled: local data 1 for record 1");
+  // 24 bits of IPv4 are 120 of an IPv4-mapped address.
+  CHECK(judged(*walled, {"2001:8844::8000", "8.8.1.128"}) ==
+        "p.yaml:1:9 list walled: local data 1 for record 1");
+  // Built-in classes come first, whatever stands in front.
+  CHECK(judged(*walled, {"10.0.0.0"}).starts_with("answer address is private"));
+  CHECK(judged(*walled, {"8.8.1.128", "10.9.9.9"}).starts_with("answer address is private"));
+
+  const auto both = policy("lists: [wide, walled]");
+  CHECK(judged(*both, {"8.8.1.127"}) == "p.yaml:1:9 list wide: local data 2 for record 0");
+  CHECK(judged(*both, {"8.8.1.1"}) == "p.yaml:1:9 list wide: local data 2 for record 0");
+  CHECK(judged(*both, {"8.255.255.255", "8.0.0.0"}) == "p.yaml:1:9 list wide: local data 2 for record 0");
+  const auto turned = policy("lists: [walled, wide]");
+  CHECK(judged(*turned, {"8.8.1.1"}) == "p.yaml:1:17 list wide: local data 2 for record 0");
+  CHECK(judged(*turned, {"9.0.0.0"}) == "pass");
+  const auto excepted = policy("{lists: [wide], answers: {allow: [8.0.0.0/9]}}");
+  CHECK(judged(*excepted, {"8.127.255.255"}) == "pass");
+  CHECK(judged(*excepted, {"8.128.0.0"}) == "p.yaml:1:10 list wide: local data 2 for record 0");
+  const auto observed = policy("lists: [{file: wide, observe: true}]");
+  CHECK(judged(*observed, {"8.8.8.8"}) == "pass observed would block: p.yaml:1:9 list wide: local data");
 }
 
 TEST_CASE("an outline counts a list's entries and what was skipped, a list is read once") {

@@ -93,8 +93,10 @@ TEST_CASE("a record that cannot be read says why") {
       {"@ MX ( 10 mail )", "a record is on one line; parentheses are not read here"},
       {"@ CAA 256 issue x", "the flags is a number from 0 to 255, here is \"256\""},
       {"@ CAA 0 is-sue x", "a CAA tag has 1 to 15 letters and digits, here is \"is-sue\""},
-      {"@ HTTPS 1 . key65000=x",
-       "unknown parameter \"key65000\"; known are alpn, no-default-alpn, port, ipv4hint and ipv6hint"},
+      {"@ HTTPS 1 . dohpath=x",
+       "unknown parameter \"dohpath\"; known are mandatory, alpn, no-default-alpn, port, ipv4hint, ipv6hint "
+       "and "
+       "keyNNNNN"},
       {"@ HTTPS 1 . port=1 port=2", "parameter \"port\" is given twice"},
       {"@ HTTPS 1 . no-default-alpn", "the parameters do not go together (RFC 9460)"},
       {"@ HTTPS 1 . alpn=", "alpn lists protocols, here is \"\""},
