@@ -50,6 +50,11 @@ Result<void> check(const Sandbox& who) {
   return {};
 }
 
+// What the journal calls it.
+std::string exec_hook_name(const std::string& program) {
+  return "exec " + program;
+}
+
 }  // namespace
 
 struct Resolver::Threads {
@@ -67,6 +72,8 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   auto policies = r.load_policies();
   if (!policies) return tl::unexpected(policies.error());
   r.take_policies(std::move(*policies));
+  if (!r.options_.alert_exec.empty())
+    r.options_.journal.hooks.push_back(exec_hook_name(r.options_.alert_exec));
   auto journal = Journal::open(r.options_.journal);
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
@@ -75,13 +82,8 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();
     if (!channel) return tl::unexpected(channel.error());
-    auto shard = Shard::make(
-        *r.journal_, std::move(*channel), r.options_.servers, r.options_.groups,
-        [&r](const Alert& alert) {
-          const std::lock_guard lock(r.alert_mutex_);
-          if (r.alert_handler_) r.alert_handler_(alert.json);
-        },
-        r.parts_);
+    auto shard =
+        Shard::make(*r.journal_, std::move(*channel), r.options_.servers, r.options_.groups, {}, r.parts_);
     if (!shard) return tl::unexpected(shard.error());
     r.shards_.push_back(std::move(*shard));
   }
@@ -107,11 +109,6 @@ Resolver::~Resolver() {
   stop_shards();
   journal_.reset();  // its last callbacks post to the shards, which are still there
   shards_.clear();
-}
-
-void Resolver::on_alert(std::function<void(std::string)> handler) {
-  const std::lock_guard lock(alert_mutex_);
-  alert_handler_ = std::move(handler);
 }
 
 Result<void> Resolver::check_groups(const PolicySet& policies) const {
@@ -327,12 +324,17 @@ void Resolver::namespace_gone(std::uint64_t token) {
   }
 }
 
-void Resolver::start_hook(const std::string& json) {
-  if (!options_.alert_hook) return;
-  if (auto started = broker_->start_hook(0, json); !started) {
-    ++hooks_refused_;
-    spdlog::warn("alert hook not started: {}", started.error().message);
-  }
+std::vector<Dispatcher::Hook> Resolver::alert_hooks() {
+  // The broker's own limit is 10 s; an event is there at once.
+  constexpr std::int64_t exec_limit_us = 30'000'000;
+  std::vector<Dispatcher::Hook> hooks;
+  if (!options_.alert_exec.empty())
+    hooks.push_back({exec_hook_name(options_.alert_exec),
+                     [this](const Delivery& one) {
+                       return broker_->start_hook(0, one.body, static_cast<std::uint64_t>(one.id));
+                     },
+                     exec_limit_us});
+  return hooks;
 }
 
 std::vector<SandboxReport> Resolver::sandboxes() {
@@ -357,7 +359,6 @@ std::string Resolver::status_json() {
       {"policy_error", policy_loads_.error},
       {"public_suffix_list", options_.suffixes->version()},
       {"public_suffix_list_days", (unix_us() / 1'000'000 - options_.suffixes->date()) / 86400},
-      {"hooks_refused", hooks_refused_},
       {"journal", to_json(journal_->stats())},
       {"path", to_json(reports)}};
   return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

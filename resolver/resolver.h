@@ -13,12 +13,12 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "resolver/control/dispatcher.h"
 #include "resolver/control/metrics.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/shard.h"
@@ -37,7 +37,7 @@ struct ResolverOptions {
   std::vector<std::string> list_folders;  // as the broker has them; the policy's own first
   std::string list_cache;                 // folder for compiled lists, as seen from inside the cell
   PolicySet::Overlay overlay;             // from the command line; put on top at every load
-  bool alert_hook = false;                // start the broker's hook 0 on an alert
+  std::string alert_exec;                 // the broker's hook 0, told of alerts; empty: none
   std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();  // public suffixes
 };
 
@@ -80,9 +80,9 @@ class Resolver {
   // Counters from the start on, of all sandboxes that are detached by now.
   std::string summary_json();
 
-  // Alerts on their way to the hook: called on a shard's thread; the control loop installs it.
-  void on_alert(std::function<void(std::string json)> handler);
-  void start_hook(const std::string& json);  // control thread
+  // The hooks that are told of alerts, for the control loop's dispatcher; control thread.
+  std::vector<Dispatcher::Hook> alert_hooks();
+  Journal& journal() { return *journal_; }
   // The end: every sandbox is detached and recorded as such, and the broker gets the summary.
   void end();
   void stop_shards();  // no query is taken after this; the rest of the object still answers
@@ -115,10 +115,7 @@ class Resolver {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unordered_map<std::string, Place> places_;
   std::uint64_t next_token_ = 1;
-  std::uint64_t hooks_refused_ = 0;
   SandboxCounters gone_;  // of detached sandboxes
-  std::mutex alert_mutex_;
-  std::function<void(std::string)> alert_handler_;  // under alert_mutex_: shards call it
 };
 
 }  // namespace postern

@@ -3,14 +3,18 @@
 
 #include <spdlog/spdlog.h>
 
-#include <atomic>
+#include <sys/random.h>
+
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
 
 #include "resolver/control/api.h"
 
@@ -25,7 +29,20 @@ using Local = asio::local::stream_protocol;
 constexpr std::uint64_t max_body_octets = 5 << 20;   // an inline policy may have 4 MiB
 constexpr std::size_t max_clients = 64;              // then the next waits in the backlog
 constexpr std::chrono::seconds client_patience{10};  // for a whole request
-constexpr std::size_t max_waiting_alerts = 1024;  // for the hook; more are counted, the journal has them all
+
+constexpr std::chrono::milliseconds drain_step{20};  // between two looks at whether all is told
+
+std::int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+double chance() {
+  std::uint32_t number = 0;
+  if (getrandom(&number, sizeof number, 0) != sizeof number) return 0.5;
+  return number / 4294967296.0;
+}
 
 class Control;
 
@@ -47,17 +64,16 @@ class Client : public std::enable_shared_from_this<Client> {
 class Control {
  public:
   Control(Resolver& resolver, ControlOptions options)
-      : resolver_(resolver), events_(io_, options.events.release()) {
+      : resolver_(resolver),
+        drain_(options.drain),
+        dispatcher_({resolver.journal(), unix_us, chance}, resolver.alert_hooks()),
+        events_(io_, options.events.release()) {
     if (options.listener) acceptor_.emplace(io_, Local(), options.listener.release());
-    resolver_.on_alert([this](std::string json) {
-      if (waiting_alerts_.fetch_add(1) >= max_waiting_alerts) {
-        --waiting_alerts_;
-        ++lost_alerts_;
-        return;
-      }
-      asio::post(io_, [this, json = std::move(json)] {
-        --waiting_alerts_;
-        resolver_.start_hook(json);
+    // On the journal's thread: only handed over.
+    resolver_.journal().on_outbox([this](std::vector<std::int64_t> settled) {
+      asio::post(io_, [this, settled = std::move(settled)] {
+        dispatcher_.settled(settled);
+        pump();
       });
     });
   }
@@ -65,16 +81,15 @@ class Control {
   void run() {
     wait_event();
     accept();
+    pump();  // what an earlier Postern left
     io_.run();
     ended_ = true;  // clients that are still there are not answered any more
     boost::system::error_code ignored;
     if (acceptor_) acceptor_->close(ignored);
-    events_.close(ignored);
     resolver_.end();
-    io_.restart();
-    io_.poll();  // alerts raised by the last queries still reach the hook
-    if (lost_alerts_ > 0)
-      spdlog::warn("{} alerts did not reach the hook; the journal has them", lost_alerts_.load());
+    drain();
+    events_.close(ignored);
+    resolver_.journal().on_outbox({});
   }
 
   void client_gone() {
@@ -88,35 +103,61 @@ class Control {
   bool ended() const { return ended_; }
 
  private:
+  // Alerts raised by the last queries still reach the hooks, and what hooks say of them the journal. What
+  // takes longer waits in the outbox for the next Postern on this journal.
+  void drain() {
+    const auto last_moment = std::chrono::steady_clock::now() + drain_;
+    io_.restart();
+    pump();
+    while (!broker_gone_ && std::chrono::steady_clock::now() < last_moment) {
+      const bool nothing_on_its_way = resolver_.journal().stats().waiting_alerts == 0;
+      if (nothing_on_its_way && io_.poll() == 0 && dispatcher_.is_idle()) break;
+      io_.run_one_for(drain_step);
+    }
+  }
+
+  void pump() {
+    timer_.cancel();
+    const auto next = dispatcher_.pump();
+    if (!next) return;
+    timer_.expires_after(std::chrono::microseconds(std::max<std::int64_t>(0, *next - unix_us())));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) pump();
+    });
+  }
+
   void wait_event() {
-    events_.async_wait(asio::posix::descriptor_base::wait_read,
-                       [this](const boost::system::error_code& error) {
-                         if (error) return io_.stop();
-                         const auto event = read_broker_event(events_.native_handle());
-                         if (!event) return io_.stop();
-                         switch (event->kind) {
-                           case BrokerEvent::Kind::namespace_gone:
-                             resolver_.namespace_gone(event->token);
-                             break;
-                           case BrokerEvent::Kind::servers_changed: {
-                             std::string list;
-                             for (const Server& server : event->servers) list += " " + server.text();
-                             spdlog::info("upstreams changed:{}", list);
-                             resolver_.set_servers(event->servers);
-                             break;
-                           }
-                           case BrokerEvent::Kind::reload:
-                             (void)resolver_.reload();
-                             break;  // logged there
-                           case BrokerEvent::Kind::stop:
-                             return io_.stop();
-                           case BrokerEvent::Kind::hook_exited:
-                             if (event->status != 0)
-                               spdlog::warn("the alert hook ended with wait status {}", event->status);
-                             break;
-                         }
-                         wait_event();
-                       });
+    events_.async_wait(
+        asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+          const auto event = error ? std::nullopt : read_broker_event(events_.native_handle());
+          if (!event) {
+            broker_gone_ = true;
+            return io_.stop();
+          }
+          switch (event->kind) {
+            case BrokerEvent::Kind::namespace_gone:
+              resolver_.namespace_gone(event->token);
+              break;
+            case BrokerEvent::Kind::servers_changed: {
+              std::string list;
+              for (const Server& server : event->servers) list += " " + server.text();
+              spdlog::info("upstreams changed:{}", list);
+              resolver_.set_servers(event->servers);
+              break;
+            }
+            case BrokerEvent::Kind::reload:
+              (void)resolver_.reload();
+              break;  // logged there
+            case BrokerEvent::Kind::stop:
+              if (!ended_) io_.stop();
+              break;
+            case BrokerEvent::Kind::hook_exited:
+              dispatcher_.ended(static_cast<std::int64_t>(event->token), exec_attempt(event->status));
+              pump();
+              break;
+          }
+          wait_event();
+        });
   }
 
   void accept() {
@@ -138,8 +179,11 @@ class Control {
   Resolver& resolver_;
   std::size_t clients_ = 0;  // before io_, whose end destroys the last of them
   bool paused_ = false, ended_ = false;
-  std::atomic<std::size_t> waiting_alerts_{0}, lost_alerts_{0};
+  bool broker_gone_ = false;
+  std::chrono::seconds drain_;
+  Dispatcher dispatcher_;
   asio::io_context io_{1};
+  asio::steady_timer timer_{io_};
   asio::posix::stream_descriptor events_;
   std::optional<Local::acceptor> acceptor_;
 };

@@ -16,13 +16,16 @@
 // Errors: {"error": "..."} with 400 (what was asked cannot be), 404, 405, 409 or 413.
 #pragma once
 
+#include <chrono>
+
 #include "resolver/resolver.h"
 
 namespace postern {
 
 struct ControlOptions {
-  Fd events;    // of the broker
-  Fd listener;  // control socket, listening; none in `run`
+  Fd events;                      // of the broker
+  Fd listener;                    // control socket, listening; none in `run`
+  std::chrono::seconds drain{3};  // at the end: how long hooks may still take
 };
 
 // Runs until the broker says stop or is gone, and ends the resolver.

@@ -62,7 +62,7 @@ int resolver_process(Broker::Ends ends, LaunchOptions& options, Fd ready) {
     if (auto attached = options.first(**resolver); !attached) return fail(attached.error().message);
   say(ready, "ok");
   ready.reset();
-  control_loop(**resolver, {std::move(ends.events), std::move(options.control_listener)});
+  control_loop(**resolver, {std::move(ends.events), std::move(options.control_listener), options.drain});
   return 0;
 }
 

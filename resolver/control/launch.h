@@ -20,6 +20,7 @@ struct LaunchOptions {
   std::function<Result<void>(Resolver&)> first;  // `run`: attaches its one sandbox
   std::vector<int> keep;                         // descriptors that `first` needs in the child
   bool own_session = false;                      // `run`: Ctrl-C on the terminal is the command's
+  std::chrono::seconds drain{3};                 // at the end: how long alert hooks may still take
 };
 
 struct Launched {

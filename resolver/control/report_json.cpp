@@ -136,6 +136,7 @@ nlohmann::ordered_json to_json(const Journal::Stats& stats) {
           {"oldest_pending_us", stats.oldest_pending_us},
           {"checkpoint_stall_us_max", stats.checkpoint_stall_us_max},
           {"wal_octets", stats.wal_octets},
+          {"dropped_deliveries", stats.dropped_deliveries},
           {"writable", stats.writable},
           {"last_error", stats.last_error}};
 }

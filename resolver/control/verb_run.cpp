@@ -27,6 +27,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// A command may have raised its alert with its last question, and nobody serves its journal afterwards.
+constexpr std::chrono::seconds run_drain{10};
+
 std::string user_name() {
   if (const char* sudo = getenv("SUDO_USER"); geteuid() == 0 && sudo != nullptr) return sudo;
   const passwd* entry = getpwuid(getuid());
@@ -278,7 +281,8 @@ int run_verb(const RunFlags& flags) {
       !make_list_cache(folder, launch.cell.uid, launch.cell.gid).empty())
     launch.resolver.list_cache = std::filesystem::path(*inside).replace_filename("lists").string();
   launch.resolver.overlay = flags.overlay;
-  launch.resolver.alert_hook = !alert_exec.empty();
+  launch.resolver.alert_exec = alert_exec;
+  launch.drain = run_drain;
   launch.own_session = true;
   Listeners listeners = command.take_listeners();
   launch.keep = {listeners.udp.get(), listeners.tcp.get()};

@@ -115,7 +115,7 @@ int serve_verb(const ServeFlags& flags) {
   }
   if (!make_list_cache(config->state, launch.cell.uid, launch.cell.gid).empty())
     launch.resolver.list_cache = std::filesystem::path(*journal).replace_filename("lists").string();
-  launch.resolver.alert_hook = !config->alert_exec.empty();
+  launch.resolver.alert_exec = config->alert_exec;
   auto control = open_control(config->control, launch.cell.gid);
   if (!control) return complain(control.error().message);
   launch.control_listener = std::move(*control);

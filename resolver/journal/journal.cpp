@@ -2,6 +2,7 @@
 #include "resolver/journal/journal.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +16,7 @@
 
 #include "resolver/journal/checkpoint.h"
 #include "resolver/journal/journal_file.h"
+#include "resolver/journal/outbox.h"
 #include "resolver/journal/past.h"
 #include "resolver/journal/record.h"
 #include "resolver/journal/rule_book.h"
@@ -57,6 +59,19 @@ class SignalsHeld {
   sigset_t before_;
 };
 
+// "al_" and 32 digits of hex: nobody else draws the same, and a receiver knows an alert again by it.
+std::string fresh_uid() {
+  constexpr std::string_view hex = "0123456789abcdef";
+  unsigned char octets[16] = {};
+  POSTERN_CHECK(getrandom(octets, sizeof octets, 0) == static_cast<ssize_t>(sizeof octets));  // never for 16
+  std::string uid = "al_";
+  for (const unsigned char octet : octets) {
+    uid += hex[octet >> 4];
+    uid += hex[octet & 15];
+  }
+  return uid;
+}
+
 class FileJournal final : public Journal {
  public:
   FileJournal(const Options& options, JournalFile file)
@@ -73,6 +88,14 @@ class FileJournal final : public Journal {
   bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) override;
   void append(Outcome outcome) override;
   void alert(AlertRow alert) override;
+  Result<std::vector<Delivery>> pending(const std::string& hook, std::size_t most) override {
+    return outbox_->pending(hook, most);
+  }
+  void settle(DeliveryResult result) override;
+  void on_outbox(std::function<void(std::vector<std::int64_t>)> tell) override {
+    const std::lock_guard lock(mutex_);
+    tell_outbox_ = std::move(tell);
+  }
   void save(LeakSnapshot snapshot) override;
   Result<SessionPast> past(const std::string& user, const std::string& session, bool from_rows) override {
     return past_->past(user, session, from_rows);
@@ -98,6 +121,7 @@ class FileJournal final : public Journal {
     std::vector<AlertRow> alerts;
     std::vector<SandboxEnd> ends;
     std::vector<LeakSnapshot> snapshots;
+    std::vector<DeliveryResult> deliveries;
     std::vector<std::shared_ptr<Attachment>> attachments;
   };
 
@@ -111,11 +135,13 @@ class FileJournal final : public Journal {
   int write(std::size_t from, std::size_t count, bool with_rest);
   void failed(int code, std::size_t batches);
   void settle(std::size_t from, std::size_t count, bool committed);
+  void outbox_written();
 
   const Options options_;
   JournalFile file_;
   std::unique_ptr<RuleBook> rules_;
   std::unique_ptr<PastReader> past_;
+  std::unique_ptr<OutboxReader> outbox_;
   std::unique_ptr<RecordWriter> writer_;
   CommitGate gate_;
   std::unique_ptr<Checkpointer> checkpointer_;
@@ -129,6 +155,7 @@ class FileJournal final : public Journal {
   bool stopping_ = false;
   std::uint64_t ends_asked_ = 0, ends_written_ = 0;
   std::string last_error_;
+  std::function<void(std::vector<std::int64_t>)> tell_outbox_;
 
   // The journal's thread's own: taken from the inbox, not yet committed.
   Inbox hand_;
@@ -140,7 +167,8 @@ class FileJournal final : public Journal {
   std::atomic<std::int64_t> in_hand_since_us_ = 0;  // when the oldest batch in hand was submitted; 0: none
   std::atomic<std::uint64_t> pending_rows_ = 0, pending_outcomes_ = 0;
   std::atomic<std::uint64_t> committed_rows_ = 0, commits_ = 0, failed_commits_ = 0, refused_rows_ = 0,
-                             lost_outcomes_ = 0, committed_outcomes_ = 0, committed_alerts_ = 0;
+                             lost_outcomes_ = 0, committed_outcomes_ = 0, committed_alerts_ = 0,
+                             waiting_alerts_ = 0, dropped_deliveries_ = 0;
   std::atomic<bool> writable_ = true;
   std::thread thread_;
 };
@@ -156,7 +184,12 @@ Result<void> FileJournal::start() {
   auto past = PastReader::open(std::move(*for_past));
   if (!past) return tl::unexpected(past.error());
   past_ = std::move(*past);
-  auto writer = RecordWriter::create(file_.connection());
+  auto for_outbox = file_.connect();
+  if (!for_outbox) return tl::unexpected(for_outbox.error());
+  auto outbox = OutboxReader::open(std::move(*for_outbox));
+  if (!outbox) return tl::unexpected(outbox.error());
+  outbox_ = std::move(*outbox);
+  auto writer = RecordWriter::create(file_.connection(), {options_.hooks, options_.max_pending_deliveries});
   if (!writer) return tl::unexpected(writer.error());
   writer_ = std::move(*writer);
   auto for_checkpoints = file_.connect();
@@ -225,8 +258,17 @@ void FileJournal::append(Outcome outcome) {
 }
 
 void FileJournal::alert(AlertRow alert) {
+  if (alert.uid.empty()) alert.uid = fresh_uid();
   const std::lock_guard lock(mutex_);
+  ++waiting_alerts_;
   inbox_.alerts.push_back(std::move(alert));
+  wake();
+}
+
+void FileJournal::settle(DeliveryResult result) {
+  const std::lock_guard lock(mutex_);
+  ++waiting_alerts_;
+  inbox_.deliveries.push_back(std::move(result));
   wake();
 }
 
@@ -286,6 +328,8 @@ Journal::Stats FileJournal::stats() const {
   stats.lost_outcomes = lost_outcomes_;
   stats.committed_outcomes = committed_outcomes_;
   stats.committed_alerts = committed_alerts_;
+  stats.waiting_alerts = waiting_alerts_;
+  stats.dropped_deliveries = dropped_deliveries_;
   stats.pending_rows = pending_rows_;
   stats.pending_outcomes = pending_outcomes_;
   stats.writable = writable_;
@@ -318,7 +362,7 @@ Clock::time_point FileJournal::due() const {
   if (!inbox_.batches.empty() || !inbox_.attachments.empty()) return Clock::time_point::min();
   if (!writable_) return last_failure_ + retry_after;  // what nobody waits for does not hammer a full disk
   if (!inbox_.alerts.empty() || !inbox_.ends.empty() || !inbox_.snapshots.empty() ||
-      inbox_.outcomes.size() >= outcome_burst)
+      !inbox_.deliveries.empty() || inbox_.outcomes.size() >= outcome_burst)
     return Clock::time_point::min();
   if (!inbox_.outcomes.empty()) return first_outcome_ + outcome_delay;
   return Clock::time_point::max();
@@ -357,6 +401,7 @@ bool FileJournal::take() {
   move_over(inbox_.alerts, hand_.alerts);
   move_over(inbox_.ends, hand_.ends);
   move_over(inbox_.snapshots, hand_.snapshots);
+  move_over(inbox_.deliveries, hand_.deliveries);
   if (!hand_.batches.empty()) in_hand_since_us_ = hand_.batches.front().submitted_us;
   return true;
 }
@@ -383,8 +428,9 @@ void FileJournal::write_hand() {
   std::size_t from = 0;
   do {
     from += write_group(from);
-  } while (from < hand_.batches.size() || (writable_ && !(hand_.outcomes.empty() && hand_.alerts.empty() &&
-                                                          hand_.ends.empty() && hand_.snapshots.empty())));
+  } while (from < hand_.batches.size() ||
+           (writable_ && !(hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty() &&
+                           hand_.snapshots.empty() && hand_.deliveries.empty())));
   hand_.batches.clear();
   const std::lock_guard lock(mutex_);
   answered_.notify_all();
@@ -430,6 +476,7 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     work.alerts = hand_.alerts;
     work.ends = hand_.ends;
     work.snapshots = std::span(hand_.snapshots).first(snapshots);
+    work.deliveries = hand_.deliveries;
   }
   const bool nothing = work.empty();
   if (nothing && writable_) return SQLITE_OK;
@@ -447,6 +494,7 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     pending_outcomes_ -= outcomes;
     committed_outcomes_ += outcomes;
     committed_alerts_ += hand_.alerts.size();
+    outbox_written();
     hand_.outcomes.erase(hand_.outcomes.begin(),
                          hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
     hand_.alerts.clear();
@@ -461,6 +509,24 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
   checkpointer_->committed(wal_header_octets +
                            wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
   return SQLITE_OK;
+}
+
+// After a commit, and before the hand is emptied.
+void FileJournal::outbox_written() {
+  if (hand_.alerts.empty() && hand_.deliveries.empty()) return;
+  if (const std::uint64_t dropped = writer_->dropped_deliveries(); dropped > 0) {
+    if (dropped_deliveries_ == 0)
+      spdlog::error(
+          "an alert hook takes nothing any more: {} alerts wait for it, and further ones are not told",
+          options_.max_pending_deliveries);
+    dropped_deliveries_ += dropped;
+  }
+  waiting_alerts_ -= hand_.alerts.size() + hand_.deliveries.size();
+  std::vector<std::int64_t> settled;
+  for (const DeliveryResult& result : hand_.deliveries) settled.push_back(result.id);
+  hand_.deliveries.clear();
+  const std::lock_guard lock(mutex_);
+  if (tell_outbox_) tell_outbox_(std::move(settled));
 }
 
 void FileJournal::failed(int code, std::size_t batches) {

@@ -70,12 +70,44 @@ struct Outcome {
 struct AlertRow {
   std::int64_t time_us = 0;
   SandboxId sandbox = 0;
-  std::string kind;  // "tunnel", "suspect", "first_query"
+  std::string kind;  // "tunnel", "suspect", "first_query", "leak", "leak_budget"
   std::string zone;
   double score = 0;
-  std::string action;    // what was done: "alert", "block-zone", "quarantine"
+  std::string action;    // what was done: "alert", "block-zone", "quarantine", "freeze", "kill", "refuse"
   std::string evidence;  // JSON object: contributions, counts, the last names
   RowId asked = 0;       // the query that tipped it
+  std::string severity = {};               // "low", "medium", "high", "critical"
+  std::string attack = {};                 // MITRE ATT&CK technique ids, space separated
+  std::int64_t first_us = 0, last_us = 0;  // of what it is about; 0: unknown
+  std::string message = {};                // JSON object for the hooks; "id", its uid, is put in front
+  std::string uid = {};                    // random; drawn by Journal::alert
+};
+
+// The outbox: what one hook is to be told about one alert. Rows are written with the alert, and stay until
+// they are told, given up, or too many.
+enum class DeliveryState : std::uint8_t {
+  pending = 0,
+  delivered = 1,
+  failed = 2,    // the hook got it and said no
+  given_up = 3,  // it could not be told for too long
+  dropped = 4    // too many were pending when it was raised: never tried
+};
+struct Delivery {
+  std::int64_t id = 0;
+  std::string uid;   // of the alert: the same for every attempt and every hook
+  std::string body;  // JSON object
+  std::uint32_t attempts = 0;
+  std::int64_t created_us = 0, next_us = 0;  // Unix time, microseconds
+};
+// What became of an attempt.
+struct DeliveryResult {
+  std::int64_t id = 0;
+  DeliveryState state = DeliveryState::pending;
+  std::uint32_t attempts = 0;  // with this one
+  std::int64_t time_us = 0;
+  std::int64_t next_us = 0;  // pending: not before
+  int status = -1;           // exit status or HTTP status; -1: there was none
+  std::string error;
 };
 
 // A session's meter at one moment (SessionMeter::snapshot), or with an empty session a user's ledger: the
@@ -123,10 +155,16 @@ class Journal {
     int lock = -1;               // descriptor of a writer's lock (file_lock.h) taken before; -1: take it
     std::string boot_id;         // the kernel's; empty: read from /proc, where there is one
     std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
+    std::vector<std::string> hooks;  // names of those that are told of alerts: "exec PROGRAM", "webhook URL"
+    // Deliveries that wait for one hook; some 20 MiB. A sandbox can cause alerts: what comes after is on
+    // record as `dropped`, counted and logged, and the alert's own row stays.
+    std::size_t max_pending_deliveries = 10'000;
   };
   struct Stats {
     std::uint64_t committed_rows = 0, commits = 0, failed_commits = 0, refused_rows = 0, lost_outcomes = 0;
     std::uint64_t committed_outcomes = 0, committed_alerts = 0;
+    std::uint64_t waiting_alerts = 0;      // alerts and results of deliveries not yet committed
+    std::uint64_t dropped_deliveries = 0;  // since the start: too many were pending for their hook
     std::uint64_t pending_rows = 0, pending_outcomes = 0;
     std::int64_t oldest_pending_us = 0;  // how long the oldest batch waits by now: a stalled disk shows here
     std::uint64_t checkpoint_stall_us_max = 0;  // the longest pause of the writer for a checkpoint
@@ -158,6 +196,15 @@ class Journal {
   // Written with the next rows or within 50 ms; dropped and counted when too much waits.
   virtual void append(Outcome outcome) = 0;
   virtual void alert(AlertRow alert) = 0;  // written at once, never dropped
+  // The outbox. What waits for `hook`, soonest first, due or not; any thread, one at a time. A result is
+  // written at once and never dropped.
+  virtual Result<std::vector<Delivery>> pending(const std::string& /*hook*/, std::size_t /*most*/) {
+    return std::vector<Delivery>{};
+  }
+  virtual void settle(DeliveryResult) {}
+  // Called on the journal's thread after a commit that brought deliveries, or results (their ids). Before
+  // the first alert.
+  virtual void on_outbox(std::function<void(std::vector<std::int64_t> settled)>) {}
   // Written soon, never dropped; a newer one of the same session takes its place.
   virtual void save(LeakSnapshot) {}
 

@@ -276,10 +276,88 @@ LEFT JOIN rule AS ru ON ru.id = CASE WHEN o.action > 0 THEN o.rule ELSE a.rule E
 LEFT JOIN rcode AS rc ON rc.id = coalesce(o.rcode, a.rcode);
 )sql";
 
+// Version 3. The outbox: what is to be told to whom about an alert, written with it; and what an alert says
+// by itself, without its evidence being read.
+constexpr const char* alert_outbox = R"sql(
+ALTER TABLE alert ADD COLUMN uid TEXT NOT NULL DEFAULT '';       -- '': older than this column
+ALTER TABLE alert ADD COLUMN severity TEXT NOT NULL DEFAULT '';  -- low, medium, high, critical
+ALTER TABLE alert ADD COLUMN attack TEXT NOT NULL DEFAULT '';    -- MITRE ATT&CK ids, space separated
+ALTER TABLE alert ADD COLUMN first_us INTEGER NOT NULL DEFAULT 0;  -- of what it is about; 0: unknown
+ALTER TABLE alert ADD COLUMN last_us INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE alert_delivery (
+  id INTEGER PRIMARY KEY,
+  alert INTEGER NOT NULL REFERENCES alert (id),
+  hook TEXT NOT NULL,                  -- "exec PROGRAM" or "webhook URL"
+  body TEXT NOT NULL,                  -- what is sent, the same at each attempt; '' once it is over
+  state INTEGER NOT NULL,              -- 0 pending, 1 delivered, 2 failed, 3 given up, 4 dropped
+  attempts INTEGER NOT NULL,
+  created_us INTEGER NOT NULL,
+  next_us INTEGER NOT NULL,            -- not before; of pending ones
+  ended_us INTEGER NOT NULL,           -- 0: pending
+  status INTEGER NOT NULL,             -- exit status or HTTP status of the last attempt; -1: none
+  error TEXT NOT NULL                  -- of the last attempt; '': none
+) STRICT;
+CREATE INDEX alert_delivery_pending ON alert_delivery (hook, next_us, id) WHERE state = 0;
+CREATE INDEX alert_delivery_ended ON alert_delivery (ended_us) WHERE state <> 0;
+
+CREATE VIEW alert_deliveries AS
+SELECT
+  d.id AS id,
+  d.alert AS alert_id,
+  l.uid AS alert_uid,
+  s.name AS sandbox,
+  s.session AS session,
+  l.kind AS kind,
+  d.hook AS hook,
+  CASE d.state WHEN 0 THEN 'pending' WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'given up'
+    WHEN 4 THEN 'dropped' ELSE 'state ' || d.state END AS state,
+  d.attempts AS attempts,
+  nullif(d.status, -1) AS status,
+  d.error AS error,
+  strftime('%Y-%m-%dT%H:%M:%S', d.created_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', d.created_us % 1000000) AS created,
+  CASE WHEN d.state = 0 THEN strftime('%Y-%m-%dT%H:%M:%S', d.next_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', d.next_us % 1000000) END AS next_attempt,
+  CASE WHEN d.state <> 0 THEN strftime('%Y-%m-%dT%H:%M:%S', d.ended_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', d.ended_us % 1000000) END AS ended
+FROM alert_delivery AS d
+LEFT JOIN alert AS l ON l.id = d.alert
+LEFT JOIN sandbox AS s ON s.id = l.sandbox;
+
+DROP VIEW alerts;
+CREATE VIEW alerts AS
+SELECT
+  l.id AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', l.time_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', l.time_us % 1000000) AS time,
+  l.time_us AS time_us,
+  s.name AS sandbox,
+  s.session AS session,
+  s.user AS user,
+  s.code_sha256 AS code_sha256,
+  l.kind AS kind,
+  l.zone AS zone,
+  l.score AS score,
+  l.action AS action,
+  l.evidence AS evidence,
+  nullif(l.asked, 0) AS query_id,
+  a.name AS query_name,
+  l.uid AS uid,
+  l.severity AS severity,
+  l.attack AS attack,
+  nullif(l.first_us, 0) AS first_us,
+  nullif(l.last_us, 0) AS last_us
+FROM alert AS l
+LEFT JOIN sandbox AS s ON s.id = l.sandbox
+LEFT JOIN asked AS a ON a.id = l.asked;
+)sql";
+
 // Append here; never change or remove what stands above.
-constexpr std::array<Migration, 2> all{{
+constexpr std::array<Migration, 3> all{{
     {"the first schema", first_schema},
     {"ledgers that survive", leak_ledgers},
+    {"alerts' outbox", alert_outbox},
 }};
 
 }  // namespace

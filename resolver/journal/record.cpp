@@ -226,8 +226,8 @@ constexpr std::string_view insert_outcome =
     " SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data, octets FROM "
     "pending_outcome";
 constexpr std::string_view insert_alert =
-    "INSERT INTO alert (time_us, sandbox, kind, zone, score, action, evidence, asked)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    "INSERT INTO alert (time_us, sandbox, kind, zone, score, action, evidence, asked, uid, severity, attack,"
+    " first_us, last_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 constexpr std::string_view insert_rule = "INSERT INTO rule (id, text) VALUES (?1, ?2)";
 constexpr std::string_view insert_sandbox =
     "INSERT INTO sandbox (boot, name, session, user, code_sha256, labels, policy, record_protected, "
@@ -284,12 +284,13 @@ struct RecordWriter::State {
   AskedSource asked_source;
   OutcomeSource outcome_source;
   Statement begin, commit, rollback, asked, outcome, alert, rule, sandbox, end, snapshot, grant, probe;
+  std::unique_ptr<OutboxWriter> outbox;
 };
 
 RecordWriter::RecordWriter() = default;
 RecordWriter::~RecordWriter() = default;
 
-Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connection) {
+Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connection, OutboxLimits outbox) {
   std::unique_ptr<RecordWriter> writer(new RecordWriter);
   writer->state_ = std::make_unique<State>(connection);
   State& state = *writer->state_;
@@ -309,7 +310,14 @@ Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connectio
     if (!prepared) return tl::unexpected(prepared.error());
     *statement = std::move(*prepared);
   }
+  auto prepared = OutboxWriter::create(connection, std::move(outbox));
+  if (!prepared) return tl::unexpected(prepared.error());
+  state.outbox = std::move(*prepared);
   return writer;
+}
+
+std::uint64_t RecordWriter::dropped_deliveries() const {
+  return state_->outbox->dropped();
 }
 
 int RecordWriter::write(const Work& work) {
@@ -320,6 +328,7 @@ int RecordWriter::write(const Work& work) {
 
 int RecordWriter::inside(const Work& work) {
   State& state = *state_;
+  state.outbox->begin();
   for (const NewRule& rule : work.rules) {
     state.rule.bind(1, rule.id);
     state.rule.bind(2, std::string_view(rule.text));
@@ -342,8 +351,16 @@ int RecordWriter::inside(const Work& work) {
     state.alert.bind(6, std::string_view(alert.action));
     state.alert.bind(7, std::string_view(alert.evidence));
     state.alert.bind(8, alert.asked);
+    state.alert.bind(9, std::string_view(alert.uid));
+    state.alert.bind(10, std::string_view(alert.severity));
+    state.alert.bind(11, std::string_view(alert.attack));
+    state.alert.bind(12, alert.first_us);
+    state.alert.bind(13, alert.last_us);
     if (const int code = state.alert.run(); code != SQLITE_OK) return code;
+    const std::int64_t id = sqlite3_last_insert_rowid(state.connection.raw());
+    if (const int code = state.outbox->add(id, alert); code != SQLITE_OK) return code;
   }
+  if (const int code = state.outbox->settle(work.deliveries); code != SQLITE_OK) return code;
   for (const SandboxEnd& end : work.ends) {
     state.end.bind(1, end.sandbox);
     state.end.bind(2, end.time_us);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "resolver/journal/journal.h"
+#include "resolver/journal/outbox.h"
 #include "resolver/journal/sqlite.h"
 
 namespace postern {
@@ -41,10 +42,11 @@ struct Work {
   std::span<const AlertRow> alerts;
   std::span<const SandboxEnd> ends;
   std::span<const LeakSnapshot> snapshots;
+  std::span<const DeliveryResult> deliveries = {};
 
   bool empty() const {
     return rules.empty() && batches.empty() && outcomes.empty() && alerts.empty() && ends.empty() &&
-           snapshots.empty();
+           snapshots.empty() && deliveries.empty();
   }
 };
 
@@ -54,7 +56,7 @@ class RecordWriter {
   static constexpr std::size_t probe_octets = 32768;    // less would fit where the next rows do not
 
   // `connection` must outlive this.
-  static Result<std::unique_ptr<RecordWriter>> create(Connection& connection);
+  static Result<std::unique_ptr<RecordWriter>> create(Connection& connection, OutboxLimits outbox);
   ~RecordWriter();
 
   // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the
@@ -68,6 +70,7 @@ class RecordWriter {
   // A grant's row, likewise.
   Result<std::int64_t> grant(const LeakGrant& grant);
   const std::string& error() const { return error_; }
+  std::uint64_t dropped_deliveries() const;  // of the last transaction
 
  private:
   struct State;

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -22,9 +23,31 @@ std::string iso_time(std::int64_t unix_us) {
   return std::string(text, size);
 }
 
-std::string_view severity(const std::string& kind) {
-  if (kind == "tunnel" || kind == "leak") return "high";
-  return kind == "suspect" ? "medium" : "low";
+// How bad, and which techniques of MITRE ATT&CK it is a sign of (docs/OPERATING.md explains both): T1048.003
+// exfiltration over an unencrypted non-C2 protocol, T1071.004 application layer protocol: DNS, T1572 protocol
+// tunneling.
+struct Meaning {
+  std::string_view kind, severity, attack;
+};
+constexpr Meaning meanings[] = {
+    {"tunnel", "high", "T1071.004 T1572"}, {"leak", "high", "T1048.003"}, {"suspect", "medium", "T1071.004"},
+    {"leak_budget", "low", "T1048.003"},   {"first_query", "low", ""},
+};
+
+Meaning meaning_of(std::string_view kind) {
+  for (const Meaning& one : meanings)
+    if (one.kind == kind) return one;
+  return {kind, "low", ""};
+}
+
+nlohmann::ordered_json words(std::string_view text) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  while (!text.empty()) {
+    const std::size_t space = std::min(text.find(' '), text.size());
+    list.push_back(text.substr(0, space));
+    text.remove_prefix(std::min(space + 1, text.size()));
+  }
+  return list;
 }
 
 // The row and the hook's object around `evidence`.
@@ -40,10 +63,14 @@ Alert alert_with(const Exchange& x, const std::string& kind, const std::string& 
   alert.row.action = action;
   alert.row.evidence = evidence.dump();
   alert.row.asked = x.row.id;
+  const Meaning meaning = meaning_of(kind);
+  alert.row.severity = meaning.severity;
+  alert.row.attack = meaning.attack;
 
   nlohmann::ordered_json object = {{"time", iso_time(unix_us)},
                                    {"kind", kind},
-                                   {"severity", severity(kind)},
+                                   {"severity", meaning.severity},
+                                   {"attack", words(meaning.attack)},
                                    {"sandbox", who.name},
                                    {"session", who.session},
                                    {"user", who.user},
@@ -53,7 +80,7 @@ Alert alert_with(const Exchange& x, const std::string& kind, const std::string& 
                                    {"zone", zone},
                                    {"action", action}};
   object.update(evidence);
-  alert.json = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  alert.row.message = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   return alert;
 }
 

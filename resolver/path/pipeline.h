@@ -37,7 +37,6 @@ struct LeakFinding {
 // Something to tell a person, on its way to the journal and the hook.
 struct Alert {
   AlertRow row;
-  std::string json;  // the object for the hook's stdin
 };
 
 class Pipeline {

@@ -117,7 +117,9 @@ void Broker::State::hook_ended(int pidfd) {
   loop->remove(pidfd);  // before it is closed
   const std::optional<HookRunner::Ended> ended = hooks.ended(pidfd, Clock::now());
   if (!ended) return watch_hook(pidfd);
-  send_event({BrokerEvent::Kind::hook_exited, ended->program, {}, ended->status});
+  send_event({BrokerEvent::Kind::hook_exited, ended->token, {}, ended->status});
+  for (const std::uint64_t token : ended->not_started)
+    send_event({BrokerEvent::Kind::hook_exited, token, {}, -1});
   if (ended->next) watch_hook(ended->next->pidfd);
 }
 

@@ -92,7 +92,8 @@ class BrokerClient {
   // a symbolic link may leave. Errors quote the path.
   Result<Fd> open_list(std::size_t folder, const std::string& path);
   // Starts alert program `index` with `json` on its stdin, environment cleaned, time limit; does not wait.
-  Result<void> start_hook(std::size_t index, const std::string& json);
+  // `token` names it in the `hook_exited` event.
+  Result<void> start_hook(std::size_t index, const std::string& json, std::uint64_t token = 0);
   // A further channel, for another thread.
   Result<std::unique_ptr<BrokerClient>> another();
   // `run` only: what the summary should say (JSON), sent once at the end.
@@ -109,7 +110,7 @@ struct BrokerEvent {
   std::uint64_t token =
       0;  // namespace_gone: detached already; a `detach` that crosses it is told "not attached"
   std::vector<Server> servers;  // servers_changed
-  int status = 0;               // hook_exited: wait status; `token` is the hook's index then
+  int status = 0;               // hook_exited: wait status, -1: it could not be started
 };
 // Reads one event, waiting for it (also where the descriptor is nonblocking: ask only when it is readable);
 // nothing at the end of the stream (the broker is gone: stop).

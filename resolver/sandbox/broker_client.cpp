@@ -177,13 +177,14 @@ Result<Fd> BrokerClient::open_list(std::size_t folder, const std::string& path) 
   return std::move(reply->fds[0]);
 }
 
-Result<void> BrokerClient::start_hook(std::size_t index, const std::string& json) {
+Result<void> BrokerClient::start_hook(std::size_t index, const std::string& json, std::uint64_t token) {
   const std::string what = "start alert program " + std::to_string(index);
   if (json.size() > wire::max_text) return failure("cannot " + what + ": the alert is longer than 64 KiB");
   wire::RequestHead request;
   request.op = wire::Op::start_hook;
   request.sequence = ++sequence_;
   request.index = static_cast<std::uint32_t>(index);
+  request.token = token;
   return nothing_of(call(channel_, request, json, 0, what));
 }
 

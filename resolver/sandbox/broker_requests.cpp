@@ -25,7 +25,8 @@ const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::
       op == Op::attach_path || op == Op::start_hook || op == Op::report || op == Op::open_list;
   if (!has_text && !text.empty()) return "text that the operation does not take";
   if (op != Op::attach_pid && request.pid != 0) return "a process id that the operation does not take";
-  const bool has_token = op == Op::attach_pid || op == Op::attach_path || op == Op::detach;
+  const bool has_token =
+      op == Op::attach_pid || op == Op::attach_path || op == Op::detach || op == Op::start_hook;
   if (!has_token && request.token != 0) return "a token that the operation does not take";
   if (request.zero != 0) return "a reserved field that is not zero";
   switch (op) {
@@ -252,7 +253,7 @@ Result<Broker::State::Grant> Broker::State::grant_list(const wire::RequestHead& 
 
 Result<Broker::State::Grant> Broker::State::grant_hook(const wire::RequestHead& request,
                                                        std::string_view text) {
-  const auto started = hooks.start(request.index, std::string(text), Clock::now());
+  const auto started = hooks.start(request.index, std::string(text), Clock::now(), request.token);
   if (!started) {
     spdlog::error("{}", started.error().message);
     return tl::unexpected(started.error());

@@ -55,7 +55,7 @@ struct RequestHead {
   std::uint32_t sequence = 0;  // echoed: a reply that came after its time limit is told from the next one
   std::uint32_t index = 0;     // server, policy file, hook, folder of lists; else 0
   std::int32_t pid = 0;        // attach_pid; else 0
-  std::uint64_t token = 0;     // attach_*, detach; else 0
+  std::uint64_t token = 0;     // attach_*, detach, start_hook; else 0
   std::uint32_t length = 0;    // octets of text that follow
   std::uint32_t zero = 0;
 };

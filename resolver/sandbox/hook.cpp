@@ -83,10 +83,10 @@ HookRunner::~HookRunner() {
 }
 
 Result<std::optional<HookRunner::Started>> HookRunner::start(std::size_t program, std::string json,
-                                                             Clock::time_point now) {
+                                                             Clock::time_point now, std::uint64_t token) {
   POSTERN_CHECK(program < programs_.size());
   if (running_.size() < most_running) {
-    Result<Started> started = launch(program, json, now);
+    Result<Started> started = launch({program, std::move(json), token}, now);
     if (!started) return tl::unexpected(started.error());
     return std::optional<Started>(*started);
   }
@@ -95,17 +95,16 @@ Result<std::optional<HookRunner::Started>> HookRunner::start(std::size_t program
                    "\": " + std::to_string(most_running) + " run and " + std::to_string(most_waiting) +
                    " wait already");
   }
-  waiting_.push_back({program, std::move(json)});
+  waiting_.push_back({program, std::move(json), token});
   return std::optional<Started>();
 }
 
-Result<HookRunner::Started> HookRunner::launch(std::size_t program, const std::string& json,
-                                               Clock::time_point now) {
-  const std::string& path = programs_[program];
+Result<HookRunner::Started> HookRunner::launch(const Waiting& hook, Clock::time_point now) {
+  const std::string& path = programs_[hook.program];
   const auto bad = [&](const std::string& why) {
     return failure("cannot start alert program \"" + path + "\": " + why);
   };
-  Result<Fd> input = as_file(json);
+  Result<Fd> input = as_file(hook.json);
   if (!input) return bad(input.error().message);
   std::vector<std::string> variables = cleaned_environment();
   std::vector<char*> environment, argv{const_cast<char*>(path.c_str()), nullptr};
@@ -122,7 +121,7 @@ Result<HookRunner::Started> HookRunner::launch(std::size_t program, const std::s
     waitpid(pid, nullptr, 0);
     return bad(std::strerror(number));
   }
-  running_.push_back({program, pid, std::move(pidfd), now + limit_, false});
+  running_.push_back({hook.program, pid, std::move(pidfd), now + limit_, false, hook.token});
   return Started{running_.back().pidfd.get()};
 }
 
@@ -135,7 +134,7 @@ std::optional<HookRunner::Ended> HookRunner::ended(int pidfd, Clock::time_point 
       waitpid(hook->pid, &status, WNOHANG);  // this child and no other: the broker has more of them
   if (pid == 0) return std::nullopt;
   if (pid < 0) status = 0xff00;  // cannot be: nobody else reaps our children
-  Ended result{hook->program, status, pidfd, std::nullopt};
+  Ended result{hook->program, status, pidfd, std::nullopt, hook->token, {}};
   if (hook->killed) {
     spdlog::warn("alert program \"{}\" was killed: it was not done in time", programs_[hook->program]);
   } else if (status != 0) {
@@ -147,10 +146,11 @@ std::optional<HookRunner::Ended> HookRunner::ended(int pidfd, Clock::time_point 
   while (!waiting_.empty() && !result.next) {
     const Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    if (Result<Started> started = launch(next.program, next.json, now)) {
+    if (Result<Started> started = launch(next, now)) {
       result.next = *started;
     } else {
       spdlog::error("{}", started.error().message);
+      result.not_started.push_back(next.token);
     }
   }
   return result;

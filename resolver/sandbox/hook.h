@@ -39,14 +39,18 @@ class HookRunner {
   struct Started {
     int pidfd;
   };  // for the caller's poll set; owned here
-  // Starts `program` or lets it wait. Errors: too many wait, or the process cannot be made.
-  Result<std::optional<Started>> start(std::size_t program, std::string json, Clock::time_point now);
+  // Starts `program` or lets it wait; `token` names it in `Ended`. Errors: too many wait, or the process
+  // cannot be made.
+  Result<std::optional<Started>> start(std::size_t program, std::string json, Clock::time_point now,
+                                       std::uint64_t token = 0);
 
   struct Ended {
     std::size_t program;
     int status;
     int pidfd;
     std::optional<Started> next;
+    std::uint64_t token = 0;
+    std::vector<std::uint64_t> not_started;  // that waited, and could not be started now
   };
   // To be called when `pidfd` is readable: takes the exit status and starts one that waits.
   std::optional<Ended> ended(int pidfd, Clock::time_point now);
@@ -64,12 +68,14 @@ class HookRunner {
     Fd pidfd;
     Clock::time_point deadline;
     bool killed;
+    std::uint64_t token;
   };
   struct Waiting {
     std::size_t program;
     std::string json;
+    std::uint64_t token;
   };
-  Result<Started> launch(std::size_t program, const std::string& json, Clock::time_point now);
+  Result<Started> launch(const Waiting& hook, Clock::time_point now);
   void kill_group(Running& hook);
 
   std::vector<std::string> programs_;

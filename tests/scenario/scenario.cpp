@@ -539,7 +539,7 @@ class Story {
                             replies_.push_back({x->reply});
                         }
                       },
-                      [this](const Alert& alert) { hooks_.push_back(alert.json); },
+                      [this](const Alert& alert) { hooks_.push_back(alert.row.message); },
                       {"corp", "lab"},
                       42}};
   std::map<std::string, SandboxState*> sandboxes_;
