@@ -258,6 +258,37 @@ int main(int argc, char** argv) {
       "  tcpdump -w - port 53 | postern replay -");
   replay_app->callback([&] { status = replay_verb(replay); });
 
+  LogFlags log;
+  CLI::App* log_app =
+      app.add_subcommand("log", "Print a journal's queries and alerts, or follow them as they are written");
+  log_app->add_option("--db", log.db, "Journal file; default: journal.db in the state folder");
+  log_app->add_flag("-f,--follow", log.follow, "Go on with what is written from now on");
+  log_app->add_option(
+      "--since", log.since,
+      "From this time on: 2026-11-22, 2026-11-22T10:00:00Z, seconds since 1970, or 15m, 2h ago; "
+      "with -f the default is now");
+  log_app->add_option("--until", log.until, "Before this time");
+  log_app->add_option("--session", log.session, "Only this session")->type_name("SESSION");
+  log_app->add_option("--sandbox", log.sandbox, "Only this sandbox")->type_name("NAME");
+  log_app->add_option("--user", log.user, "Only this user")->type_name("USER");
+  log_app->add_option("--domain", log.domain, "Only this name and all below it")->type_name("NAME");
+  log_app->add_flag("--blocked", log.blocked, "Only what was refused");
+  log_app->add_flag("--no-alerts", log.no_alerts, "Queries alone");
+  log_app->add_option("--format", log.format, "text, json, ocsf, ecs, zeek")->capture_default_str();
+  log_app
+      ->add_option(
+          "--redact", log.redact,
+          "Leave out: none; names (what is below the registered domain, and answers); all (who asked, "
+          "too)")
+      ->capture_default_str();
+  log_app->footer(
+      "Examples:\n"
+      "  postern log --since 1h --blocked\n"
+      "  postern log -f --session nightly-42\n"
+      "  postern log --since 2026-11-22 --format ocsf | gzip > activity.jsonl.gz\n"
+      "  postern log --format zeek | postern replay -");
+  log_app->callback([&] { status = log_verb(log); });
+
   SqlFlags sql;
   CLI::App* sql_app = app.add_subcommand(
       "sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");

@@ -98,6 +98,18 @@ struct ReplayFlags {
 };
 int replay_verb(const ReplayFlags& flags);
 
+// Streams a journal's queries and alerts.
+struct LogFlags {
+  std::string db;
+  std::string format = "text", redact = "none";
+  std::string since, until;
+  std::string sandbox, session, user, domain;
+  bool blocked = false;
+  bool follow = false;
+  bool no_alerts = false;
+};
+int log_verb(const LogFlags& flags);
+
 struct SqlFlags {
   std::string db;
   std::string statement;

@@ -59,6 +59,7 @@ class ZeekReader final : public RecordingReader {
     };
     time_ = column("ts");
     client_ = column("id.orig_h");
+    sandbox_ = column("sandbox");  // `postern log --format zeek`: it has no addresses
     port_ = column("id.resp_p");
     name_ = column("query");
     class_ = column("qclass");
@@ -110,7 +111,7 @@ class ZeekReader final : public RecordingReader {
     const auto type = recording::parse_recorded_type(type_text);
     if (!type) return bad("type: not known", type_text);
     query.time = *time;
-    query.client = field(client_);
+    query.client = field(client_).empty() ? field(sandbox_) : field(client_);
     query.query.type = *type;
     query.rcode = recording::parse_recorded_rcode(field(rcode_));
     const std::string_view name = field(name_);
@@ -123,9 +124,9 @@ class ZeekReader final : public RecordingReader {
   LineReader lines_;
   char separator_ = '\t';
   std::string unset_ = "-";
-  std::size_t time_ = absent_column, client_ = absent_column, port_ = absent_column, name_ = absent_column,
-              class_ = absent_column, type_ = absent_column, type_name_ = absent_column,
-              rcode_ = absent_column;
+  std::size_t time_ = absent_column, client_ = absent_column, sandbox_ = absent_column, port_ = absent_column,
+              name_ = absent_column, class_ = absent_column, type_ = absent_column,
+              type_name_ = absent_column, rcode_ = absent_column;
   std::vector<std::string_view> fields_;
 };
 

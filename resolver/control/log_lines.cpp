@@ -1,0 +1,140 @@
+// The journal for people and for jq: aligned lines, and JSON with the views' columns.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "resolver/control/log_format.h"
+
+namespace postern {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char *red = "\033[31m", *yellow = "\033[33m", *dim = "\033[2m", *plain = "\033[0m";
+
+// A terminal must not obey what a sandbox wrote.
+std::string printable(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return out;
+}
+
+std::string in_column(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+class TextLog final : public LogFormat {
+ public:
+  explicit TextLog(bool colour) : colour_(colour) {}
+
+  std::string line(const LoggedQuery& query) const override {
+    std::string out = begin(query.time_us, query.sandbox);
+    const std::string verdict = query.refresh ? "refresh" : query.cached ? "cached" : query.action;
+    out += coloured(query.refused() ? red : "", in_column(verdict, 8)) + "  " + in_column(query.type, 5) +
+           "  " + in_column(printable(query.name), 32) + "  " + query.rcode;
+    std::string more;
+    if (!query.data.empty()) more += "  " + printable(query.data);
+    if (!query.rule.empty()) more += "  " + printable(query.rule);
+    if (query.refused() && query.rule.empty()) more += "  " + query.reason;
+    std::string small;
+    if (query.upstream_us >= 0)
+      small += (small.empty() ? "" : ", ") + number(query.upstream_us / 1000.0, "ms");
+    if (query.charge_bits > 0) small += (small.empty() ? "" : ", ") + number(query.charge_bits, "bits");
+    if (!small.empty()) more += "  " + coloured(dim, small);
+    return out + more + "\n";
+  }
+
+  std::string line(const LoggedAlert& alert) const override {
+    std::string out = begin(alert.time_us, alert.sandbox) + coloured(yellow, "ALERT") + "     " + alert.kind;
+    if (!alert.zone.empty()) out += "  " + printable(alert.zone);
+    char score[16];
+    std::snprintf(score, sizeof score, "%.2f", alert.score);
+    return out + "  score " + score + "  " + alert.action + "  " +
+           coloured(dim, "session " + printable(alert.session)) + "\n";
+  }
+
+ private:
+  std::string begin(std::int64_t time_us, const std::string& sandbox) const {
+    std::string time = iso_text(time_us);
+    time.replace(time.size() - 4, 3, "");  // milliseconds are enough to read
+    return coloured(dim, time) + "  " + in_column(printable(sandbox), 12) + "  ";
+  }
+  static std::string number(double value, const char* unit) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.1f %s", value, unit);
+    return text;
+  }
+  std::string coloured(const char* colour, const std::string& text) const {
+    return colour_ && *colour != 0 ? colour + text + plain : text;
+  }
+  bool colour_;
+};
+
+class JsonLog final : public LogFormat {
+ public:
+  std::string line(const LoggedQuery& query) const override {
+    Json row = {{"record", "query"},
+                {"id", query.id},
+                {"time", iso_text(query.time_us)},
+                {"time_us", query.time_us},
+                {"sandbox", query.sandbox},
+                {"session", query.session},
+                {"user", query.user},
+                {"code_sha256", query.code_sha256},
+                {"name", query.name},
+                {"registered_domain", query.registered_domain},
+                {"type", query.type},
+                {"action", query.action},
+                {"reason", query.reason},
+                {"rule", query.rule},
+                {"rcode", query.rcode},
+                {"ede", known(query.ede)},
+                {"cached", query.cached},
+                {"refresh", query.refresh},
+                {"upstream_us", known(query.upstream_us)},
+                {"score", query.score},
+                {"charge_bits", query.charge_bits},
+                {"answers", known(query.answers)},
+                {"data", query.data},
+                {"policy", query.policy},
+                {"transport", query.transport}};
+    return text(row);
+  }
+  std::string line(const LoggedAlert& alert) const override {
+    Json evidence = Json::parse(alert.evidence, nullptr, false);
+    if (evidence.is_discarded()) evidence = alert.evidence;
+    Json row = {{"record", "alert"},
+                {"id", alert.id},
+                {"time", iso_text(alert.time_us)},
+                {"time_us", alert.time_us},
+                {"sandbox", alert.sandbox},
+                {"session", alert.session},
+                {"user", alert.user},
+                {"code_sha256", alert.code_sha256},
+                {"kind", alert.kind},
+                {"zone", alert.zone},
+                {"score", alert.score},
+                {"action", alert.action},
+                {"query_id", alert.query_id > 0 ? Json(alert.query_id) : Json()},
+                {"query_name", alert.query_name},
+                {"evidence", std::move(evidence)}};
+    return text(row);
+  }
+
+ private:
+  static Json known(std::int64_t value) { return value >= 0 ? Json(value) : Json(); }
+  static std::string text(const Json& row) {
+    return row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<LogFormat> text_log(bool colour) {
+  return std::make_unique<TextLog>(colour);
+}
+std::unique_ptr<LogFormat> json_log() {
+  return std::make_unique<JsonLog>();
+}
+
+}  // namespace postern

@@ -1,0 +1,200 @@
+// `postern log`: a journal as a stream of records, once through or followed.
+#include <poll.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include "resolver/control/commands.h"
+#include "resolver/control/log_format.h"
+#include "resolver/sandbox/broker.h"
+#include "rules/name.h"
+
+namespace postern {
+namespace {
+
+constexpr int quiet_ms = 1000;  // without news, what is unsettled is looked at so often
+constexpr int pause_ms = 50;    // between two looks while a journal is written without a pause
+
+std::int64_t unix_now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// SIGINT and SIGTERM wait until they are asked for, so that no record is cut in half.
+class Stop {
+ public:
+  Stop() {
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    sigprocmask(SIG_BLOCK, &both, nullptr);
+    signals_ = Fd(signalfd(-1, &both, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+  // Until the descriptor is readable or the time is over; true: go on.
+  bool wait(int fd, int limit_ms) const {
+    pollfd two[] = {{signals_.get(), POLLIN, 0}, {fd, POLLIN, 0}};
+    poll(two, 2, limit_ms);
+    return (two[0].revents & POLLIN) == 0;
+  }
+
+ private:
+  Fd signals_;
+};
+
+// Tells when the journal's files are written to: the folder is watched, since -wal comes and goes.
+class Watch {
+ public:
+  explicit Watch(const std::string& db) : fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+    const std::filesystem::path path(db);
+    file_ = path.filename().string();
+    const std::string folder = path.has_parent_path() ? path.parent_path().string() : ".";
+    if (fd_) inotify_add_watch(fd_.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+  }
+  int fd() const { return fd_.get(); }  // -1: none; then only the time helps
+  // True if one of what has happened was about the journal.
+  bool heard() const {
+    alignas(inotify_event) char buffer[8192];
+    bool ours = false;
+    for (ssize_t size; (size = read(fd_.get(), buffer, sizeof buffer)) > 0;)
+      for (ssize_t at = 0; at < size;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+        ours = ours || event->len == 0 || std::string_view(event->name).starts_with(file_);
+        at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+      }
+    return ours;
+  }
+
+ private:
+  Fd fd_;
+  std::string file_;
+};
+
+ino_t inode_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+// Writes to stdout; false once the reader of our output is gone. Errors: what the system says.
+Result<bool> put(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return true;
+  if (errno == EPIPE) return false;
+  return failure(std::string("cannot write the log: ") + std::strerror(errno));
+}
+
+struct Output {
+  const LogFormat& format;
+  Redactor redactor;
+  bool alerts;
+
+  // Queries and alerts of a page, merged by time.
+  Result<bool> print(LogReader::Page& page) {
+    auto alert = page.alerts.begin();
+    const auto print_alerts = [&](std::int64_t until_us) -> Result<bool> {
+      for (; alert != page.alerts.end() && alert->time_us <= until_us; ++alert) {
+        if (!alerts) continue;
+        redactor.redact(*alert);
+        if (auto written = put(format.line(*alert)); !written || !*written) return written;
+      }
+      return true;
+    };
+    for (LoggedQuery& query : page.queries) {
+      if (auto written = print_alerts(query.time_us - 1); !written || !*written) return written;
+      redactor.redact(query);
+      if (auto written = put(format.line(query)); !written || !*written) return written;
+    }
+    return print_alerts(INT64_MAX);
+  }
+};
+
+Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
+  LogFilter filter;
+  filter.sandbox = flags.sandbox;
+  filter.session = flags.session;
+  filter.user = flags.user;
+  filter.blocked = flags.blocked;
+  if (!flags.domain.empty()) {
+    const auto domain = Name::parse(flags.domain);
+    if (!domain) return tl::unexpected(domain.error());
+    filter.domain = domain->text();
+  }
+  if (flags.follow && !flags.until.empty())
+    return failure("--follow and --until \"" + flags.until + "\" do not go together");
+  if (flags.follow && flags.since.empty()) filter.since_us = now_us;
+  if (!flags.since.empty()) {
+    const auto since = parse_moment(flags.since, now_us);
+    if (!since) return tl::unexpected(Error{"--since: " + since.error().message});
+    filter.since_us = *since;
+  }
+  if (!flags.until.empty()) {
+    const auto until = parse_moment(flags.until, now_us);
+    if (!until) return tl::unexpected(Error{"--until: " + until.error().message});
+    filter.until_us = *until;
+  }
+  return filter;
+}
+
+// All there is, and in `follow` what comes, until somebody has had enough.
+Result<void> stream(const std::string& db, const LogFlags& flags, LogFilter filter, Output& output) {
+  const Stop stop;
+  const Watch watch(db);
+  ino_t inode = inode_of(db);
+  auto reader = LogReader::open(db, filter, flags.follow);
+  if (!reader) return tl::unexpected(reader.error());
+  for (;;) {
+    auto page = (*reader)->next(unix_now_us());
+    if (!page) return tl::unexpected(page.error());
+    const auto written = output.print(*page);
+    if (!written) return tl::unexpected(written.error());
+    if (!*written) return {};
+    if (!page->end) {
+      if (!stop.wait(-1, 0)) return {};
+      continue;
+    }
+    if (std::fflush(stdout) != 0 && errno != EPIPE)
+      return failure(std::string("cannot write the log: ") + std::strerror(errno));
+    if (!flags.follow) return {};
+    if (!stop.wait(-1, pause_ms)) return {};
+    if (!watch.heard() && !stop.wait(watch.fd(), quiet_ms)) return {};
+    const ino_t now = inode_of(db);
+    if (now != 0 && now != inode) {
+      std::cerr << "postern: journal \"" << db << "\" was replaced; following the new one\n";
+      inode = now;
+      filter.since_us = 0;
+      if (reader = LogReader::open(db, filter, true); !reader) return tl::unexpected(reader.error());
+    }
+  }
+}
+
+}  // namespace
+
+int log_verb(const LogFlags& flags) {
+  const std::int64_t now_us = unix_now_us();
+  const std::string db = flags.db.empty() ? default_state_folder() + "/journal.db" : flags.db;
+  const bool colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  const auto format = log_format(flags.format, colour);
+  if (!format) return complain(format.error().message);
+  const auto level = redaction_of(flags.redact);
+  if (!level) return complain(level.error().message);
+  const auto filter = filter_of(flags, now_us);
+  if (!filter) return complain(filter.error().message);
+  signal(SIGPIPE, SIG_IGN);
+  Output output{**format, Redactor(*level), !flags.no_alerts};
+  const auto head = put((*format)->head(now_us));
+  if (!head) return complain(head.error().message);
+  if (!*head) return 0;
+  if (const auto done = stream(db, flags, *filter, output); !done) return complain(done.error().message);
+  return 0;
+}
+
+}  // namespace postern

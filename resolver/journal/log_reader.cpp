@@ -1,0 +1,298 @@
+// The journal as a stream: one page, one transaction; in `follow`, what is not settled is asked for again.
+#include "resolver/journal/log_reader.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+
+#include "resolver/journal/schema.h"
+
+namespace postern {
+namespace {
+
+constexpr int log_busy_ms = 2000;  // how long a log that is just being recovered is waited for
+
+constexpr const char* query_columns =
+    "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
+    "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
+    "coalesce(answers, -1), data, policy, transport FROM queries WHERE ";
+constexpr const char* alert_columns =
+    "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
+    "coalesce(query_id, 0), coalesce(query_name, '') FROM alerts WHERE ";
+
+LoggedQuery query_of(Statement& row) {
+  LoggedQuery query;
+  query.id = row.integer(0);
+  query.time_us = row.integer(1);
+  std::string* const texts[] = {&query.sandbox,     &query.session, &query.user,
+                                &query.code_sha256, &query.name,    &query.registered_domain,
+                                &query.type,        &query.action,  &query.reason,
+                                &query.rule,        &query.rcode};
+  int column = 2;
+  for (std::string* text : texts) *text = row.text(column++);
+  query.ede = row.integer(13);
+  query.cached = row.integer(14) != 0;
+  query.refresh = row.integer(15) != 0;
+  query.upstream_us = row.integer(16);
+  query.score = sqlite3_column_double(row.raw(), 17);
+  query.charge_bits = sqlite3_column_double(row.raw(), 18);
+  query.answers = row.integer(19);
+  query.data = row.text(20);
+  query.policy = row.text(21);
+  query.transport = row.text(22);
+  return query;
+}
+
+LoggedAlert alert_of(Statement& row) {
+  LoggedAlert alert;
+  alert.id = row.integer(0);
+  alert.time_us = row.integer(1);
+  std::string* const texts[] = {&alert.sandbox, &alert.session, &alert.user,  &alert.code_sha256,
+                                &alert.kind,    &alert.zone,    &alert.action};
+  int column = 2;
+  for (std::string* text : texts) *text = row.text(column++);
+  alert.score = sqlite3_column_double(row.raw(), 9);
+  alert.evidence = row.text(10);
+  alert.query_id = row.integer(11);
+  alert.query_name = row.text(12);
+  return alert;
+}
+
+bool at_or_below(const std::string& name, const std::string& domain) {
+  if (name == domain) return true;
+  return name.size() > domain.size() && name.ends_with(domain) &&
+         name[name.size() - domain.size() - 1] == '.';
+}
+
+bool matches(const LogFilter& filter, const LoggedQuery& query) {
+  return (filter.sandbox.empty() || query.sandbox == filter.sandbox) &&
+         (filter.session.empty() || query.session == filter.session) &&
+         (filter.user.empty() || query.user == filter.user) &&
+         (filter.domain.empty() || at_or_below(query.name, filter.domain)) &&
+         (!filter.blocked || query.refused()) && query.time_us >= filter.since_us &&
+         query.time_us < filter.until_us;
+}
+
+class Reader final : public LogReader {
+ public:
+  Reader(Connection connection, LogFilter filter, bool follow)
+      : connection_(std::move(connection)), filter_(std::move(filter)), follow_(follow) {}
+
+  Result<void> begin() {
+    const auto first = integer("SELECT min(id) FROM queries WHERE time_us >= ?1", filter_.since_us);
+    if (!first) return tl::unexpected(first.error());
+    const auto last = connection_.integer("SELECT max(id) FROM queries");
+    if (!last) return tl::unexpected(last.error());
+    next_ = *first > 0 ? *first : *last + 1;
+    return {};
+  }
+
+  Result<Page> next(std::int64_t now_us) override {
+    if (auto begun = connection_.run("BEGIN"); !begun) return tl::unexpected(begun.error());
+    auto page = read(now_us);
+    connection_.exec("COMMIT");
+    return page;
+  }
+
+ private:
+  struct Range {
+    std::int64_t from, to, since_us;
+  };
+
+  Result<Page> read(std::int64_t now_us) {
+    Page page;
+    if (auto settled = look_again(now_us, page); !settled) return tl::unexpected(settled.error());
+    const auto more = live_ ? read_live(now_us, page) : read_window(now_us, page);
+    if (!more) return tl::unexpected(more.error());
+    page.end = !*more;
+    if (auto read = read_alerts(page); !read) return tl::unexpected(read.error());
+    return page;
+  }
+
+  // What was written long ago: the filter is SQLite's. False: there is no more.
+  Result<bool> read_window(std::int64_t now_us, Page& page) {
+    auto ahead = connection_.prepare("SELECT id FROM queries WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2");
+    if (!ahead) return tl::unexpected(ahead.error());
+    ahead->bind(1, next_);
+    ahead->bind(2, std::int64_t{window_rows});
+    const int stepped = ahead->step();
+    const bool last_window = stepped == SQLITE_DONE;
+    std::int64_t end = last_window ? INT64_MAX : ahead->integer(0);
+    ahead->reset();
+    if (last_window && follow_) {  // from here on rows may still be late
+      const auto recent =
+          integer("SELECT min(id) FROM queries WHERE time_us >= ?1 AND id >= ?2", now_us - settle_us, next_);
+      if (!recent) return tl::unexpected(recent.error());
+      if (*recent > 0) end = *recent;
+    }
+    std::string where = "id >= :from AND id < :end";
+    const auto also = [&](bool wanted, const char* condition) {
+      if (wanted) where += std::string(" AND ") + condition;
+    };
+    also(!filter_.sandbox.empty(), "sandbox = :sandbox");
+    also(!filter_.session.empty(), "session = :session");
+    also(!filter_.user.empty(), "user = :user");
+    also(!filter_.domain.empty(), "(name = :domain OR substr(name, -length(:domain) - 1) = '.' || :domain)");
+    also(filter_.blocked, "action IN ('blocked', 'refused', 'dropped')");
+    also(filter_.since_us > 0, "time_us >= :since");
+    also(filter_.until_us < INT64_MAX, "time_us < :until");
+    auto rows =
+        connection_.prepare(query_columns + where + " ORDER BY id LIMIT " + std::to_string(page_rows));
+    if (!rows) return tl::unexpected(rows.error());
+    const auto bind = [&](const char* name, const auto& value) {
+      if (const int at = sqlite3_bind_parameter_index(rows->raw(), name); at > 0) rows->bind(at, value);
+    };
+    bind(":from", next_);
+    bind(":end", end);
+    bind(":sandbox", std::string_view(filter_.sandbox));
+    bind(":session", std::string_view(filter_.session));
+    bind(":user", std::string_view(filter_.user));
+    bind(":domain", std::string_view(filter_.domain));
+    bind(":since", filter_.since_us);
+    bind(":until", filter_.until_us);
+    int code = 0;
+    while ((code = rows->step()) == SQLITE_ROW) page.queries.push_back(query_of(*rows));
+    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
+    if (page.queries.size() == page_rows) {
+      next_ = page.queries.back().id + 1;
+      return true;
+    }
+    if (!last_window) {
+      next_ = end;
+      return true;
+    }
+    if (end != INT64_MAX) {
+      next_ = end;
+    } else {
+      const auto last = connection_.integer("SELECT max(id) FROM queries");
+      if (!last) return tl::unexpected(last.error());
+      next_ = std::max(next_, *last + 1);
+    }
+    live_ = follow_;
+    return follow_;
+  }
+
+  // What was written just now: every row is looked at, since a missing id may be one that comes late.
+  Result<bool> read_live(std::int64_t now_us, Page& page) {
+    auto rows = connection_.prepare(std::string(query_columns) + "id >= ?1 ORDER BY id LIMIT " +
+                                    std::to_string(page_rows));
+    if (!rows) return tl::unexpected(rows.error());
+    rows->bind(1, next_);
+    int code = 0, seen = 0;
+    for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
+      LoggedQuery query = query_of(*rows);
+      const bool recent = query.time_us > now_us - settle_us;
+      if (recent && query.id > next_) unsettled_.push_back({next_, query.id - 1, query.time_us});
+      next_ = query.id + 1;
+      if (recent && query.rcode == "unknown")
+        unsettled_.push_back({query.id, query.id, query.time_us});
+      else
+        give(std::move(query), page);
+    }
+    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
+    return seen == page_rows;
+  }
+
+  Result<void> look_again(std::int64_t now_us, Page& page) {
+    std::deque<Range> before;
+    before.swap(unsettled_);
+    for (; !before.empty(); before.pop_front()) {
+      const Range range = before.front();
+      const bool over = range.since_us <= now_us - settle_us || before.size() > max_unsettled;
+      auto rows = connection_.prepare(std::string(query_columns) + "id BETWEEN ?1 AND ?2 ORDER BY id");
+      if (!rows) return tl::unexpected(rows.error());
+      rows->bind(1, range.from);
+      rows->bind(2, range.to);
+      std::int64_t missing = range.from;  // the first id that is not dealt with
+      const auto keep = [&](std::int64_t from, std::int64_t to) {
+        if (from <= to && !over) unsettled_.push_back({from, to, range.since_us});
+      };
+      int code = 0;
+      while ((code = rows->step()) == SQLITE_ROW) {
+        LoggedQuery query = query_of(*rows);
+        keep(missing, query.id - 1);
+        missing = query.id + 1;
+        if (query.rcode == "unknown" && !over)
+          keep(query.id, query.id);
+        else
+          give(std::move(query), page);
+      }
+      if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
+      keep(missing, range.to);
+    }
+    return {};
+  }
+
+  void give(LoggedQuery query, Page& page) const {
+    if (matches(filter_, query)) page.queries.push_back(std::move(query));
+  }
+
+  // Alerts up to the last query of the page, or all where there is none further.
+  Result<void> read_alerts(Page& page) {
+    std::int64_t until = page.end ? INT64_MAX : 0;
+    for (const LoggedQuery& query : page.queries) until = std::max(until, query.time_us);
+    if (!page.end) ++until;
+    auto rows = connection_.prepare(std::string(alert_columns) +
+                                    "id > ?1 AND time_us >= ?2 AND time_us < ?3 ORDER BY id LIMIT " +
+                                    std::to_string(page_rows));
+    if (!rows) return tl::unexpected(rows.error());
+    rows->bind(1, last_alert_);
+    rows->bind(2, filter_.since_us);
+    rows->bind(3, std::min(until, filter_.until_us));
+    int code = 0, seen = 0;
+    for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
+      LoggedAlert alert = alert_of(*rows);
+      last_alert_ = alert.id;
+      if ((!filter_.sandbox.empty() && alert.sandbox != filter_.sandbox) ||
+          (!filter_.session.empty() && alert.session != filter_.session) ||
+          (!filter_.user.empty() && alert.user != filter_.user) ||
+          (!filter_.domain.empty() && !at_or_below(alert.zone, filter_.domain) &&
+           !at_or_below(alert.query_name, filter_.domain)))
+        continue;
+      page.alerts.push_back(std::move(alert));
+    }
+    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
+    if (seen == page_rows) page.end = false;
+    return {};
+  }
+
+  Result<std::int64_t> integer(std::string_view sql, std::int64_t first, std::int64_t second = 0) {
+    auto statement = connection_.prepare(sql);
+    if (!statement) return tl::unexpected(statement.error());
+    statement->bind(1, first);
+    if (sqlite3_bind_parameter_count(statement->raw()) > 1) statement->bind(2, second);
+    if (statement->step() != SQLITE_ROW) return tl::unexpected(connection_.failed("cannot read"));
+    return statement->integer(0);
+  }
+
+  Connection connection_;
+  LogFilter filter_;
+  bool follow_;
+  bool live_ = false;      // in `follow`: everything before was read
+  std::int64_t next_ = 0;  // the first id that was not looked at
+  std::int64_t last_alert_ = 0;
+  std::deque<Range> unsettled_;  // ids that may still come, or whose outcome may
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LogReader>> LogReader::open(const std::string& path, LogFilter filter, bool follow) {
+  if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot
+    return failure("cannot open journal \"" + path + "\": " + std::strerror(errno));
+  if (auto checked = check_journal_path(path); !checked) return tl::unexpected(checked.error());
+  auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
+  if (!connection) return tl::unexpected(connection.error());
+  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_busy_timeout(connection->raw(), log_busy_ms);
+  if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
+      !checked)
+    return tl::unexpected(checked.error());
+  auto reader = std::make_unique<Reader>(std::move(*connection), std::move(filter), follow);
+  if (auto begun = reader->begin(); !begun) return tl::unexpected(begun.error());
+  return reader;
+}
+
+}  // namespace postern

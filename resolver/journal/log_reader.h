@@ -1,0 +1,77 @@
+// The journal as a stream: queries and alerts in the order of their ids, page by page, also while it grows.
+//
+// Every page is a read transaction of its own, so that however long a stream is, the writer's log can start
+// over behind it. Thread: one. Memory: a page, and in `follow` the short list of what is not settled yet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rules/result.h"
+
+namespace postern {
+
+// One row of the view `queries`; -1 stands for "unknown" or "none".
+struct LoggedQuery {
+  std::int64_t id = 0, time_us = 0;
+  std::string sandbox, session, user, code_sha256;
+  std::string name, registered_domain, type;
+  std::string action, reason, rule, rcode;
+  std::int64_t ede = -1;
+  bool cached = false, refresh = false;
+  std::int64_t upstream_us = -1;
+  double score = 0, charge_bits = 0;
+  std::int64_t answers = -1;
+  std::string data;  // addresses and targets, space separated
+  std::string policy, transport;
+
+  bool refused() const { return action == "blocked" || action == "refused" || action == "dropped"; }
+};
+
+// One row of the view `alerts`; query_id 0: none.
+struct LoggedAlert {
+  std::int64_t id = 0, time_us = 0;
+  std::string sandbox, session, user, code_sha256;
+  std::string kind, zone, action;
+  double score = 0;
+  std::string evidence;  // JSON object
+  std::int64_t query_id = 0;
+  std::string query_name;
+};
+
+// Empty texts match everything; times in microseconds since 1970, `until` not included.
+struct LogFilter {
+  std::string sandbox, session, user;
+  std::string domain;  // this name and all below it: presentation form, lower case, no final dot
+  bool blocked = false;
+  std::int64_t since_us = 0;
+  std::int64_t until_us = INT64_MAX;
+};
+
+class LogReader {
+ public:
+  static constexpr int page_rows = 1000;      // of one transaction, at most
+  static constexpr int window_rows = 50'000;  // looked through in one transaction when few of them match
+  // How long a row may be late or its outcome unknown in `follow` before it is taken as it is: the path waits
+  // 2 s for a commit and up to 4 s for upstreams.
+  static constexpr std::int64_t settle_us = 6'000'000;
+  static constexpr std::size_t max_unsettled = 4096;  // ranges; beyond it the oldest is taken as it is
+
+  // `follow`: rows are given once they are settled, those that are committed out of order later.
+  // Errors: no such file, not a journal, a newer one; each names the path.
+  static Result<std::unique_ptr<LogReader>> open(const std::string& path, LogFilter filter, bool follow);
+  virtual ~LogReader() = default;
+
+  struct Page {
+    std::vector<LoggedQuery> queries;
+    std::vector<LoggedAlert> alerts;
+    bool end = false;  // there is no more, for now
+  };
+  // What comes next. `now_us`: Unix time, for what is settled. Alerts come with the page that reaches their
+  // time. Errors name the path.
+  virtual Result<Page> next(std::int64_t now_us) = 0;
+};
+
+}  // namespace postern

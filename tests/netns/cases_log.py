@@ -1,0 +1,80 @@
+# `postern log` beside a running daemon: followed live, ended cleanly, and readable by other tools.
+import json
+import os
+import select
+import signal
+import subprocess
+
+from cases import case, equal, holds
+from dns_client import ask_udp
+from postern_process import Daemon, binary
+from private_host import Namespace
+from recording_upstream import RecordingUpstream
+
+
+def ask(namespace, name):
+    return ask_udp(name, netns=namespace.path)
+
+
+def log(daemon, *arguments):
+    return subprocess.run([binary(), "log", "--db", daemon.db, *arguments], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=30)
+
+
+@case("a log that is followed prints each query once it is settled, and ends cleanly when told to")
+def _():
+    upstream = RecordingUpstream()
+    daemon = Daemon(policy="policies:\n  default:\n    block: ['**.blocked.example']\n", upstream=(upstream.text,))
+    box = Namespace("box")
+    daemon.attach(box)
+    ask(box, "before.example.com")
+    follower = subprocess.Popen([binary(), "log", "-f", "--db", daemon.db, "--format", "json"], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        # The first line shows that it follows by now; names asked before that may or may not be its.
+        seen, number = [], 0
+        while not seen:
+            ask(box, f"start{number}.example.com")
+            number += 1
+            ready, _, _ = select.select([follower.stdout], [], [], 0.2)
+            if ready:
+                seen.append(json.loads(follower.stdout.readline()))
+        ask(box, "one.example.com")
+        ask(box, "x.blocked.example")
+        while seen[-1]["name"] != "x.blocked.example":
+            seen.append(json.loads(follower.stdout.readline()))
+    finally:
+        follower.send_signal(signal.SIGINT)
+    rest, complaints = follower.communicate(timeout=10)
+    equal((follower.returncode, rest, complaints), (0, "", ""))
+    names = [row["name"] for row in seen]
+    holds("before.example.com" not in names and len(names) == len(set(names)), names)
+    by_name = {row["name"]: row for row in seen}
+    equal((by_name["one.example.com"]["action"], by_name["one.example.com"]["rcode"]), ("allowed", "NOERROR"))
+    equal((by_name["x.blocked.example"]["action"], by_name["x.blocked.example"]["sandbox"]), ("blocked", "box"))
+
+
+@case("a log goes to a reader that stops reading, to a Zeek reader, and through filters, beside the daemon")
+def _():
+    upstream = RecordingUpstream()
+    daemon = Daemon(upstream=(upstream.text,))
+    box = Namespace("box")
+    daemon.attach(box, session="s1")
+    for i in range(60):
+        ask(box, f"n{i % 3}.zone{i}.com")
+    equal(log(daemon, "--domain", "zone7.com", "--format", "json").stdout.count("\n"), 1)
+    equal(log(daemon, "--session", "nobody").stdout, "")
+    bad = log(daemon, "--since", "yesterday")
+    holds(bad.returncode == 125 and '"yesterday"' in bad.stderr, bad)
+    # A reader that has seen enough is no fault.
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = subprocess.run([binary(), "log", "--db", daemon.db, "--format", "ocsf"], stdout=writer,
+                            stderr=subprocess.PIPE, text=True, timeout=30)
+    os.close(writer)
+    equal((broken.returncode, broken.stderr), (0, ""))
+    zeek = log(daemon, "--format", "zeek").stdout
+    replayed = subprocess.run([binary(), "replay", "--json", "-"], input=zeek, stdout=subprocess.PIPE, text=True,
+                              timeout=30)
+    total = json.loads(replayed.stdout.splitlines()[-1])["total"]
+    equal(total["queries"], 60, total)

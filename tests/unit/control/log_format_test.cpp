@@ -1,0 +1,274 @@
+// Records in the words of other tools: what those tools require, and what must not get out.
+#include "resolver/control/log_format.h"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/unit/control/replay_support.h"
+
+using namespace postern;
+using nlohmann::json;
+
+namespace {
+
+LoggedQuery query() {
+  LoggedQuery query;
+  query.id = 7;
+  query.time_us = 1'795'374'640'123'456;
+  query.sandbox = "box1";
+  query.session = "nightly-42";
+  query.user = "ada";
+  query.code_sha256 = "c0de";
+  query.name = "www.example.com";
+  query.registered_domain = "example.com";
+  query.type = "A";
+  query.action = "allowed";
+  query.reason = "default";
+  query.rcode = "NOERROR";
+  query.upstream_us = 12'345;
+  query.charge_bits = 27.25;
+  query.answers = 2;
+  query.data = "cdn.example.net 93.184.215.14";
+  query.policy = "default";
+  query.transport = "udp";
+  return query;
+}
+
+LoggedAlert alert() {
+  LoggedAlert alert;
+  alert.id = 3;
+  alert.time_us = 1'795'374'641'000'000;
+  alert.sandbox = "box1";
+  alert.session = "nightly-42";
+  alert.user = "ada";
+  alert.kind = "tunnel";
+  alert.zone = "example.com";
+  alert.action = "block-zone";
+  alert.score = 0.61;
+  alert.evidence =
+      R"({"name":"aGVsbG8.example.com","why":[{"feature":"length","names":["x"]}],"user":"ada"})";
+  alert.query_id = 7;
+  alert.query_name = "aGVsbG8.example.com";
+  return alert;
+}
+
+// Of OCSF 1.3.0 (github.com/ocsf/ocsf-schema, events/base_event.json and below): what each class requires, by
+// JSON pointer, and the values that an enum allows.
+struct Required {
+  const char* pointer;
+  std::set<int> values;  // empty: anything
+};
+const std::vector<Required> base = {{"/activity_id", {}},
+                                    {"/category_uid", {}},
+                                    {"/class_uid", {}},
+                                    {"/type_uid", {}},
+                                    {"/severity_id", {0, 1, 2, 3, 4, 5, 6, 99}},
+                                    {"/time", {}},
+                                    {"/metadata/version", {}},
+                                    {"/metadata/product/vendor_name", {}}};
+const std::vector<Required> dns_activity = {{"/activity_id", {0, 1, 2, 6, 99}},
+                                            {"/category_uid", {4}},
+                                            {"/class_uid", {4003}},
+                                            {"/query/hostname", {}},
+                                            {"/dst_endpoint/port", {}},
+                                            {"/src_endpoint/name", {}},
+                                            {"/action_id", {0, 1, 2}},
+                                            {"/disposition_id", {1, 2, 6}}};
+const std::vector<Required> detection_finding = {{"/activity_id", {0, 1, 2, 3, 99}},
+                                                 {"/category_uid", {2}},
+                                                 {"/class_uid", {2004}},
+                                                 {"/finding_info/uid", {}},
+                                                 {"/finding_info/title", {}},
+                                                 {"/status_id", {0, 1, 2, 3, 4, 5, 6, 99}},
+                                                 {"/evidences/0/data", {}},
+                                                 {"/action_id", {0, 1, 2}}};
+
+json checked(const std::string& line, const std::vector<Required>& required) {
+  REQUIRE(line.ends_with("\n"));
+  CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+  const json object = json::parse(line);
+  for (const auto* table : {&base, &required})
+    for (const Required& one : *table) {
+      INFO(one.pointer);
+      const json::json_pointer pointer(one.pointer);
+      REQUIRE(object.contains(pointer));
+      CHECK(!object[pointer].is_null());
+      if (!one.values.empty()) CHECK(one.values.contains(object[pointer].get<int>()));
+    }
+  CHECK(object["type_uid"] == object["class_uid"].get<int>() * 100 + object["activity_id"].get<int>());
+  CHECK(object["time"].get<std::int64_t>() / 1000 == 1'795'374'640 + (object["class_uid"] == 2004 ? 1 : 0));
+  return object;
+}
+
+}  // namespace
+
+TEST_CASE("a query in OCSF has what DNS Activity requires, whatever became of it") {
+  const auto format = ocsf_log();
+  const json fine = checked(format->line(query()), dns_activity);
+  CHECK(fine["activity_id"] == 6);
+  CHECK(fine["rcode_id"] == 0);
+  CHECK(fine["rcode"] == "NoError");
+  CHECK(fine["answers"] == json::parse(R"([{"rdata":"cdn.example.net"},{"rdata":"93.184.215.14"}])"));
+  CHECK(fine["response_time"] == 1'795'374'640'135);
+  CHECK(!fine.contains("firewall_rule"));
+  for (const auto& [rcode, id] : {std::pair{"FORMERR", 1},
+                                  {"SERVFAIL", 2},
+                                  {"NXDOMAIN", 3},
+                                  {"REFUSED", 5},
+                                  {"NOTZONE", 10},
+                                  {"RCODE11", 99}}) {
+    LoggedQuery one = query();
+    one.rcode = rcode;
+    CHECK(checked(format->line(one), dns_activity)["rcode_id"] == id);
+  }
+  LoggedQuery open = query();
+  open.rcode = "unknown";
+  open.upstream_us = -1;
+  open.data.clear();
+  const json asked = checked(format->line(open), dns_activity);
+  CHECK(asked["activity_id"] == 1);
+  CHECK(!asked.contains("rcode_id"));
+  CHECK(!asked.contains("answers"));
+  LoggedQuery blocked = query();
+  blocked.action = "blocked";
+  blocked.rule = "policy.yaml:4: block **.example.com";
+  const json refused = checked(format->line(blocked), dns_activity);
+  CHECK(refused["action_id"] == 2);
+  CHECK(refused["firewall_rule"]["name"] == blocked.rule);
+  blocked.action = "dropped";
+  CHECK(checked(format->line(blocked), dns_activity)["disposition_id"] == 6);
+}
+
+TEST_CASE("an alert in OCSF is a Detection Finding, also with evidence that is no JSON") {
+  const json finding = checked(ocsf_log()->line(alert()), detection_finding);
+  CHECK(finding["severity_id"] == 4);
+  CHECK(finding["finding_info"]["title"] == "tunnel: example.com");
+  CHECK(finding["evidences"][0]["query"]["hostname"] == "aGVsbG8.example.com");
+  LoggedAlert broken = alert();
+  broken.evidence = "{";
+  broken.zone.clear();
+  CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["title"] ==
+        "tunnel: the session as a whole");
+}
+
+TEST_CASE("ECS has the fields that its readers always need, and the parts of the name") {
+  const json event = json::parse(ecs_log()->line(query()));
+  for (const char* pointer : {"/@timestamp", "/ecs/version", "/event/kind", "/event/category", "/event/type"})
+    CHECK_MESSAGE(event.contains(json::json_pointer(pointer)), pointer);
+  CHECK(event["@timestamp"] == "2026-11-22T19:10:40.123456Z");
+  CHECK(event["dns"]["question"]["subdomain"] == "www");
+  CHECK(event["dns"]["resolved_ip"] == json::array({"93.184.215.14"}));
+  CHECK(event["dns"]["answers"].size() == 2);
+  CHECK(event["event"]["duration"] == 12'345'000);
+  CHECK(event["event"]["type"] == json::array({"protocol", "allowed"}));
+  LoggedQuery apex = query();
+  apex.name = apex.registered_domain;
+  CHECK(!json::parse(ecs_log()->line(apex))["dns"]["question"].contains("subdomain"));
+  const json told = json::parse(ecs_log()->line(alert()));
+  CHECK(told["event"]["kind"] == "alert");
+  CHECK(told["event"]["severity"] == 73);
+}
+
+TEST_CASE("a Zeek log is read back by replay as it was, each sandbox a client") {
+  const auto format = zeek_log();
+  LoggedQuery odd = query();
+  odd.name = "\\009a\\.b\\\\.example.com";
+  odd.type = "TYPE65280";
+  odd.sandbox = "two\tboxes";
+  odd.rcode = "unknown";
+  CHECK(format->line(alert()).empty());
+  const recorded::Read back = recorded::read(format->head(0) + format->line(query()) + format->line(odd));
+  CHECK(back.error.empty());
+  CHECK(back.format == "Zeek");
+  REQUIRE(back.queries.size() == 2);
+  CHECK(back.queries[0] == "1795374640123456 box1 www.example.com A NOERROR");
+  CHECK(back.queries[1].find("two\\x09boxes ") != std::string::npos);
+  CHECK(back.queries[1].ends_with(" TYPE65280"));
+  const std::string line = format->line(query());
+  CHECK(std::count(line.begin(), line.end(), '\t') == 28);
+  CHECK(line.find("\tcdn.example.net,93.184.215.14\t") != std::string::npos);
+}
+
+TEST_CASE("no format lets a control character of a sandbox's through") {
+  LoggedQuery hostile = query();
+  hostile.sandbox = "\033[2Jbox";
+  hostile.rule = "a\nb\tc\x7f";
+  LoggedAlert alerting = alert();
+  alerting.zone = "\033]0;x";
+  for (const char* name : {"text", "json", "ocsf", "ecs", "zeek"}) {
+    const auto format = log_format(name, false);
+    REQUIRE(format.has_value());
+    for (const std::string& line : {(*format)->line(hostile), (*format)->line(alerting)}) {
+      INFO(name << ": " << line);
+      CHECK(line.find('\033') == std::string::npos);
+      CHECK(std::count(line.begin(), line.end(), '\n') == (line.empty() ? 0 : 1));
+    }
+  }
+  CHECK(log_format("xml", false).error().message.find("\"xml\"") != std::string::npos);
+}
+
+TEST_CASE("redaction takes names and answers, then who asked, from queries, alerts and their evidence") {
+  Redactor names(Redaction::names), everything(Redaction::all);
+  LoggedQuery one = query();
+  names.redact(one);
+  CHECK(one.name == "*.example.com");
+  CHECK(one.data.empty());
+  CHECK(one.user == "ada");
+  LoggedQuery apex = query();
+  apex.name = "example.com";
+  names.redact(apex);
+  CHECK(apex.name == "example.com");
+  LoggedAlert told = alert();
+  names.redact(told);
+  CHECK(told.query_name == "*.example.com");
+  CHECK(told.evidence == R"({"why":[{"feature":"length"}],"user":"ada"})");
+
+  LoggedQuery first = query(), again = query(), other = query();
+  other.user = "bob";
+  everything.redact(first);
+  everything.redact(again);
+  everything.redact(other);
+  CHECK(first.user == again.user);
+  CHECK(first.user != other.user);
+  CHECK(first.code_sha256.empty());
+  LoggedAlert whose = alert();
+  everything.redact(whose);
+  CHECK(whose.user == first.user);
+  const std::string line = json_log()->line(whose) + json_log()->line(first);
+  for (const char* secret : {"ada", "nightly", "box1", "aGVsbG8", "c0de"})
+    CHECK_MESSAGE(line.find(secret) == std::string::npos, secret << " in " << line);
+}
+
+TEST_CASE("moments are read as people write them, and others are refused with a quote") {
+  const std::int64_t now = 1'795'374'640'000'000;
+  const std::int64_t day = 1'795'305'600'000'000;  // 2026-11-22T00:00:00Z
+  const std::pair<const char*, std::int64_t> good[] = {{"2026-11-22", day},
+                                                       {"2026-11-22T01:02:03Z", day + 3'723'000'000},
+                                                       {"2026-11-22 01:02", day + 3'720'000'000},
+                                                       {"2026-11-22T01:02:03.25", day + 3'723'250'000},
+                                                       {"2026-11-22T01:00:00+01:00", day},
+                                                       {"2026-11-21T23:00:00-0100", day},
+                                                       {"1795374640", now},
+                                                       {"1795374640.5", now + 500'000},
+                                                       {"90s", now - 90'000'000},
+                                                       {"-2h", now - 7'200'000'000},
+                                                       {"3d", now - 3 * 86'400'000'000},
+                                                       {"2024-02-29", 1'709'164'800'000'000}};
+  for (const auto& [text, moment] : good) {
+    INFO(text);
+    const auto parsed = parse_moment(text, now);
+    REQUIRE(parsed.has_value());
+    CHECK(*parsed == moment);
+  }
+  for (const char* text :
+       {"", "yesterday", "2026-13-01", "2026-02-30", "2025-02-29", "2026-11-22T24:00", "15x", "m", "--2h",
+        "-5", "1e40", "99999999999999999h", "2026-11-22T10:00:00Zz", "1795374640123456"}) {
+    INFO(text);
+    const auto parsed = parse_moment(text, now);
+    REQUIRE(!parsed.has_value());
+    CHECK(parsed.error().message.find("\"" + std::string(text) + "\"") != std::string::npos);
+  }
+  CHECK(iso_text(day + 1) == "2026-11-22T00:00:00.000001Z");
+}
