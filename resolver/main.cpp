@@ -79,6 +79,20 @@ int main(int argc, char** argv) {
       ->add_option("--alert-exec", run.alert_exec,
                    "Program to start on an alert; gets one JSON object on stdin")
       ->type_name("PROG");
+  const auto secret_options = [](CLI::App* verb, std::vector<std::string>& env,
+                                 std::vector<std::string>& file) {
+    verb->add_option("--secret-env", env,
+                     "Environment variable whose value must not appear in any name, repeatable")
+        ->type_name("NAME")
+        ->expected(1)
+        ->take_all();
+    verb->add_option("--secret-file", file,
+                     "File whose text, without line ends behind it, must not appear in any name, repeatable")
+        ->type_name("FILE")
+        ->expected(1)
+        ->take_all();
+  };
+  secret_options(run_app, run.secret_env, run.secret_file);
   run_app->add_option("--control", run.control, "Control socket of the daemon")->capture_default_str();
   run_app->add_flag("--quiet", run.quiet, "No summary and no notes on stderr");
   run_app->add_flag("--json", run.json, "The summary as one line of JSON");
@@ -114,6 +128,7 @@ int main(int argc, char** argv) {
       ->expected(1)
       ->take_all();
   attach_app->add_option("--policy", attach.policy, "Named policy of the daemon's policy file");
+  secret_options(attach_app, attach.secret_env, attach.secret_file);
   attach_app->callback([&] {
     if (attach.netns.empty() && attach.pid == 0) throw CLI::RequiredError("--netns or --pid");
     status = attach_verb(attach);

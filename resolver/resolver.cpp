@@ -2,9 +2,12 @@
 #include "resolver/resolver.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <tuple>
@@ -78,6 +81,9 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
   r.parts_ = MeterParts::builtin();
+  r.fingerprint_key_.resize(32);
+  if (getrandom(r.fingerprint_key_.data(), r.fingerprint_key_.size(), 0) != 32)
+    return failure(std::string("cannot draw a random key: ") + std::strerror(errno));
   r.parts_.suffixes = r.options_.suffixes;
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();
@@ -201,24 +207,38 @@ Result<void> Resolver::attach(AttachRequest request) {
   auto policy = set->find(request.who.policy);
   if (!policy) return failure("cannot attach: there is no policy \"" + request.who.policy + "\"");
 
+  auto secrets = secrets_for(request.who, std::move(request.secrets));
+  if (!secrets) return tl::unexpected(secrets.error());
   const std::uint64_t token = next_token_++;
   auto listeners = request.pid > 0 ? broker_->attach_pid(token, request.pid)
                                    : broker_->attach_path(token, request.netns_path);
   if (!listeners) return tl::unexpected(listeners.error());
-  auto placed = place(std::move(request.who), std::move(*listeners), std::move(policy), own, token);
+  auto placed = place(std::move(request.who), std::move(*listeners), std::move(policy), own, token,
+                      std::move(*secrets));
   if (!placed) (void)broker_->detach(token);
   return placed;
 }
 
-Result<void> Resolver::attach(Sandbox who, Listeners listeners) {
+Result<void> Resolver::attach(Sandbox who, Listeners listeners, std::vector<SecretValue> secrets) {
   if (auto fine = check(who); !fine) return fine;
   auto policy = policies_->find(who.policy);
   if (!policy) return failure("there is no policy \"" + who.policy + "\"");
-  return place(std::move(who), std::move(listeners), std::move(policy), false, 0);
+  auto all = secrets_for(who, std::move(secrets));
+  if (!all) return tl::unexpected(all.error());
+  return place(std::move(who), std::move(listeners), std::move(policy), false, 0, std::move(*all));
+}
+
+// The session's secrets and those, as one index; null if there are no more. Values are in no message.
+Result<std::shared_ptr<const SecretSet>> Resolver::secrets_for(const Sandbox& who,
+                                                               std::vector<SecretValue> more) {
+  if (more.empty()) return nullptr;
+  if (const auto had = shards_[shard_of(who)]->secrets_of(who))
+    more.insert(more.begin(), had->values().begin(), had->values().end());
+  return SecretSet::make(std::move(more), fingerprint_key_, *parts_.code->tables().model);
 }
 
 Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy,
-                             bool own_policy, std::uint64_t token) {
+                             bool own_policy, std::uint64_t token, std::shared_ptr<const SecretSet> secrets) {
   if (who.policy.empty()) who.policy = policy->name();
   SessionPast past;
   if (!shards_[shard_of(who)]->remembers(who)) {  // what was spent before is read before anything is asked
@@ -237,7 +257,7 @@ Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<c
                who.policy);
   const std::string name = who.name;
   shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners),
-                               past);
+                               past, std::move(secrets));
   places_[name] = std::move(place);
   return {};
 }

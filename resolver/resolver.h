@@ -49,6 +49,7 @@ struct AttachRequest {
   std::string policy_yaml;  // a policy of its own; empty: the named policy of the daemon's file
   std::string policy_name;  // what messages call it
   std::optional<PolicySet::Overlay> overlay;
+  std::vector<SecretValue> secrets;  // of its session, on top of those that it has
 };
 
 class Resolver {
@@ -60,7 +61,8 @@ class Resolver {
   // The listener is open when this returns. Errors: name taken, unknown policy, a namespace that is the
   // host's or attached already.
   Result<void> attach(AttachRequest request);
-  Result<void> attach(Sandbox who, Listeners listeners);  // `run`: its init opened them
+  Result<void> attach(Sandbox who, Listeners listeners,
+                      std::vector<SecretValue> secrets = {});  // `run`: its init opened them
   Result<SandboxReport> detach(const std::string& name);
   void namespace_gone(std::uint64_t token);
 
@@ -96,7 +98,8 @@ class Resolver {
   };
   Resolver() = default;
   Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
-                     std::uint64_t token);
+                     std::uint64_t token, std::shared_ptr<const SecretSet> secrets);
+  Result<std::shared_ptr<const SecretSet>> secrets_for(const Sandbox& who, std::vector<SecretValue> more);
   Result<std::shared_ptr<const PolicySet>> load_policies();
   Result<void> check_groups(const PolicySet& policies) const;
   std::size_t shard_of(const Sandbox& who) const;
@@ -115,7 +118,8 @@ class Resolver {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unordered_map<std::string, Place> places_;
   std::uint64_t next_token_ = 1;
-  SandboxCounters gone_;  // of detached sandboxes
+  std::string fingerprint_key_;  // random; fingerprints of secrets compare while this process lives
+  SandboxCounters gone_;         // of detached sandboxes
 };
 
 }  // namespace postern

@@ -33,6 +33,7 @@ Result<Budgets> profile(std::string_view name) {
     budgets.arpa = 512;
     budgets.session = 16384;
     budgets.answers = 64 << 20;
+    budgets.queries = 50'000;
     return budgets;
   }
   if (name == "strict") {  // less than two 32-byte keys to a zone
@@ -43,6 +44,7 @@ Result<Budgets> profile(std::string_view name) {
     budgets.session = 512;
     budgets.answers = 4 << 20;
     budgets.single_name_bits = 300;
+    budgets.queries = 2'000;
     return budgets;
   }
   return failure("cannot choose budgets: profile \"" + std::string(name) +
@@ -82,6 +84,17 @@ Result<std::uint64_t> parse_amount(std::string_view text) {
   constexpr std::uint64_t most = 8ull << 40;  // 1024 GiB: far beyond any purpose, and far below `unlimited`
   if (number > most / unit->bits) return bad("at most 1024 GiB, or unlimited");
   return number * unit->bits;
+}
+
+Result<std::uint64_t> parse_count(std::string_view text) {
+  if (text == "unlimited") return unlimited_bits;
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  constexpr std::uint64_t most =
+      1'000'000'000;  // an hour's at a million a second would be less than four of these
+  if (error != std::errc{} || end != text.data() + text.size() || number == 0 || number > most)
+    return failure("not a count: " + quoted(text) + " (such as 10000, at most 1000000000, or unlimited)");
+  return number;
 }
 
 std::string amount_text(std::uint64_t bits) {

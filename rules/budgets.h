@@ -22,6 +22,9 @@ struct Budgets {
   std::uint64_t session = 2048;      // everything
   std::uint64_t answers = 16 << 20;  // octets that come down in answers
   std::uint64_t single_name_bits = 600;  // a new, unknown name dearer than this is refused outright
+  // Queries of a session within an hour, whatever became of them: more is no program's ordinary work. An
+  // agent's day of installs, git and polling has 680 an hour; a browser's pages come in hundreds.
+  std::uint64_t queries = 10'000;
   // Ledgers around the session's: what one attached sandbox, and what all sessions of a user may spend.
   std::uint64_t sandbox = unlimited;
   std::uint64_t user = unlimited;
@@ -44,6 +47,8 @@ std::span<const BudgetKey> budget_keys();
 // "256", "256B", "2 KiB", "1MiB", "600 bits", "unlimited": an amount in bits. Without a unit: octets. Errors
 // quote the text.
 Result<std::uint64_t> parse_amount(std::string_view text);
+// "10000" or "unlimited": queries in an hour, at least one. Errors quote the text.
+Result<std::uint64_t> parse_count(std::string_view text);
 inline constexpr std::uint64_t unlimited_bits = Budgets::unlimited * 8;
 // The shortest of those spellings: "256 B", "2 KiB", "600 bits" (where it is no whole number of octets),
 // "unlimited".

@@ -101,6 +101,7 @@ std::string budgets_text(const Budgets& budgets, const std::vector<Pattern>& exe
   out += "single_name: " + (budgets.single_name_bits >= unlimited_bits
                                 ? "unlimited"
                                 : std::to_string(budgets.single_name_bits) + " bits");
+  out += ", queries: " + (budgets.queries >= unlimited_bits ? "unlimited" : std::to_string(budgets.queries));
   for (std::size_t i = 0; i < exempt.size(); ++i)
     out += (i == 0 ? ", exempt: [" : ", ") + quoted(exempt[i].text());
   return out + (exempt.empty() ? "}" : "]}");
@@ -284,6 +285,7 @@ PolicyOutline RulePolicy::outline() const {
   out.expectations = spec_.expectations;
   out.silent = silent_rules();
   constexpr std::array<std::string_view, 3> tunnel_actions{"alert", "block-zone", "quarantine"};
+  constexpr std::array<std::string_view, 3> secret_actions{"refuse", "block-zone", "quarantine"};
   out.settings = {
       {"default", spec_.default_block ? "block" : "allow"},
       {"mode", spec_.mode == Mode::observe ? "observe" : "enforce"},
@@ -300,9 +302,11 @@ PolicyOutline RulePolicy::outline() const {
       {"profile", spec_.profile},
       {"budgets", budgets_text(budgets_, spec_.exempt)},
       {"on_budget", spec_.on_budget == SpentAction::quarantine ? "quarantine" : "refuse"},
+      {"on_secret", std::string(secret_actions[static_cast<std::size_t>(spec_.on_secret)])},
+      {"on_cap", spec_.on_cap == CapAction::quarantine ? "quarantine" : "alert"},
   };
   for (const auto& [key, bits] : spec_.budgets)
-    if (bits >= unlimited_bits) out.unlimited.push_back(key);
+    if (bits >= unlimited_bits && key != "queries") out.unlimited.push_back(key);  // nothing leaves by it
   return out;
 }
 

@@ -101,6 +101,7 @@ Budgets budgets_of(const PolicySpec& spec) {
   Budgets budgets = profile(spec.profile).value_or(Budgets{});
   for (const auto& [key, bits] : spec.budgets) {
     if (key == "single_name") budgets.single_name_bits = bits;
+    if (key == "queries") budgets.queries = bits;
     for (const BudgetKey& one : budget_keys())
       if (one.key == key) budgets.*one.amount = bits / 8;
   }

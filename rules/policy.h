@@ -47,6 +47,12 @@ bool is_policy_word(std::string_view text) noexcept;
 // What the operator wants done when the detector calls something a tunnel.
 enum class TunnelAction : std::uint8_t { alert, block_zone, quarantine };
 
+// When a name holds a secret of the session; the query itself is refused in any case.
+enum class SecretAction : std::uint8_t { refuse, block_zone, quarantine };
+
+// When a session asks more queries, or gets more octets of answers, than its caps say.
+enum class CapAction : std::uint8_t { alert, quarantine };
+
 // And when a leak budget is spent: refuse what it cannot bear, or from then on everything.
 enum class SpentAction : std::uint8_t { refuse, quarantine };
 
@@ -79,6 +85,8 @@ class Policy {
   // What may leave through names: the profile's, and what the policy sets itself.
   virtual const Budgets& budgets() const noexcept = 0;
   virtual SpentAction on_budget() const noexcept = 0;
+  virtual SecretAction on_secret() const noexcept { return SecretAction::refuse; }
+  virtual CapAction on_cap() const noexcept { return CapAction::quarantine; }
   // Names that are charged to the session alone, not to their zone (`budgets: exempt:`).
   virtual bool is_exempt(const Name& name) const noexcept = 0;
   // The names that it allows exactly: to say one of them tells little (detect/meter_known.h). Allocates.

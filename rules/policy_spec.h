@@ -80,6 +80,8 @@ struct PolicySpec {
   std::map<std::string, std::uint64_t> budgets;  // by key, in bits: in place of the profile's
   std::vector<Pattern> exempt;                   // names that their zone's budget does not hold
   SpentAction on_budget = SpentAction::refuse;
+  SecretAction on_secret = SecretAction::refuse;
+  CapAction on_cap = CapAction::quarantine;
   Mode mode = Mode::enforce;
   bool built_in = false;                  // added by PolicyAssembly
   std::vector<Expectation> expectations;  // not inherited: a policy's settings change what is to be expected
@@ -124,6 +126,8 @@ class RulePolicy final : public Policy {
   std::string_view profile() const noexcept override { return spec_.profile; }
   const Budgets& budgets() const noexcept override { return budgets_; }
   SpentAction on_budget() const noexcept override { return spec_.on_budget; }
+  SecretAction on_secret() const noexcept override { return spec_.on_secret; }
+  CapAction on_cap() const noexcept override { return spec_.on_cap; }
   bool is_exempt(const Name& name) const noexcept override;
   std::vector<Name> exact_names() const override;
   Explanation explain(const Query& query) const override;

@@ -49,6 +49,8 @@ constexpr auto policy_keys = std::to_array<std::string_view>({"extends",
                                                               "profile",
                                                               "budgets",
                                                               "on_budget",
+                                                              "on_secret",
+                                                              "on_cap",
                                                               "expect"});
 
 std::string list_of(std::span<const std::string_view> words) {
@@ -267,6 +269,18 @@ class Reader : private YamlComplaint {
         spec.on_budget = chosen == 1 ? SpentAction::quarantine : SpentAction::refuse;
       });
     }
+    if (key == "on_secret") {
+      return word(
+          std::to_array<std::string_view>({"refuse", "block-zone", "quarantine"}), [&](std::size_t chosen) {
+            spec.on_secret =
+                std::array{SecretAction::refuse, SecretAction::block_zone, SecretAction::quarantine}[chosen];
+          });
+    }
+    if (key == "on_cap") {
+      return word(std::to_array<std::string_view>({"alert", "quarantine"}), [&](std::size_t chosen) {
+        spec.on_cap = chosen == 1 ? CapAction::quarantine : CapAction::alert;
+      });
+    }
     if (key == "answers") return read_answers(*this, value, spec);
     if (key == "hosts") return read_hosts(value, spec);
     if (key == "lists") return read_lists(value, spec);
@@ -383,6 +397,7 @@ class Reader : private YamlComplaint {
     std::vector<std::string_view> keys;
     for (const BudgetKey& one : budget_keys()) keys.push_back(one.key);
     keys.push_back("single_name");
+    keys.push_back("queries");
     if (value.kind == YamlNode::Kind::scalar && value.text == "unlimited") {
       for (const std::string_view key : keys) spec.budgets[std::string(key)] = unlimited_bits;
       return {};
@@ -400,6 +415,12 @@ class Reader : private YamlComplaint {
       }
       if (amount.kind != YamlNode::Kind::scalar)
         return wrong_kind(amount, "budgets: " + key.text, YamlNode::Kind::scalar);
+      if (key.text == "queries") {
+        const Result<std::uint64_t> count = parse_count(amount.text);
+        if (!count) return at(amount, "budgets: queries is " + count.error().message);
+        spec.budgets[key.text] = *count;
+        continue;
+      }
       const Result<std::uint64_t> bits = parse_amount(amount.text);
       if (!bits) return at(amount, "budgets: " + key.text + " is " + bits.error().message);
       if (*bits % 8 != 0 && key.text != "single_name")

@@ -106,6 +106,8 @@ std::string_view reason_text(Reason reason) {
       return "query_class";
     case Reason::answer_referral:
       return "answer_referral";
+    case Reason::secret:
+      return "secret";
   }
   return "default";
 }

@@ -108,6 +108,7 @@ enum class Reason : std::uint8_t {
   quarantine,       // the session may not ask any more
   query_class,      // class other than IN
   answer_referral,  // the default refuses, but an SRV, MX, SVCB or HTTPS answer has named it to this sandbox
+  secret,           // the name holds a secret of the session
 };
 std::string_view action_text(
     Action action);  // what the journal says: "allowed", "blocked", "local", "refused", "dropped"

@@ -1,6 +1,7 @@
 // The control API: what each method and path does.
 #include "resolver/control/api.h"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -72,6 +73,14 @@ class Reader {
     if (value != nullptr && !value->is_object()) wrong(key, "an object");
     return value != nullptr && value->is_object() ? value : nullptr;
   }
+  std::vector<Json> objects(const char* key) {
+    const Json* value = member(key);
+    if (value == nullptr) return {};
+    if (!value->is_array() ||
+        !std::all_of(value->begin(), value->end(), [](const Json& one) { return one.is_object(); }))
+      return wrong(key, "an array of objects"), std::vector<Json>{};
+    return {value->begin(), value->end()};
+  }
   // Empty when all was well.
   std::string finish() {
     if (error_.empty())
@@ -101,6 +110,29 @@ class Reader {
   std::string error_;
 };
 
+// "secrets": [{"label", "value" or "hex"}]. Errors name the label and never the value.
+Result<std::vector<SecretValue>> read_secrets(Reader& reader) {
+  std::vector<SecretValue> all;
+  for (const Json& one : reader.objects("secrets")) {
+    Reader inner(one);
+    SecretValue secret{inner.string("label"), inner.string("value")};
+    const std::string hex = inner.string("hex");
+    if (const std::string wrong = inner.finish(); !wrong.empty()) return failure("secrets: " + wrong);
+    if (secret.octets.empty() == hex.empty())
+      return failure("secrets: \"" + secret.label + "\" needs either a value or hex");
+    for (std::size_t i = 0; i < hex.size(); i += 2) {
+      const auto digit = [&](std::size_t at) {
+        return at < hex.size() ? std::string_view("0123456789abcdef").find(hex[at]) : std::string_view::npos;
+      };
+      if (digit(i) > 15 || digit(i + 1) > 15)
+        return failure("secrets: \"" + secret.label + "\" is not lower-case hex");
+      secret.octets += static_cast<char>(digit(i) << 4 | digit(i + 1));
+    }
+    all.push_back(std::move(secret));
+  }
+  return all;
+}
+
 ApiReply attach(Resolver& resolver, const std::string& body) {
   const Json json = Json::parse(body, nullptr, false);
   if (!json.is_object()) return error(400, "cannot attach: the body is not a JSON object");
@@ -127,6 +159,10 @@ ApiReply attach(Resolver& resolver, const std::string& body) {
       return error(400, "cannot attach: overlay: " + wrong);
     request.overlay = std::move(rules);
   }
+  if (auto secrets = read_secrets(reader); !secrets)
+    return error(400, "cannot attach: " + secrets.error().message);
+  else
+    request.secrets = std::move(*secrets);
   request.who.record_protected =
       reader.boolean("record_protected", true);  // `run` knows whether its command shares its uid
   if (const std::string wrong = reader.finish(); !wrong.empty()) return error(400, "cannot attach: " + wrong);

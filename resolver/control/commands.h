@@ -23,6 +23,7 @@ struct RunFlags {
   std::string db;
   std::string alert_exec;
   std::string public_suffix_list;  // file
+  std::vector<std::string> secret_env, secret_file;
   std::string control = default_control;
   bool quiet = false, json = false;
 };
@@ -39,6 +40,7 @@ struct AttachFlags {
   std::string name, session, user, code_hash, policy, netns;
   int pid = 0;
   std::vector<std::string> labels;
+  std::vector<std::string> secret_env, secret_file;
 };
 int attach_verb(const AttachFlags& flags);
 int detach_verb(const std::string& control, const std::string& name);

@@ -10,7 +10,7 @@ namespace {
 template <class Struct>
 using Field = std::pair<const char*, std::uint64_t Struct::*>;
 
-constexpr std::array<Field<SandboxCounters>, 13> sandbox_fields{{
+constexpr std::array<Field<SandboxCounters>, 14> sandbox_fields{{
     {"queries", &SandboxCounters::queries},
     {"allowed", &SandboxCounters::allowed},
     {"blocked", &SandboxCounters::blocked},
@@ -23,6 +23,7 @@ constexpr std::array<Field<SandboxCounters>, 13> sandbox_fields{{
     {"unrecorded", &SandboxCounters::unrecorded},
     {"alerts", &SandboxCounters::alerts},
     {"over_budget", &SandboxCounters::over_budget},
+    {"secrets", &SandboxCounters::secrets},
     {"refreshed", &SandboxCounters::refreshed},
 }};
 constexpr std::array<Field<Pipeline::Counters>, 8> pipeline_fields{{

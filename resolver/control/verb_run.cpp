@@ -17,6 +17,7 @@
 #include "resolver/control/config.h"
 #include "resolver/control/launch.h"
 #include "resolver/control/list_source.h"
+#include "resolver/control/secret_source.h"
 #include "resolver/journal/file_lock.h"
 #include "resolver/journal/schema.h"
 #include "resolver/sandbox/run.h"
@@ -111,7 +112,7 @@ void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counte
 }
 
 int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& command,
-                     const std::string& policy_text) {
+                     const std::string& policy_text, std::vector<SecretValue> secrets) {
   { const Listeners closed = command.take_listeners(); }  // the daemon opens its own
   Json body = {{"name", who.name},          {"session", who.session},
                {"user", who.user},          {"code_sha256", who.code_sha256},
@@ -121,6 +122,8 @@ int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& comma
     body["policy_yaml"] = policy_text;
     body["policy_name"] = flags.policy;
   }
+  if (!secrets.empty()) body["secrets"] = secrets_json(secrets);
+  wipe(secrets);
   if (!flags.overlay.is_empty())
     body["overlay"] = {{"allow", flags.overlay.allow},
                        {"block", flags.overlay.block},
@@ -196,6 +199,9 @@ int run_verb(const RunFlags& flags) {
       return complain("cannot use the alert program \"" + flags.alert_exec + "\": " + std::strerror(errno));
   }
 
+  auto secrets = read_secrets(flags.secret_env, flags.secret_file);
+  if (!secrets) return complain(secrets.error().message);
+
   // A running daemon takes the sandbox, unless the caller wants a file, upstreams, a hook or a list of their
   // own.
   const bool own = !flags.db.empty() || !flags.upstream.empty() || !groups.empty() || !alert_exec.empty() ||
@@ -262,7 +268,7 @@ int run_verb(const RunFlags& flags) {
       spdlog::warn("the code hash stays empty: {}", code.error().message);
     }
   }
-  if (to_daemon) return run_under_daemon(flags, std::move(who), command, policy_text);
+  if (to_daemon) return run_under_daemon(flags, std::move(who), command, policy_text, std::move(*secrets));
 
   LaunchOptions launch;
   service_ids(launch.cell.uid, launch.cell.gid);
@@ -290,7 +296,9 @@ int run_verb(const RunFlags& flags) {
     launch.keep.push_back(lock->descriptor());
     launch.resolver.journal.lock = lock->descriptor();
   }
-  launch.first = [&](Resolver& resolver) { return resolver.attach(who, std::move(listeners)); };
+  launch.first = [&](Resolver& resolver) {
+    return resolver.attach(who, std::move(listeners), std::move(*secrets));
+  };
 
   BrokerOptions options;
   options.servers = servers;
@@ -308,6 +316,7 @@ int run_verb(const RunFlags& flags) {
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);
   { const Listeners closed = std::move(listeners); }  // the resolver's now
+  wipe(*secrets);                                     // its, too
   lock.reset();
 
   // The broker serves while we wait for, in turn: the resolver to be ready, then signals and the command's

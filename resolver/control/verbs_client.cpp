@@ -9,6 +9,7 @@
 
 #include "resolver/control/client.h"
 #include "resolver/control/commands.h"
+#include "resolver/control/secret_source.h"
 #include "resolver/journal/reader.h"
 
 namespace postern {
@@ -123,9 +124,12 @@ void print_table(const std::vector<std::string>& columns, const std::vector<std:
 int attach_verb(const AttachFlags& flags) {
   auto labels = parse_labels(flags.labels);
   if (!labels) return complain(labels.error().message);
+  auto secrets = read_secrets(flags.secret_env, flags.secret_file);
+  if (!secrets) return complain(secrets.error().message);
   Json body = {{"name", flags.name}, {"session", flags.session},
                {"user", flags.user}, {"code_sha256", flags.code_hash},
                {"labels", *labels},  {"policy", flags.policy}};
+  if (!secrets->empty()) body["secrets"] = secrets_json(*secrets);
   if (flags.pid > 0) body["pid"] = flags.pid;
   if (!flags.netns.empty()) body["netns"] = flags.netns;
   auto reply = ask(flags.control, "POST", "/v1/sandboxes", dump(body));

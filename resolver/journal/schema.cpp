@@ -24,7 +24,7 @@ static_assert(static_cast<int>(Reason::rule) == 0 && static_cast<int>(Reason::li
               static_cast<int>(Reason::answer_address) == 8 && static_cast<int>(Reason::answer_target) == 9 &&
               static_cast<int>(Reason::tunnel) == 10 && static_cast<int>(Reason::budget) == 11 &&
               static_cast<int>(Reason::quarantine) == 12 && static_cast<int>(Reason::query_class) == 13 &&
-              static_cast<int>(Reason::answer_referral) == 14);
+              static_cast<int>(Reason::answer_referral) == 14 && static_cast<int>(Reason::secret) == 15);
 
 constexpr int last_action = static_cast<int>(Action::drop);
 // Reasons are looked for a little beyond the last one pinned above, so that one added later is spelled in the

@@ -31,7 +31,9 @@ struct Meaning {
 };
 constexpr Meaning meanings[] = {
     {"tunnel", "high", "T1071.004 T1572"}, {"leak", "high", "T1048.003"}, {"suspect", "medium", "T1071.004"},
-    {"leak_budget", "low", "T1048.003"},   {"first_query", "low", ""},
+    {"leak_budget", "low", "T1048.003"},   {"secret", "critical", "T1048.003"},
+    {"query_cap", "high", "T1071.004"},    {"bytes_cap", "high", "T1071.004"},
+    {"first_query", "low", ""},
 };
 
 Meaning meaning_of(std::string_view kind) {
@@ -89,12 +91,12 @@ Alert alert_with(const Exchange& x, const std::string& kind, const std::string& 
 Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
                  std::int64_t unix_us) {
   const Query& query = x.question.query;
-  const std::string zone = finding.session_wide ? "" : query.name.suffix(x.registered_labels).text();
+  const std::string zone = finding.session_wide ? "" : x.row.name.suffix(x.row.registered_labels).text();
   nlohmann::ordered_json why = nlohmann::ordered_json::array();
   for (const Contribution& part : finding.why)
     why.push_back({{"feature", part.feature}, {"value", part.value}, {"weight", part.weight}});
   return alert_with(x, kind, zone, finding.score, action, unix_us,
-                    {{"name", query.name.text()},
+                    {{"name", x.row.name.text()},
                      {"type", type_text(query.type)},
                      {"score", finding.score},
                      {"level", level_text(finding.level)},
@@ -114,6 +116,35 @@ Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFindin
                      {"used_bits", finding.used_bits},
                      {"budget_bits", finding.budget_bits},
                      {"refused", finding.refused}});
+}
+
+Alert make_secret_alert(const Exchange& x, const SecretFinding& finding, std::uint64_t refused,
+                        const std::string& action, std::int64_t unix_us) {
+  return alert_with(x, "secret", x.row.name.suffix(x.row.registered_labels).text(), x.row.score, action,
+                    unix_us,
+                    {{"name", x.row.name.text()},
+                     {"type", type_text(x.question.query.type)},
+                     {"score", x.row.score},
+                     {"secret", finding.label},
+                     {"fingerprint", finding.fingerprint},
+                     {"encoding", encoding_text(finding.encoding)},
+                     {"backwards", finding.backwards},
+                     {"split", finding.split},
+                     {"characters", finding.length},
+                     {"position", finding.position},
+                     {"name_octets", x.question.query.name.size()},
+                     {"refused", refused}});
+}
+
+Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const std::string& action,
+                     std::int64_t unix_us) {
+  return alert_with(x, "query_cap", "", x.row.score, action, unix_us,
+                    {{"name", x.row.name.text()},
+                     {"type", type_text(x.question.query.type)},
+                     {"score", x.row.score},
+                     {"queries", queries},
+                     {"cap", cap},
+                     {"minutes", QueryWindow::length.count()}});
 }
 
 std::string answer_data(const Answer& answer) {

@@ -16,6 +16,15 @@ Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, st
 Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding,
                       const std::string& action, std::int64_t unix_us);
 
+// The same for a name that holds a secret: nothing in it tells the value. `refused`: queries of the session
+// so far.
+Alert make_secret_alert(const Exchange& x, const SecretFinding& finding, std::uint64_t refused,
+                        const std::string& action, std::int64_t unix_us);
+
+// The same for a session that asks too much: `queries` of the last hour, `cap` of them may be.
+Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const std::string& action,
+                     std::int64_t unix_us);
+
 // Addresses, targets and exchanges of an answer in presentation form, space separated, at most 512 octets.
 std::string answer_data(const Answer& answer);
 

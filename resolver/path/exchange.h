@@ -13,6 +13,8 @@
 
 #include "detect/detector.h"
 #include "detect/meter.h"
+#include "detect/query_window.h"
+#include "detect/secret_watch.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/cache.h"
 #include "resolver/path/leak_terms.h"
@@ -57,6 +59,14 @@ struct LeakTold {
   std::uint64_t refused = 0;                 // queries, told or not
 };
 
+// The same of secrets: once for a secret and zone.
+struct SecretTold {
+  static constexpr std::size_t max_told = 64;  // then one alert for the session; more are counted
+  std::unordered_set<std::string> pairs;
+  bool many = false;
+  std::uint64_t refused = 0;
+};
+
 // What a session has done, over all of its sandboxes and after they are gone: a new `run` starts where the
 // last one stopped.
 struct SessionState {
@@ -72,6 +82,10 @@ struct SessionState {
   std::size_t unsaved = 0;                 // charges since the last snapshot
   std::shared_ptr<UserState> payer;        // null: nobody is named
   LeakTold told;
+  std::unique_ptr<SecretWatch> secrets;  // null: it has none
+  SecretTold secrets_told;
+  QueryWindow queries;
+  Instant cap_told = -QueryWindow::length;  // when it last was over its cap
   std::unordered_set<Name, NameHash>
       blocked_zones;  // the detector's verdict; at most `max_blocked_zones`, then quarantine
   bool quarantined = false;
@@ -81,7 +95,8 @@ struct SessionState {
 
 struct SandboxCounters {
   std::uint64_t queries = 0, allowed = 0, blocked = 0, local = 0, cached = 0, forwarded = 0, failed = 0,
-                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0, over_budget = 0, refreshed = 0;
+                malformed = 0, over_limit = 0, unrecorded = 0, alerts = 0, over_budget = 0, refreshed = 0,
+                secrets = 0;
 };
 
 // One attached sandbox. Thread: its shard. Lives until it is detached *and* its last exchange is finished.
@@ -114,12 +129,13 @@ struct Exchange {
   std::shared_ptr<const Policy> policy;  // the one that decided; a reload in between does not mix
   Verdict verdict;
   std::size_t registered_labels = 0;
-  std::size_t group = 0;  // of upstreams, that answers or would
+  std::size_t group = 0;   // of upstreams, that answers or would
   bool refreshes = false;  // nobody asked: Postern's own timer did, and nobody gets the reply
   bool joins = false;      // uncharged: the same question was under way when it came, so it never goes itself
   std::string over_budget;  // which ledger is spent, for the client; empty: none
   LedgerKind refused_by = LedgerKind::none;
-  Asked row;
+  std::string secret;  // the label of the one that its name holds, and `row.name` no longer; empty: none
+  Asked row;           // its name is the one that may be shown
   std::vector<std::uint8_t> reply;  // empty: nothing is sent
   // While the walk is suspended:
   std::coroutine_handle<> waiter;

@@ -20,11 +20,15 @@ Task Pipeline::walk(Exchange* x) {
   x->entry = sandbox.cache.find(question.query, now_);
   x->registered_labels =
       x->entry ? x->entry->registered_labels : ports_.parts.suffixes->registered_labels(question.query.name);
+  x->row.name = question.query.name;
+  x->row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
   x->verdict = decide(*x);
+  guard(*x);  // may turn the verdict: the name holds a secret, or there are too many
   x->group = group_of(*x);
   if (x->verdict.action != Action::allow) x->entry = nullptr;
   if (x->entry && x->entry->group != x->group) x->entry = nullptr;  // policy asks others since it was kept
   observe(*x);  // may turn the verdict: the query that tips the score is refused already
+  if (!x->secret.empty()) refuse_secret(*x);
   if (x->verdict.action != Action::allow) x->entry = nullptr;
   if (x->entry) {
     reinspect(*x->entry, sandbox);
@@ -252,14 +256,15 @@ void Pipeline::flush() {
       row.time_us = unix_us_;
       row.monotonic_us = now_.count();
       row.sandbox = sandbox.row;
-      row.name = x->question.query.name;
       row.type = x->question.query.type;
-      row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
       row.action = x->verdict.action;
       row.reason = x->verdict.reason;
-      row.rule = x->refused_by == LedgerKind::none
-                     ? rule_row(sandbox, *x->policy, x->verdict.rule)
-                     : ports_.journal.intern_rule("leak budget: " + std::string(ledger_text(x->refused_by)));
+      if (!x->secret.empty())
+        row.rule = ports_.journal.intern_rule("secret: " + x->secret);
+      else if (x->refused_by != LedgerKind::none)
+        row.rule = ports_.journal.intern_rule("leak budget: " + std::string(ledger_text(x->refused_by)));
+      else
+        row.rule = rule_row(sandbox, *x->policy, x->verdict.rule);
       row.cached = x->entry != nullptr;
       row.tcp = x->peer.stream != nullptr;
       row.refresh = x->refreshes;
@@ -340,6 +345,7 @@ Exchange* Pipeline::take() {
   x->joins = x->refreshes = false;
   x->refused_by = LedgerKind::none;
   x->over_budget.clear();
+  x->secret.clear();
   x->failure = Ede::none;
   x->upstream_took = std::chrono::microseconds(-1);
   x->reply.clear();
@@ -505,7 +511,8 @@ void Pipeline::forget_a_session(const SessionState& but) {
 }
 
 SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy,
-                               bool own_policy, const SessionPast& past) {
+                               bool own_policy, const SessionPast& past,
+                               std::shared_ptr<const SecretSet> secrets) {
   auto state = std::make_unique<SandboxState>();
   state->who = std::move(who);
   state->row = row;
@@ -513,6 +520,10 @@ SandboxState& Pipeline::attach(Sandbox who, SandboxId row, std::shared_ptr<const
   state->own_policy = own_policy;
   give_terms(*state);
   state->session = &session_for(state->who, state->terms, past);
+  if (auto& watch = state->session->secrets; secrets && !watch)
+    watch = std::make_unique<SecretWatch>(std::move(secrets));
+  else if (secrets)
+    watch->set(std::move(secrets));
   ++state->session->sandboxes;
   state->session->last_used = ++use_;
   sandboxes_.push_back(std::move(state));

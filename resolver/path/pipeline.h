@@ -84,7 +84,10 @@ class Pipeline {
   // `own_policy`: it was attached with a policy of its own, which reloads leave alone.
   // `past`: what the session and its user have spent before; looked at only if it is not remembered.
   SandboxState& attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-                       const SessionPast& past = {});
+                       const SessionPast& past = {}, std::shared_ptr<const SecretSet> secrets = nullptr);
+  // The secrets of the session that it belongs to; null: none.
+  std::shared_ptr<const SecretSet> secrets_of(const Sandbox& who) const;
+  // `secrets` (attach): all that the session has from now on; null: as they are.
   bool remembers(const Sandbox& who) const { return sessions_.contains(session_key(who)); }
   // A grant that is on record, to a session that may be remembered. Errors: the zone is no name.
   Result<void> grant(const LeakGrant& grant);
@@ -139,6 +142,10 @@ class Pipeline {
   void note_use(SandboxState& sandbox, CacheEntry& entry);
   Verdict decide(const Exchange& x) const;
   std::size_t group_of(const Exchange& x) const;
+  void guard(Exchange& x);
+  void find_secret(Exchange& x);
+  void refuse_secret(Exchange& x);
+  void count_query(Exchange& x);
   void observe(Exchange& x);
   void meter(Exchange& x);
   bool meter_refresh(Exchange& x);

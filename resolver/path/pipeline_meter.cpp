@@ -206,11 +206,14 @@ void Pipeline::refuse_leak(Exchange& x, const Admission& admission, const Ledger
   x.over_budget = spent_text(finding);
   x.verdict = {Action::block_name, Reason::budget, 0, nullptr};
 
-  const bool quarantine = x.policy->on_budget() == SpentAction::quarantine;
+  const bool capped = ledger == LedgerKind::answers;  // what came down, not what left: a cap of its own
+  const bool quarantine =
+      capped ? x.policy->on_cap() == CapAction::quarantine : x.policy->on_budget() == SpentAction::quarantine;
   if (quarantine) session.quarantined = true;
   const std::string action = quarantine ? "quarantine" : "refuse";
   if (!is_about_a_zone(ledger)) {
-    if (told.wide.insert(static_cast<std::uint8_t>(ledger)).second) tell_leak(x, "leak", finding, action);
+    if (told.wide.insert(static_cast<std::uint8_t>(ledger)).second)
+      tell_leak(x, capped ? "bytes_cap" : "leak", finding, action);
     return;
   }
   const Name zone = x.question.query.name.suffix(ledger == LedgerKind::parent ? cut.parent : cut.zone);

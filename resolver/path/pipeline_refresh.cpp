@@ -14,7 +14,14 @@ Task Pipeline::refresh(Exchange* x) {
   x->row.id = ports_.journal.reserve(1);
   x->policy = sandbox.policy;
   x->registered_labels = ports_.parts.suffixes->registered_labels(x->question.query.name);
+  x->row.name = x->question.query.name;
+  x->row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
   x->verdict = decide(*x);
+  find_secret(*x);  // one that was named since the name came into use
+  if (!x->secret.empty()) {
+    finish(x);
+    co_return;
+  }
   x->group = group_of(*x);
   if (x->verdict.action != Action::allow || !meter_refresh(*x)) {
     finish(x);

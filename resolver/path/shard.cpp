@@ -173,13 +173,13 @@ void Shard::stop() {
 }
 
 void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-                   Listeners listeners, const SessionPast& past) {
+                   Listeners listeners, const SessionPast& past, std::shared_ptr<const SecretSet> secrets) {
   auto sockets = std::make_shared<Listeners>(std::move(listeners));
   state_->call([&] {
     State& s = *state_;
     s.turn();
     const std::string name = who.name;
-    SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy, past);
+    SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy, past, std::move(secrets));
     auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch,
                                                s.counters, [&s] { return s.turn(); });
     sandbox.listener = listener.get();
@@ -227,6 +227,10 @@ void Shard::set_policies(std::shared_ptr<const PolicySet> policies) {
 
 bool Shard::remembers(const Sandbox& who) {
   return state_->call([&] { return state_->pipeline->remembers(who); });
+}
+
+std::shared_ptr<const SecretSet> Shard::secrets_of(const Sandbox& who) {
+  return state_->call([&] { return state_->pipeline->secrets_of(who); });
 }
 
 Result<void> Shard::grant(const LeakGrant& grant) {

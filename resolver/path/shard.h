@@ -47,9 +47,11 @@ class Shard {
   void run();  // until stop
   void stop();
 
-  // `past`: what its session has spent; may be empty for one that the shard remembers.
+  // `past`: what its session has spent; may be empty for one that the shard remembers. `secrets`: all of the
+  // session's; null: as they are.
   void attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-              Listeners listeners, const SessionPast& past);
+              Listeners listeners, const SessionPast& past, std::shared_ptr<const SecretSet> secrets);
+  std::shared_ptr<const SecretSet> secrets_of(const Sandbox& who);
   bool remembers(const Sandbox& who);
   Result<void> grant(const LeakGrant& grant);
   std::vector<Pipeline::SessionLeak> leaks();

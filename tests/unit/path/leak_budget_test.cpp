@@ -172,13 +172,27 @@ TEST_CASE("a question that joined one under way is never forwarded by itself, wh
 }
 
 TEST_CASE("answers have a budget: what came down is counted, and when it is spent nothing more is asked") {
-  LeakWorld world(meter_alone + "budgets: {answers: 4 KiB}\n");
+  LeakWorld world(meter_alone + "on_cap: alert\nbudgets: {answers: 4 KiB}\n");
   SandboxState& box = world.attach("s");
   world.answer_octets = 1000;
   for (int i = 0; i < 10; ++i) world.ask(box, "t" + std::to_string(i) + ".example.com", type::TXT);
   CHECK(world.seen.size() == 4);
   CHECK(world.last_text().find("leak budget spent: answers, 4 KiB") != std::string::npos);
   CHECK(world.alerts("leak_budget") >= 2);
+  CHECK(world.alerts("bytes_cap") == 1);
+  CHECK(world.alerts("leak") == 0);
+}
+
+TEST_CASE("octets that come down have a cap: by default the query behind it is the session's last") {
+  LeakWorld world(meter_alone + "budgets: {answers: 4 KiB}\n");
+  SandboxState& box = world.attach("s");
+  world.answer_octets = 1000;
+  for (int i = 0; i < 4; ++i) CHECK(world.ask(box, "t" + std::to_string(i) + ".example.com", type::TXT) == 0);
+  CHECK(world.ask(box, "t0.example.com", type::TXT) == 0);  // in the cache
+  CHECK(world.ask(box, "t5.example.com", type::TXT) == 3);
+  CHECK(world.ask(box, "t0.example.com", type::TXT) == 3);
+  CHECK(world.journal.alerts.back().kind == "bytes_cap");
+  CHECK(world.journal.alerts.back().action == "quarantine");
 }
 
 TEST_CASE("under `on_budget: quarantine` the first refusal ends the session's questions altogether") {

@@ -26,7 +26,8 @@ class LeakWorld {
   explicit LeakWorld(const std::string& yaml = "", MeterParts parts = shared_parts(), Journal* real = nullptr)
       : real_(real),
         policies_(yaml.empty() ? PolicySet::builtin() : *PolicySet::parse(yaml, "p.yaml")),
-        pipeline_(Pipeline::Ports{forwarder_, real != nullptr ? *real : journal,
+        pipeline_(Pipeline::Ports{forwarder_,
+                                  real != nullptr ? *real : journal,
                                   [this](std::function<void()> work) {
                                     const std::lock_guard lock(mutex_);
                                     posted_.push_back(std::move(work));
@@ -36,7 +37,13 @@ class LeakWorld {
                                     for (Exchange* x : exchanges)
                                       if (!x->reply.empty()) replies_.push_back(x->reply);
                                   },
-                                  [this](const Alert&) { ++hooks; }, {}, 42, std::move(parts)}) {
+                                  [this](const Alert& alert) {
+                                    ++hooks;
+                                    told.push_back(alert.json);
+                                  },
+                                  {},
+                                  42,
+                                  std::move(parts)}) {
     advance(1000);
   }
 
@@ -47,7 +54,7 @@ class LeakWorld {
   }
 
   SandboxState& attach(const std::string& session, const std::string& user = "u",
-                       const std::string& policy = "") {
+                       const std::string& policy = "", std::shared_ptr<const SecretSet> secrets = nullptr) {
     Sandbox who;
     who.name = "box" + std::to_string(++boxes_);
     who.session = session;
@@ -60,7 +67,7 @@ class LeakWorld {
       if (!pipeline_.remembers(who)) past = *real_->past(user, session_text(who));
       row = *real_->attach(who, 1'700'000'000'000'000);
     }
-    return pipeline_.attach(std::move(who), row, found, false, past);
+    return pipeline_.attach(std::move(who), row, found, false, past, std::move(secrets));
   }
   void detach(SandboxState& sandbox) { pipeline_.detach(sandbox); }
   void reload(const std::string& yaml) {
@@ -128,6 +135,7 @@ class LeakWorld {
   std::vector<Seen> seen;
   std::vector<std::uint8_t> last_reply;
   std::size_t hooks = 0;
+  std::vector<std::string> told;  // the hook's objects
   std::uint32_t ttl = 300;
   bool fails = false;
   std::size_t answer_octets = 4;  // of a TXT answer's data

@@ -91,8 +91,22 @@ TEST_CASE("budgets: unlimited opens every one of them, and each is told as such"
   CHECK(open->budgets().is_open());
   CHECK(open->budgets().single_name_bits == unlimited_bits);
   CHECK(open->budgets().answers == Budgets::unlimited);
+  CHECK(open->budgets().queries == unlimited_bits);
   CHECK(open->outline().unlimited.size() == budget_keys().size() + 1);
   CHECK_FALSE(policy("budgets: {zone: unlimited, session: unlimited}")->budgets().is_open());
+}
+
+TEST_CASE("caps on queries come with the profile, a number takes their place, and actions are policy's") {
+  CHECK(policy("profile: code")->budgets().queries == 10'000);
+  CHECK(policy("profile: browse")->budgets().queries == 50'000);
+  CHECK(policy("profile: strict")->budgets().queries == 2'000);
+  const auto own = policy("budgets: {queries: 7}\non_cap: alert\non_secret: block-zone");
+  CHECK(own->budgets().queries == 7);
+  CHECK(own->on_cap() == CapAction::alert);
+  CHECK(own->on_secret() == SecretAction::block_zone);
+  CHECK(policy("default: allow")->on_cap() == CapAction::quarantine);
+  CHECK(policy("default: allow")->on_secret() == SecretAction::refuse);
+  CHECK(policy("on_secret: quarantine")->on_secret() == SecretAction::quarantine);
 }
 
 TEST_CASE("a mistake in budgets is told with file, line, column and value") {
@@ -103,7 +117,7 @@ TEST_CASE("a mistake in budgets is told with file, line, column and value") {
       {"budgets: 5", "p.yaml:1:10: budgets is a map, here is a single value \"5\""},
       {"budgets: {zones: 5}",
        "p.yaml:1:11: unknown key \"zones\" in budgets; known are zone, known_zone, parent, arpa, "
-       "session, answers, sandbox, user, single_name or exempt"},
+       "session, answers, sandbox, user, single_name, queries or exempt"},
       {"budgets: {zone: 5 kB}",
        "p.yaml:1:17: budgets: zone is not an amount: \"5 kB\" (the units are B, KiB, MiB, GiB and bits)"},
       {"budgets: {zone: 12 bits}",
@@ -113,6 +127,12 @@ TEST_CASE("a mistake in budgets is told with file, line, column and value") {
       {"budgets:\n  exempt: example.com",
        "p.yaml:2:11: budgets: exempt is a list, here is a single value \"example.com\""},
       {"budgets:\n  exempt: [\"*.com\"]", "p.yaml:2:12: "},
+      {"budgets: {queries: 10 KiB}",
+       "p.yaml:1:20: budgets: queries is not a count: \"10 KiB\" (such as 10000, at most 1000000000, or "
+       "unlimited)"},
+      {"budgets: {queries: 0}", "p.yaml:1:20: budgets: queries is not a count: \"0\""},
+      {"on_secret: alert", "p.yaml:1:12: on_secret is refuse, block-zone or quarantine, here is \"alert\""},
+      {"on_cap: refuse", "p.yaml:1:9: on_cap is alert or quarantine, here is \"refuse\""},
       {"on_budget: alert", "p.yaml:1:12: on_budget is refuse or quarantine, here is \"alert\""},
   };
   for (const auto& row : rows) {

@@ -202,8 +202,8 @@ expect: {allow: [b.example], block: [a.example MX]}
         "answers=[10.0.0.0/8, fd12::7 for **.b.example];nat64=[];lists=[];explain=true;on_tunnel=block-zone;"
         "alert_on_first_query=false;profile=code;"
         "budgets={zone: 256 B, known_zone: 1 KiB, parent: 1 KiB, arpa: 256 B, session: 2 KiB, "
-        "answers: 16 MiB, sandbox: unlimited, user: unlimited, single_name: 600 bits};"
-        "on_budget=refuse;");
+        "answers: 16 MiB, sandbox: unlimited, user: unlimited, single_name: 600 bits, queries: 10000};"
+        "on_budget=refuse;on_secret=refuse;on_cap=quarantine;");
   std::string silent;
   for (const SilentRule& one : outline.silent)
     silent += one.rule + (one.contradicted ? " < " : " = ") + one.because + "\n";

@@ -26,7 +26,7 @@ TEST_CASE("a mistake is told with file, line, column and value") {
        "p.yaml:1:1: unknown key \"blokc\" in a policy; known are extends, include, default, allow, block, "
        "observe, mode, types, names, single_labels, allow_public_suffix, explain, answers, hosts, zones, "
        "forward, lists, on_tunnel, "
-       "alert_on_first_query, profile, budgets, on_budget or expect"},
+       "alert_on_first_query, profile, budgets, on_budget, on_secret, on_cap or expect"},
       {"mode: watch", "p.yaml:1:7: mode is enforce or observe, here is \"watch\""},
       {"observe: ['*.com']",
        "p.yaml:1:11: cannot read pattern \"*.com\": it covers the public suffix \"com\"; set "

@@ -1,0 +1,186 @@
+// Secrets in names: the readings of a name, and the tails of what a zone's names have said.
+#include "detect/secret_watch.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace postern {
+namespace {
+
+// Where the labels of a wire form begin; the last entry is the root's octet.
+struct Labels {
+  std::array<std::uint8_t, 129> at;
+  std::size_t count = 0;
+  explicit Labels(const Name& name) {
+    const auto wire = name.wire();
+    std::size_t offset = 0;
+    for (; wire[offset] != 0; offset += wire[offset] + 1u) at[count++] = static_cast<std::uint8_t>(offset);
+    at[count] = static_cast<std::uint8_t>(offset);
+  }
+};
+
+void add_label(NormalName& text, const Name& name, std::size_t offset, Marks marks) {
+  const auto wire = name.wire();
+  for (std::size_t i = offset + 1; i <= offset + wire[offset]; ++i) text.add(wire[i], i, marks);
+}
+
+bool is_mark(std::uint8_t octet) {
+  return normal_octet(octet, Marks::kept) != 0 && normal_octet(octet, Marks::dropped) == 0;
+}
+
+bool has_marks(const Name& name, const Labels& labels) {
+  const auto wire = name.wire();
+  for (std::size_t label = 0; label < labels.count; ++label)
+    for (std::size_t i = labels.at[label] + 1u; i <= labels.at[label] + wire[labels.at[label]]; ++i)
+      if (is_mark(wire[i])) return true;
+  return false;
+}
+
+}  // namespace
+
+SecretFinding SecretWatch::finding(const SecretSet::Match& match, std::size_t clean_labels) const {
+  SecretFinding found;
+  found.label = secrets_->label(match);
+  found.fingerprint = secrets_->fingerprint(match);
+  found.encoding = secrets_->encoding(match);
+  found.backwards = secrets_->backwards(match);
+  found.length = match.size;
+  found.bits = match.bits;
+  found.clean_labels = clean_labels;
+  return found;
+}
+
+std::optional<SecretFinding> SecretWatch::look(const Name& name, std::size_t zone_labels) const {
+  const Labels labels(name);
+  const std::size_t below = labels.count - std::min(zone_labels, labels.count);
+  std::optional<SecretSet::Match> best;
+  std::size_t first = 0, last = 0;  // octets of the wire form that belong to it
+  NormalName text;
+  const auto search = [&] {
+    const auto match = secrets_->find(text.view());
+    if (!match || (best && best->bits >= match->bits)) return;
+    best = match;
+    const auto [low, high] =
+        std::minmax_element(text.at.begin() + static_cast<std::ptrdiff_t>(match->from),
+                            text.at.begin() + static_cast<std::ptrdiff_t>(match->from + match->size));
+    first = *low;
+    last = *high;
+  };
+  for (const Marks marks : {Marks::dropped, Marks::kept}) {
+    if (marks == Marks::kept && !has_marks(name, labels)) break;
+    text.size = 0;
+    for (std::size_t i = 0; i < labels.count; ++i) add_label(text, name, labels.at[i], marks);
+    search();
+  }
+  if (!best && below > 1) {  // the labels from the right, the zone's apart
+    text.size = 0;
+    for (std::size_t i = below; i-- > 0;) add_label(text, name, labels.at[i], Marks::dropped);
+    search();
+  }
+  if (!best) return std::nullopt;
+  std::size_t clean = 0;
+  while (clean < labels.count - below && labels.at[labels.count - clean - 1] > last) ++clean;
+  SecretFinding found = finding(*best, clean);
+  found.position = first;
+  return found;
+}
+
+std::optional<SecretFinding> SecretWatch::observe(const Name& name, std::size_t zone_labels) {
+  auto found = look(name, zone_labels);
+  const Labels labels(name);
+  std::size_t zone = std::min(zone_labels, labels.count);
+  if (zone == labels.count && zone > 0) --zone;  // a name of its own below the public suffix is a piece, too
+  const std::size_t below = labels.count - zone;
+  if (below == 0) return found;
+  const auto wire = name.wire();
+  const std::size_t end = labels.at[below];
+  Zone& state = zone_of(hash_octets(wire.data() + end, wire.size() - end));
+  const std::uint64_t hash = name.hash();
+  if (std::find(state.recent.begin(), state.recent.end(), hash) != state.recent.end()) return found;
+  state.recent[state.next_recent++ % recent_names] = hash;
+
+  NormalName all, label, run, part;
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < below; ++i) {
+    const std::size_t offset = labels.at[i];
+    add_label(all, name, offset, Marks::dropped);
+    if (wire[offset] > longest) {
+      longest = wire[offset];
+      label.size = 0;
+      add_label(label, name, offset, Marks::dropped);
+    }
+    part.size = 0;
+    for (std::size_t k = offset + 1; k <= offset + wire[offset] + 1; ++k) {
+      if (k <= offset + wire[offset] && !is_mark(wire[k])) {
+        part.add(wire[k], k, Marks::dropped);
+        continue;
+      }
+      if (part.size > run.size) run = part;
+      part.size = 0;
+    }
+  }
+  const std::array<std::string_view, 3> pieces{all.view(), label.view(), run.view()};
+  std::optional<SecretSet::Match> best;
+  for (std::size_t reading = 0; reading < readings; ++reading) {
+    std::string_view piece = pieces[reading < pieces.size() ? reading : 0];
+    if (reading >= pieces.size())
+      piece.remove_prefix(std::min(piece.size(), reading - pieces.size() + 1));  // 1 to 4 characters
+    const auto match = append(state, reading, piece);
+    if (match && (!best || match->bits > best->bits)) best = match;
+  }
+  if (found || !best) return found;
+  found = finding(*best, zone);
+  found->split = true;
+  return found;
+}
+
+// Looks only at where the pieces meet: inside the piece `look` has looked already.
+std::optional<SecretSet::Match> SecretWatch::append(Zone& zone, std::size_t reading, std::string_view piece) {
+  if (piece.empty()) return std::nullopt;
+  std::array<char, 2 * tail + NormalName::pad> joint;
+  const std::size_t taken = std::min(piece.size(), tail);
+
+  Tail& ahead = zone.forwards[reading];  // older characters first
+  std::memcpy(joint.data(), ahead.text.data(), ahead.size);
+  std::memcpy(joint.data() + ahead.size, piece.data(), taken);
+  auto best = ahead.size == 0 ? std::nullopt : secrets_->find({joint.data(), ahead.size + taken}, ahead.size);
+  const std::size_t new_tail = std::min(tail, piece.size()),
+                    old_tail = std::min<std::size_t>(tail - new_tail, ahead.size);
+  std::memmove(ahead.text.data(), ahead.text.data() + ahead.size - old_tail, old_tail);
+  std::memcpy(ahead.text.data() + old_tail, piece.data() + piece.size() - new_tail, new_tail);
+  ahead.size = static_cast<std::uint8_t>(old_tail + new_tail);
+
+  Tail& behind = zone.backwards[reading];  // newer characters first
+  std::memcpy(joint.data(), piece.data() + piece.size() - taken, taken);
+  std::memcpy(joint.data() + taken, behind.text.data(), behind.size);
+  const auto match =
+      behind.size == 0 ? std::nullopt : secrets_->find({joint.data(), taken + behind.size}, taken);
+  if (match && (!best || match->bits > best->bits)) best = match;
+  const std::size_t kept = std::min<std::size_t>(tail - new_tail, behind.size);
+  std::memmove(behind.text.data() + new_tail, behind.text.data(), kept);
+  std::memcpy(behind.text.data(), piece.data(), new_tail);
+  behind.size = static_cast<std::uint8_t>(kept + new_tail);
+  return best;
+}
+
+SecretWatch::Zone& SecretWatch::zone_of(std::uint64_t hash) {
+  std::size_t at =
+      static_cast<std::size_t>(std::find(hashes_.begin(), hashes_.end(), hash) - hashes_.begin());
+  if (at == zones_.size()) {
+    if (zones_.size() < max_zones) {
+      zones_.emplace_back();
+      hashes_.emplace_back();
+    } else {
+      at = static_cast<std::size_t>(
+          std::min_element(zones_.begin(), zones_.end(),
+                           [](const Zone& a, const Zone& b) { return a.used < b.used; }) -
+          zones_.begin());
+      zones_[at] = {};
+    }
+    hashes_[at] = hash;
+  }
+  zones_[at].used = ++use_;
+  return zones_[at];
+}
+
+}  // namespace postern
