@@ -1,6 +1,7 @@
 // NameSet: looking a name up, and taking a set from octets.
 #include "rules/name_set.h"
 
+#include <algorithm>
 #include <array>
 
 #include "rules/name_set_layout.h"
@@ -10,7 +11,26 @@ namespace {
 
 constexpr std::size_t most_labels = 127;  // 255 octets of one-octet labels
 
+// Buckets from one anchor to the next: half a bit of memory a name; 24 records lie where the straight line
+// between two anchors has them but for a line of the cache or so.
+constexpr std::size_t anchor_buckets = 8;
+// Octets asked for around the guess. 19 of 20 records lie in these lines.
+constexpr std::size_t guess_before = 64, guess_after = 128;
+constexpr std::size_t cache_line = 64;
+
 }  // namespace
+
+// Inlined by force: a function that does nothing but ask memory is one without effect to g++ 12, which then
+// leaves out its calls.
+[[gnu::always_inline]] inline void NameSet::ask_for(std::size_t bucket) const noexcept {
+  __builtin_prefetch(directory_.data() + bucket);
+  const std::uint32_t* const anchor = anchors_.data() + bucket / anchor_buckets;
+  const std::size_t octets = anchor[1] - anchor[0];
+  const std::size_t guess = anchor[0] + octets * (bucket % anchor_buckets) / anchor_buckets;
+  const std::size_t from = guess - std::min(guess, guess_before);
+  const std::size_t to = std::min(guess + guess_after, heap_.size());
+  for (std::size_t at = from; at <= to; at += cache_line) __builtin_prefetch(heap_.data() + at);
+}
 
 void NameSet::walk(const Name& name, Visitor visit, void* context) const noexcept {
   using namespace name_set;
@@ -23,29 +43,24 @@ void NameSet::walk(const Name& name, Visitor visit, void* context) const noexcep
   const std::size_t deepest = labels < deepest_ ? labels : deepest_;
 
   // Memory is slow and each step needs the one before: so all words are asked for before the first is looked
-  // at, and then all records.
+  // at, and with each the lines where its records should be.
   std::array<std::uint64_t, most_labels + 1> hashes;
   std::array<const std::uint64_t*, most_labels + 1> words;
   std::uint64_t hash = second_key_;
   for (std::size_t depth = 0;; ++depth) {
     if (depth != 0) hash = extend(hash, wire.data() + starts[labels - depth], key_);
+    const std::size_t bucket = bucket_of(hash, directory_.size() - 1);
     hashes[depth] = hash;
-    words[depth] = directory_.data() + bucket_of(hash, directory_.size() - 1);
-    __builtin_prefetch(words[depth]);
+    words[depth] = directory_.data() + bucket;
+    if ((depths_[depth / 64] >> depth % 64 & 1) != 0) ask_for(bucket);
     if (depth == deepest) break;
   }
-  std::array<std::uint8_t, most_labels + 1> passed;  // depths
-  std::size_t count = 0;
   for (std::size_t depth = 0; depth <= deepest; ++depth) {
+    if ((depths_[depth / 64] >> depth % 64 & 1) == 0) continue;
     const std::uint64_t bits = filter_bits_of(hashes[depth]);
-    if ((depths_[depth / 64] >> depth % 64 & 1) == 0 || (*words[depth] & bits) != bits) continue;
-    __builtin_prefetch(heap_.data() + heap_offset_of(words[depth][0]));
-    __builtin_prefetch(heap_.data() + heap_offset_of(words[depth][1]) - 1);
-    passed[count++] = static_cast<std::uint8_t>(depth);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint8_t depth = passed[i];
-    scan(words[depth], wire.subspan(starts[labels - depth]), depth, depth == labels, visit, context);
+    if ((*words[depth] & bits) == bits)
+      scan(words[depth], wire.subspan(starts[labels - depth]), static_cast<std::uint8_t>(depth),
+           depth == labels, visit, context);
   }
 }
 
@@ -124,6 +139,10 @@ Result<NameSet> NameSet::from_block(std::shared_ptr<const std::uint8_t[]> owner,
       return bad("its directory is out of order at bucket " + std::to_string(i));
     before = begin;
   }
+  set.anchors_.reserve(set.directory_.size() / anchor_buckets + 2);
+  for (std::size_t i = 0; i < set.directory_.size(); i += anchor_buckets)
+    set.anchors_.push_back(name_set::heap_offset_of(set.directory_[i]));
+  set.anchors_.push_back(header.heap_octets);  // so that there is one after each bucket
   for (const name_set::Tail& tail : set.tails_) {
     if (tail.size == 0 || std::size_t{tail.text_at} + tail.size > set.tail_texts_.size())
       return bad("a tail is outside of the tails' texts");

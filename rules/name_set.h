@@ -79,7 +79,9 @@ class NameSet {
 
   std::size_t size() const noexcept { return entries_; }
   bool empty() const noexcept { return entries_ == 0; }
-  std::size_t octets() const noexcept { return block_.size(); }  // of memory
+  std::size_t octets() const noexcept {  // of memory
+    return block_.size() + anchors_.capacity() * sizeof anchors_[0];
+  }
 
   // The set as octets, and back. `from_octets` takes what `octets_of` gave, which must begin at an address
   // that is a multiple of 8; errors: cut off, sizes and offsets that do not fit. Octets that were changed on
@@ -92,6 +94,7 @@ class NameSet {
   using Visitor = void (*)(void* context, const Entry& entry);
 
   void walk(const Name& name, Visitor visit, void* context) const noexcept;
+  void ask_for(std::size_t bucket) const noexcept;  // memory, ahead of time
   void scan(const std::uint64_t* word, std::span<const std::uint8_t> suffix, std::uint8_t depth, bool whole,
             Visitor visit, void* context) const noexcept;
 
@@ -106,6 +109,9 @@ class NameSet {
   std::span<const name_set::Tail> tails_;
   std::span<const std::uint8_t> tail_texts_;
   std::span<const std::uint8_t> heap_;
+  // Where every few buckets begin: small enough to stay in a near cache, so that a record's place is guessed
+  // while its bucket's word is on its way.
+  std::vector<std::uint32_t> anchors_;
 };
 
 }  // namespace postern
