@@ -16,6 +16,7 @@
 
 #include "resolver/journal/checkpoint.h"
 #include "resolver/journal/journal_file.h"
+#include "resolver/journal/lister.h"
 #include "resolver/journal/outbox.h"
 #include "resolver/journal/past.h"
 #include "resolver/journal/record.h"
@@ -133,7 +134,8 @@ class FileJournal final : public Journal {
   void write_hand();
   std::size_t write_group(std::size_t from);
   int write(std::size_t from, std::size_t count, bool with_rest);
-  void failed(int code, std::size_t batches);
+  void list();
+  void failed(int code, std::size_t batches, const std::string& error);
   void settle(std::size_t from, std::size_t count, bool committed);
   void outbox_written();
 
@@ -142,7 +144,9 @@ class FileJournal final : public Journal {
   std::unique_ptr<RuleBook> rules_;
   std::unique_ptr<PastReader> past_;
   std::unique_ptr<OutboxReader> outbox_;
+  NameBook names_;
   std::unique_ptr<RecordWriter> writer_;
+  std::unique_ptr<Lister> lister_;
   CommitGate gate_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::atomic<RowId> next_id_;
@@ -151,7 +155,7 @@ class FileJournal final : public Journal {
   std::condition_variable wake_, answered_;
   Inbox inbox_;
   Clock::time_point first_outcome_;      // when the oldest outcome in inbox_ came
-  bool asleep_ = false, timed_ = false;  // the thread sleeps; with a timer
+  bool asleep_ = false, timed_ = false;  // the thread sleeps; with a timer that outcomes can wait for
   bool stopping_ = false;
   std::uint64_t ends_asked_ = 0, ends_written_ = 0;
   std::string last_error_;
@@ -189,9 +193,13 @@ Result<void> FileJournal::start() {
   auto outbox = OutboxReader::open(std::move(*for_outbox));
   if (!outbox) return tl::unexpected(outbox.error());
   outbox_ = std::move(*outbox);
-  auto writer = RecordWriter::create(file_.connection(), {options_.hooks, options_.max_pending_deliveries});
+  auto writer = RecordWriter::create(file_.connection(), {options_.hooks, options_.max_pending_deliveries},
+                                     names_, file_.boot_offset_us());
   if (!writer) return tl::unexpected(writer.error());
   writer_ = std::move(*writer);
+  auto lister = Lister::create(file_.connection(), names_, file_.first_id(), file_.boot());
+  if (!lister) return tl::unexpected(lister.error());
+  lister_ = std::move(*lister);
   auto for_checkpoints = file_.connect();
   if (!for_checkpoints) return tl::unexpected(for_checkpoints.error());
   sqlite3_wal_hook(
@@ -349,7 +357,9 @@ void FileJournal::run() {
   while (take()) {
     make_attachments();
     write_hand();
+    list();
   }
+  if (writable_) lister_->finish(next_id_.load() - 1);
   if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())
     return;  // snapshots only save time
   spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}",
@@ -364,8 +374,8 @@ Clock::time_point FileJournal::due() const {
   if (!inbox_.alerts.empty() || !inbox_.ends.empty() || !inbox_.snapshots.empty() ||
       !inbox_.deliveries.empty() || inbox_.outcomes.size() >= outcome_burst)
     return Clock::time_point::min();
-  if (!inbox_.outcomes.empty()) return first_outcome_ + outcome_delay;
-  return Clock::time_point::max();
+  const auto listing = lister_->due();
+  return inbox_.outcomes.empty() ? listing : std::min(listing, first_outcome_ + outcome_delay);
 }
 
 // Sleeps until something is due, then moves the inbox into the hand. False: stopping, and all that can be
@@ -382,9 +392,9 @@ bool FileJournal::take() {
     const auto when = due();
     if (when == Clock::time_point::min() || (when != Clock::time_point::max() && Clock::now() >= when)) break;
     asleep_ = true;
-    timed_ = when != Clock::time_point::max();
+    timed_ = when <= Clock::now() + outcome_delay;
     const auto woken = [&] { return !asleep_; };
-    if (timed_)
+    if (when != Clock::time_point::max())
       wake_.wait_until(lock, when, woken);
     else
       wake_.wait(lock, woken);
@@ -484,17 +494,19 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
   const int code = nothing ? writer_->probe() : writer_->write(work);
   gate_.leave();
   if (code != SQLITE_OK) {
-    failed(code, count);
+    failed(code, count, writer_->error());
     return code;
   }
   writable_ = true;
   ++commits_;
   rules_->written(new_rules_.size());
+  if (count > 0) lister_->committed(work.batches, writer_->known());
   if (with_rest) {
     pending_outcomes_ -= outcomes;
     committed_outcomes_ += outcomes;
     committed_alerts_ += hand_.alerts.size();
     outbox_written();
+    lister_->committed(std::span(hand_.outcomes).first(outcomes));
     hand_.outcomes.erase(hand_.outcomes.begin(),
                          hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
     hand_.alerts.clear();
@@ -529,13 +541,24 @@ void FileJournal::outbox_written() {
   if (tell_outbox_) tell_outbox_(std::move(settled));
 }
 
-void FileJournal::failed(int code, std::size_t batches) {
+// One step, between two commits.
+void FileJournal::list() {
+  if (!writable_ || Clock::now() < lister_->due()) return;
+  gate_.enter();
+  const int code = lister_->step();
+  gate_.leave();
+  if (code != SQLITE_OK) return failed(code, 0, lister_->error());
+  checkpointer_->committed(wal_header_octets +
+                           wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
+}
+
+void FileJournal::failed(int code, std::size_t batches, const std::string& error) {
   ++failed_commits_;
   // A broken constraint is the rows' fault, not the file's.
   if ((code & 0xff) != SQLITE_CONSTRAINT || batches == 0) writable_ = false;
   const std::lock_guard lock(mutex_);
   last_failure_ = Clock::now();
-  last_error_ = writer_->error();
+  last_error_ = error;
 }
 
 // Tells the batches what became of them. Their rows may be gone once `done` was called.

@@ -141,8 +141,10 @@ Result<void> JournalFile::begin() {
   if (!insert) return give_up(insert.error());
   const std::string boot_id = options_.boot_id.empty() ? kernel_boot_id() : options_.boot_id;
   insert->bind(1, std::string_view(boot_id));
-  insert->bind(2, clock_us(CLOCK_REALTIME));
-  insert->bind(3, clock_us(CLOCK_BOOTTIME));
+  const std::int64_t wall = clock_us(CLOCK_REALTIME), monotonic = clock_us(CLOCK_BOOTTIME);
+  insert->bind(2, wall);
+  insert->bind(3, monotonic);
+  boot_offset_us_ = wall - monotonic;
   insert->bind(4, first_id_);
   insert->bind(5, std::string_view(POSTERN_VERSION));
   if (insert->step() != SQLITE_ROW) return give_up(connection_.failed("cannot write"));

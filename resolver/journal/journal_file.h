@@ -24,7 +24,8 @@ class JournalFile {
   Result<Connection> connect() const;
   Connection& connection() { return connection_; }
 
-  std::int64_t boot() const { return boot_; }   // this writer's row in `boot`
+  std::int64_t boot() const { return boot_; }                      // this writer's row in `boot`
+  std::int64_t boot_offset_us() const { return boot_offset_us_; }  // its wall clock less CLOCK_BOOTTIME
   RowId first_id() const { return first_id_; }  // above every id that the file has seen or may have promised
   // A clean end: notes the last id drawn and folds the log into the file.
   void end(RowId last_id_drawn);
@@ -36,7 +37,7 @@ class JournalFile {
   Journal::Options options_;
   FileLock lock_;
   Connection connection_;
-  std::int64_t boot_ = 0;
+  std::int64_t boot_ = 0, boot_offset_us_ = 0;
   RowId first_id_ = 1;
 };
 

@@ -18,7 +18,7 @@ constexpr int log_busy_ms = 2000;  // how long a log that is just being recovere
 constexpr const char* query_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
     "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
-    "coalesce(answers, -1), data, policy, transport FROM queries WHERE ";
+    "coalesce(answers, -1), data, policy, transport FROM on_record WHERE ";
 constexpr const char* alert_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
     "coalesce(query_id, 0), coalesce(query_name, '') FROM alerts WHERE ";
@@ -82,9 +82,9 @@ class Reader final : public LogReader {
       : connection_(std::move(connection)), filter_(std::move(filter)), follow_(follow) {}
 
   Result<void> begin() {
-    const auto first = integer("SELECT min(id) FROM queries WHERE time_us >= ?1", filter_.since_us);
+    const auto first = integer("SELECT min(id) FROM on_record WHERE time_us >= ?1", filter_.since_us);
     if (!first) return tl::unexpected(first.error());
-    const auto last = connection_.integer("SELECT max(id) FROM queries");
+    const auto last = connection_.integer("SELECT max(id) FROM on_record");
     if (!last) return tl::unexpected(last.error());
     next_ = *first > 0 ? *first : *last + 1;
     return {};
@@ -114,7 +114,7 @@ class Reader final : public LogReader {
 
   // What was written long ago: the filter is SQLite's. False: there is no more.
   Result<bool> read_window(std::int64_t now_us, Page& page) {
-    auto ahead = connection_.prepare("SELECT id FROM queries WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2");
+    auto ahead = connection_.prepare("SELECT id FROM on_record WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2");
     if (!ahead) return tl::unexpected(ahead.error());
     ahead->bind(1, next_);
     ahead->bind(2, std::int64_t{window_rows});
@@ -123,8 +123,8 @@ class Reader final : public LogReader {
     std::int64_t end = last_window ? INT64_MAX : ahead->integer(0);
     ahead->reset();
     if (last_window && follow_) {  // from here on rows may still be late
-      const auto recent =
-          integer("SELECT min(id) FROM queries WHERE time_us >= ?1 AND id >= ?2", now_us - settle_us, next_);
+      const auto recent = integer("SELECT min(id) FROM on_record WHERE time_us >= ?1 AND id >= ?2",
+                                  now_us - settle_us, next_);
       if (!recent) return tl::unexpected(recent.error());
       if (*recent > 0) end = *recent;
     }
@@ -167,7 +167,7 @@ class Reader final : public LogReader {
     if (end != INT64_MAX) {
       next_ = end;
     } else {
-      const auto last = connection_.integer("SELECT max(id) FROM queries");
+      const auto last = connection_.integer("SELECT max(id) FROM on_record");
       if (!last) return tl::unexpected(last.error());
       next_ = std::max(next_, *last + 1);
     }

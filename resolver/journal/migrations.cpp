@@ -1,6 +1,7 @@
 // The journal's migrations: the SQL of tables and views, as an append-only list.
 #include <array>
 
+#include "resolver/journal/migration_catalogue.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
@@ -354,10 +355,11 @@ LEFT JOIN asked AS a ON a.id = l.asked;
 )sql";
 
 // Append here; never change or remove what stands above.
-constexpr std::array<Migration, 3> all{{
+const std::array<Migration, 4> all{{
     {"the first schema", first_schema},
     {"ledgers that survive", leak_ledgers},
     {"alerts' outbox", alert_outbox},
+    {"a catalogue to search by", catalogue_schema},
 }};
 
 }  // namespace

@@ -13,7 +13,9 @@ constexpr std::string_view select_grants =
     "id";
 // The last term is the partial index's own, word for word: without it SQLite would read the whole table.
 constexpr std::string_view select_forwards =
-    "SELECT a.id, a.name, a.type, a.charge_millibits, a.flags & 4, coalesce(o.octets, -1) FROM asked AS a"
+    "SELECT a.id, CASE WHEN a.name = '' THEN (SELECT n.text FROM name AS n WHERE n.id = a.name_id) ELSE "
+    "a.name"
+    " END, a.type, a.charge_millibits, a.flags & 4, coalesce(o.octets, -1) FROM asked AS a"
     " LEFT JOIN outcome AS o ON o.asked = a.id"
     " WHERE a.sandbox IN (SELECT id FROM sandbox WHERE session = ?2 AND user = ?1) AND a.id > ?3"
     " AND (charge_millibits > 0 OR flags & 4 <> 0) ORDER BY a.id";

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "resolver/journal/schema.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 constexpr int reader_busy_ms = 2000;  // how long a log that is just being recovered is waited for
 constexpr int instructions_between_looks =
-    10000;                              // of SQLite's virtual machine, between two looks at the clock
+    10000;  // of SQLite's virtual machine, between two looks at the clock
+constexpr std::chrono::milliseconds listing_patience{1000}, between_looks{10};
 constexpr std::size_t shown_sql = 200;  // octets of a statement quoted in an error
 
 using Clock = std::chrono::steady_clock;
@@ -49,6 +51,22 @@ std::string quoted(std::string_view sql) {
   return "\"" + std::string(sql.substr(0, shown_sql)) + (sql.size() > shown_sql ? "..." : "") + "\"";
 }
 
+// What was committed before now shows in the views once the writer has listed it, a moment later. A file
+// whose writer was killed may hold rows that nobody lists. True: there are some.
+bool some_stay_unlisted(Connection& connection) {
+  const auto last = connection.integer("SELECT coalesce(max(id), 0) FROM asked");
+  auto unlisted = connection.prepare("SELECT EXISTS (SELECT 1 FROM unlisted WHERE id <= ?1)");
+  if (!last || !unlisted) return false;  // an older file has no such view
+  unlisted->bind(1, *last);
+  for (const auto until = Clock::now() + listing_patience; Clock::now() < until;) {
+    const bool some = unlisted->step() == SQLITE_ROW && unlisted->integer(0) != 0;
+    unlisted->reset();
+    if (!some) return false;
+    std::this_thread::sleep_for(between_looks);
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t limit,
@@ -62,11 +80,16 @@ Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t
   sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_busy_timeout(raw, reader_busy_ms);
   // The file's size decides what an analyst can sort, not a temporary folder that may not exist.
-  for (const char* pragma : {"PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY"})
-    if (auto done = connection->run(pragma); !done) return tl::unexpected(done.error());
+  if (auto done = connection->run("PRAGMA temp_store = MEMORY"); !done) return tl::unexpected(done.error());
   if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
       !checked)
     return tl::unexpected(checked.error());
+  if (some_stay_unlisted(*connection))
+    if (auto done = connection->run("CREATE TEMP VIEW queries AS SELECT * FROM main.queries UNION ALL"
+                                    " SELECT * FROM main.unlisted");
+        !done)
+      return tl::unexpected(done.error());
+  if (auto done = connection->run("PRAGMA query_only = ON"); !done) return tl::unexpected(done.error());
   sqlite3_set_authorizer(raw, permit, nullptr);
   Clock::time_point deadline = Clock::now() + time_limit;
   sqlite3_progress_handler(

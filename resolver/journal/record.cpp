@@ -101,9 +101,13 @@ std::int64_t thousandths(float value) {
 class AskedSource final : public RowSource {
  public:
   std::span<const AskedBatch> batches;
+  NameBook* names = nullptr;
+  std::int64_t boot_offset_us = 0;     // wall clock less monotonic clock at the boot's row
+  std::vector<NameBook::Known> known;  // of each row, in order
 
   void rewind() override {
     batch_ = row_ = 0;
+    known.clear();
     settle();
   }
   bool at_end() const override { return batch_ == batches.size(); }
@@ -114,7 +118,7 @@ class AskedSource final : public RowSource {
   const char* declaration() const override {
     return "CREATE TABLE pending_asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, "
            "action, reason,"
-           " rule, rcode, ede, flags, score_milli, charge_millibits)";
+           " rule, rcode, ede, flags, score_milli, charge_millibits, name_id)";
   }
   void column(sqlite3_context* out, int index) const override {
     const Asked& row = *batches[batch_].rows[row_];
@@ -124,14 +128,15 @@ class AskedSource final : public RowSource {
       case 1:
         return sqlite3_result_int64(out, row.time_us);
       case 2:
-        return sqlite3_result_int64(out, row.monotonic_us);
+        return sqlite3_result_int64(out, row.monotonic_us - (row.time_us - boot_offset_us));
       case 3:
         return sqlite3_result_int64(out, row.sandbox);
       case 4:
+        if (known.back().id != 0) return sqlite3_result_text(out, "", 0, SQLITE_STATIC);
         return sqlite3_result_text(out, text_.text().data(), static_cast<int>(text_.text().size()),
                                    SQLITE_STATIC);
       case 5:
-        return sqlite3_result_int64(out, text_.registered_at());
+        return sqlite3_result_int64(out, known.back().id != 0 ? 0 : text_.registered_at());
       case 6:
         return sqlite3_result_int64(out, row.type);
       case 7:
@@ -145,11 +150,14 @@ class AskedSource final : public RowSource {
       case 11:
         return sqlite3_result_int64(out, row.ede);
       case 12:
-        return sqlite3_result_int64(out, (row.cached ? 1 : 0) | (row.tcp ? 2 : 0) | (row.refresh ? 4 : 0));
+        return sqlite3_result_int64(out,
+                                    (row.cached ? 1 : 0) | (row.tcp ? 2 : 0) | (row.refresh ? 4 : 0) | 8);
       case 13:
         return sqlite3_result_int64(out, thousandths(row.score));
-      default:
+      case 14:
         return sqlite3_result_int64(out, row.charge_millibits);
+      default:
+        return sqlite3_result_int64(out, known.back().id);
     }
   }
 
@@ -162,6 +170,7 @@ class AskedSource final : public RowSource {
     if (at_end()) return;
     const Asked& row = *batches[batch_].rows[row_];
     text_.set(row.name, row.registered_labels);
+    known.push_back(names->find(text_.text()));
   }
 
   std::size_t batch_ = 0, row_ = 0;
@@ -217,9 +226,9 @@ class OutcomeSource final : public RowSource {
 constexpr std::string_view insert_asked =
     "INSERT OR ROLLBACK INTO asked (id, time_us, monotonic_us, sandbox, name, registered_at, type, action, "
     "reason, rule,"
-    " rcode, ede, flags, score_milli, charge_millibits)"
+    " rcode, ede, flags, score_milli, charge_millibits, name_id)"
     " SELECT id, time_us, monotonic_us, sandbox, name, registered_at, type, action, reason, rule,"
-    " rcode, ede, flags, score_milli, charge_millibits FROM pending_asked";
+    " rcode, ede, flags, score_milli, charge_millibits, name_id FROM pending_asked";
 constexpr std::string_view insert_outcome =
     "INSERT OR IGNORE INTO outcome (asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, "
     "data, octets)"
@@ -290,10 +299,13 @@ struct RecordWriter::State {
 RecordWriter::RecordWriter() = default;
 RecordWriter::~RecordWriter() = default;
 
-Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connection, OutboxLimits outbox) {
+Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connection, OutboxLimits outbox,
+                                                           NameBook& names, std::int64_t boot_offset_us) {
   std::unique_ptr<RecordWriter> writer(new RecordWriter);
   writer->state_ = std::make_unique<State>(connection);
   State& state = *writer->state_;
+  state.asked_source.names = &names;
+  state.asked_source.boot_offset_us = boot_offset_us;
   const auto offer = [&](const char* name, RowSource& source) {
     return sqlite3_create_module(connection.raw(), name, &source_module, &source) == SQLITE_OK;
   };
@@ -318,6 +330,10 @@ Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connectio
 
 std::uint64_t RecordWriter::dropped_deliveries() const {
   return state_->outbox->dropped();
+}
+
+std::span<const NameBook::Known> RecordWriter::known() const {
+  return state_->asked_source.known;
 }
 
 int RecordWriter::write(const Work& work) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "resolver/journal/journal.h"
+#include "resolver/journal/name_book.h"
 #include "resolver/journal/outbox.h"
 #include "resolver/journal/sqlite.h"
 
@@ -55,8 +56,10 @@ class RecordWriter {
   static constexpr std::size_t max_data_octets = 4096;  // of Outcome::data; what is longer is cut
   static constexpr std::size_t probe_octets = 32768;    // less would fit where the next rows do not
 
-  // `connection` must outlive this.
-  static Result<std::unique_ptr<RecordWriter>> create(Connection& connection, OutboxLimits outbox);
+  // `connection` and `names` must outlive this. `boot_offset_us`: wall clock less CLOCK_BOOTTIME in this
+  // boot's row, against which rows note their monotonic time.
+  static Result<std::unique_ptr<RecordWriter>> create(Connection& connection, OutboxLimits outbox,
+                                                      NameBook& names, std::int64_t boot_offset_us);
   ~RecordWriter();
 
   // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the
@@ -69,6 +72,8 @@ class RecordWriter {
   Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us);
   // A grant's row, likewise.
   Result<std::int64_t> grant(const LeakGrant& grant);
+  // What the name book had of each row of the last `write` that brought rows, in order.
+  std::span<const NameBook::Known> known() const;
   const std::string& error() const { return error_; }
   std::uint64_t dropped_deliveries() const;  // of the last transaction
 

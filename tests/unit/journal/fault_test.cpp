@@ -56,7 +56,7 @@ void check_full_then_free(const std::string& path, Journal& journal, const std::
   CHECK(stats.committed_rows == committed);
   CHECK(stats.pending_rows == 0);
   // What was said to be committed is there; what was said to have failed is not.
-  CHECK(Sql(path).one("SELECT count(*) FROM queries") == std::to_string(committed));
+  CHECK(Sql(path).one("SELECT count(*) FROM asked") == std::to_string(committed));
   const Asked refused = asked(journal.reserve(1));
   CHECK(write_one(journal, refused) == false);  // tried again, failed again
   // Outcomes and alerts wait for better times.

@@ -125,6 +125,22 @@ class Sql {
   ~Sql() { sqlite3_close(raw_); }
 
   std::vector<std::string> rows(const std::string& sql) {
+    if (sql.find("queries") != std::string::npos) wait_until_listed();
+    return rows_now(sql);
+  }
+  // What is on record shows in the views a moment later, if a writer lives.
+  void wait_until_listed() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (one_now("SELECT EXISTS (SELECT 1 FROM unlisted)") != "0" &&
+           std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+  }
+  std::string one_now(const std::string& sql) {
+    const auto all = rows_now(sql);
+    REQUIRE(all.size() == 1);
+    return all.front();
+  }
+  std::vector<std::string> rows_now(const std::string& sql) {
     std::vector<std::string> out;
     sqlite3_stmt* statement = nullptr;
     const int prepared = sqlite3_prepare_v2(raw_, sql.c_str(), -1, &statement, nullptr);

@@ -1,0 +1,281 @@
+// The lister's steps: names get numbers, rows are listed and summed up, outcomes are added.
+#include <algorithm>
+#include <tuple>
+
+#include "resolver/journal/lister.h"
+#include "resolver/journal/lister_sql.h"
+
+namespace postern {
+namespace {
+
+constexpr std::int64_t day_us = 86'400'000'000;
+
+// The labels from the right, each with a dot after it: "www.example.com" is "com.example.www.". A range of
+// these is a name and all that is below it.
+std::string reversed_labels(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 1);
+  if (text == ".") return out;
+  std::size_t end = text.size();
+  for (std::size_t at = text.size(); at-- > 0;) {
+    if (text[at] != '.') continue;
+    std::size_t escapes = 0;  // a dot after an odd number of backslashes belongs to its label
+    while (escapes < at && text[at - 1 - escapes] == '\\') ++escapes;
+    if (escapes % 2 == 1) continue;
+    out.append(text.substr(at + 1, end - at - 1)).append(".");
+    end = at;
+  }
+  return out.append(text.substr(0, end)).append(".");
+}
+
+// Enough to tell pairs apart; a collision would cost one address its entry.
+std::uint64_t pair_key(std::string_view value, std::int64_t name) {
+  return hash_octets(reinterpret_cast<const std::uint8_t*>(value.data()), value.size()) ^
+         static_cast<std::uint64_t>(name) * 0x9e3779b97f4a7c15U;
+}
+
+}  // namespace
+
+int Lister::name_some() {
+  const std::size_t until = std::min(unnamed_.size(), unnamed_at_ + step_rows);
+  std::size_t looked_up = 0;
+  for (std::size_t i = unnamed_at_; i < until; ++i) {
+    Row& row = run_[unnamed_[i]];
+    const Text& text = run_texts_[static_cast<std::size_t>(row.text)];
+    row.name = names_.find(text.text);
+    if (row.name.id == 0) {
+      if (looked_up == step_names) break;
+      const std::size_t before = fresh_names_.size();
+      if (const int code = intern(text, row, row.name); code != SQLITE_OK) return code;
+      looked_up += fresh_names_.size() - before;
+    }
+    after_.unnamed = i + 1;
+  }
+  return SQLITE_OK;
+}
+
+int Lister::intern(const Text& text, const Row& row, NameBook::Known& known) {
+  if (const auto fresh = fresh_names_.find(text.text); fresh != fresh_names_.end()) {
+    known = fresh->second;
+    return SQLITE_OK;
+  }
+  Statement& find = sql_->find_name;
+  find.bind(1, std::string_view(text.text));
+  int code = find.step();
+  if (code == SQLITE_ROW) known = {find.integer(0), find.integer(1)};
+  find.reset();
+  if (code == SQLITE_DONE) {
+    NameBook::Known made{.id = next_name_++};
+    const std::size_t at = std::clamp<std::size_t>(text.registered_at, 1, text.text.size() + 1) - 1;
+    code = intern_domain(std::string_view(text.text).substr(at), row, made.domain);
+    if (code != SQLITE_OK) return code;
+    const std::string reversed = reversed_labels(text.text);
+    Statement& insert = sql_->name;
+    insert.bind(1, made.id);
+    insert.bind(2, std::string_view(text.text));
+    insert.bind(3, std::string_view(reversed));
+    insert.bind(4, made.domain);
+    insert.bind(5, row.id);
+    insert.bind(6, row.time_us);
+    code = insert.run();
+    if (code != SQLITE_OK) return code;
+    known = made;
+  } else if (code != SQLITE_ROW) {
+    return code;
+  }
+  fresh_names_.emplace(text.text, known);
+  return SQLITE_OK;
+}
+
+int Lister::intern_domain(std::string_view text, const Row& row, std::int64_t& id) {
+  id = 0;
+  if (text.empty()) return SQLITE_OK;
+  std::string key(text);
+  for (const auto* known : {&domains_, &fresh_domains_})
+    if (const auto found = known->find(key); found != known->end()) {
+      id = found->second;
+      return SQLITE_OK;
+    }
+  Statement& find = sql_->find_domain;
+  find.bind(1, text);
+  int code = find.step();
+  if (code == SQLITE_ROW) id = find.integer(0);
+  find.reset();
+  if (code == SQLITE_DONE) {
+    id = next_domain_++;
+    Statement& insert = sql_->domain;
+    insert.bind(1, id);
+    insert.bind(2, text);
+    insert.bind(3, row.id);
+    insert.bind(4, row.time_us);
+    code = insert.run();
+    if (code != SQLITE_OK) return code;
+  } else if (code != SQLITE_ROW) {
+    return code;
+  }
+  fresh_domains_.emplace(std::move(key), id);
+  return SQLITE_OK;
+}
+
+int Lister::ensure(SandboxId sandbox, std::int64_t time_us) {
+  if (sandboxes_.contains(sandbox) || fresh_sandboxes_.contains(sandbox)) return SQLITE_OK;
+  Statement& find = sql_->find_sandbox;
+  find.bind(1, sandbox);
+  int code = find.step();
+  find.reset();
+  if (code == SQLITE_DONE) {
+    Statement& insert = sql_->sandbox;
+    insert.bind(1, sandbox);
+    insert.bind(2, boot_);
+    insert.bind(3, time_us);
+    if (code = insert.run(); code != SQLITE_OK) return code;
+  } else if (code != SQLITE_ROW) {
+    return code;
+  }
+  fresh_sandboxes_.insert(sandbox);
+  return SQLITE_OK;
+}
+
+Lister::Sums Lister::sums_of(const Row& row) {
+  Sums sums;
+  sums.sandbox = row.sandbox;
+  sums.domain = row.name.domain;
+  sums.day = row.time_us / day_us;
+  sums.first_us = sums.last_us = row.time_us;
+  return sums;
+}
+
+// Sorted by domain and name: neighbours share pages of the index, and a row of `tally` is touched once a run.
+int Lister::list_some() {
+  if (!std::exchange(sorted_, true)) {
+    run_texts_.clear();
+    std::sort(run_.begin(), run_.end(), [](const Row& a, const Row& b) {
+      return std::tie(a.name.domain, a.name.id, a.id) < std::tie(b.name.domain, b.name.id, b.id);
+    });
+  }
+  after_.row = std::min(run_.size(), run_at_ + step_rows);
+  std::vector<Sums> sums;
+  sums.reserve(after_.row - run_at_);
+  for (std::size_t i = run_at_; i < after_.row; ++i) {
+    const Row& row = run_[i];
+    if (const int code = ensure(row.sandbox, row.time_us); code != SQLITE_OK) return code;
+    Statement& insert = sql_->listed;
+    insert.bind(1, row.sandbox);
+    insert.bind(2, row.id);
+    insert.bind(3, row.name.id);
+    if (const int code = insert.run(); code != SQLITE_OK) return code;
+    Sums& one = sums.emplace_back(sums_of(row));
+    one.queries = 1;
+    one.cached = row.cached;
+    one.blocked = row.blocked;
+    one.nxdomain = row.nxdomain;
+    one.charge_millibits = row.charge_millibits;
+    highest_ = std::max(highest_, row.id);
+  }
+  return add(sums);
+}
+
+int Lister::add(std::vector<Sums>& sums) {
+  const auto key = [](const Sums& one) { return std::tie(one.domain, one.sandbox, one.day); };
+  std::sort(sums.begin(), sums.end(), [&](const Sums& a, const Sums& b) { return key(a) < key(b); });
+  for (std::size_t i = 0; i < sums.size();) {
+    Sums all = sums[i];
+    for (++i; i < sums.size() && key(sums[i]) == key(all); ++i) {
+      all.queries += sums[i].queries;
+      all.cached += sums[i].cached;
+      all.blocked += sums[i].blocked;
+      all.nxdomain += sums[i].nxdomain;
+      all.charge_millibits += sums[i].charge_millibits;
+      all.first_us = std::min(all.first_us, sums[i].first_us);
+      all.last_us = std::max(all.last_us, sums[i].last_us);
+    }
+    Statement& tally = sql_->tally;
+    int at = 0;
+    for (const std::int64_t value : {all.sandbox, all.domain, all.day, all.queries, all.cached, all.blocked,
+                                     all.nxdomain, all.charge_millibits, all.first_us, all.last_us})
+      tally.bind(++at, value);
+    if (const int code = tally.run(); code != SQLITE_OK) return code;
+  }
+  return SQLITE_OK;
+}
+
+// The last steps of a run, and its end.
+int Lister::sum_outcomes() {
+  if (!std::exchange(by_id_, true))
+    std::sort(run_.begin(), run_.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
+  after_.outcome = std::min(run_outcomes_.size(), outcome_at_ + step_rows);
+  std::vector<Sums> sums;
+  for (std::size_t i = outcome_at_; i < after_.outcome; ++i) {
+    const Outcome& outcome = run_outcomes_[i];
+    Row row;
+    bool found = false;
+    if (const int code = find(outcome.asked, row, found); code != SQLITE_OK) return code;
+    if (!found) continue;  // its row could not be written
+    const bool blocked = outcome.action == Action::block_name || outcome.action == Action::block_data;
+    const bool nxdomain = outcome.rcode == rcode_nxdomain && !blocked && !row.nxdomain;
+    if (blocked || nxdomain) {
+      Sums& one = sums.emplace_back(sums_of(row));
+      one.blocked = blocked && !row.blocked;
+      one.nxdomain = nxdomain;
+    }
+    if (const int code = enter_values(outcome, row); code != SQLITE_OK) return code;
+  }
+  if (const int code = add(sums); code != SQLITE_OK) return code;
+  if (after_.outcome < run_outcomes_.size()) return SQLITE_OK;
+  after_.over = true;
+  const RowId safe = catching_up() ? catch_up_at_ : highest_ - in_doubt;
+  return safe > mark_ ? write_mark(safe) : SQLITE_OK;
+}
+
+int Lister::find(RowId asked, Row& row, bool& found) {
+  const auto here =
+      std::lower_bound(run_.begin(), run_.end(), asked, [](const Row& one, RowId id) { return one.id < id; });
+  if (here != run_.end() && here->id == asked) {
+    row = *here;
+    found = true;
+    return SQLITE_OK;
+  }
+  Statement& statement = sql_->find_row;
+  statement.bind(1, asked);
+  const int code = statement.step();
+  if (code == SQLITE_ROW) {
+    found = true;
+    row.id = asked;
+    row.time_us = statement.integer(0);
+    row.sandbox = statement.integer(1);
+    row.name = {statement.integer(2), statement.integer(3)};
+    row.blocked = statement.integer(4) == 1 || statement.integer(4) == 2;
+    row.nxdomain = statement.integer(5) == rcode_nxdomain && !row.blocked;
+  }
+  statement.reset();
+  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int Lister::enter_values(const Outcome& outcome, const Row& row) {
+  std::string_view rest = outcome.data;
+  for (std::size_t count = 0; count < max_values && !rest.empty(); ++count) {
+    const std::size_t space = std::min(rest.find(' '), rest.size());
+    const std::string_view value = rest.substr(0, space);
+    rest.remove_prefix(std::min(space + 1, rest.size()));
+    if (value.empty()) continue;
+    const std::uint64_t key = pair_key(value, row.name.id);
+    if (pairs_.contains(key) || !fresh_pairs_.insert(key).second) continue;
+    Statement& insert = sql_->resolved;
+    insert.bind(1, value);
+    insert.bind(2, row.name.id);
+    insert.bind(3, row.id);
+    insert.bind(4, row.time_us);
+    if (const int code = insert.run(); code != SQLITE_OK) return code;
+  }
+  return SQLITE_OK;
+}
+
+int Lister::write_mark(RowId upto) {
+  const std::string text = std::to_string(upto);
+  sql_->mark.bind(1, std::string_view(text));
+  const int code = sql_->mark.run();
+  if (code == SQLITE_OK) mark_ = upto;
+  return code;
+}
+
+}  // namespace postern
