@@ -39,7 +39,7 @@ class LeakWorld {
                                   },
                                   [this](const Alert& alert) {
                                     ++hooks;
-                                    told.push_back(alert.json);
+                                    told.push_back(alert.row.message);
                                   },
                                   {},
                                   42,
