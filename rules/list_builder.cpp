@@ -27,6 +27,11 @@ std::string wire_of(const Name& name) {
   return {name.wire().begin(), name.wire().end()};
 }
 
+std::string details_take_too_much() {
+  return "its types, exceptions and records take more than " + std::to_string(most_detail_octets >> 20) +
+         " MiB";
+}
+
 void add_skipped(ListReport& report, const std::string& cause, std::size_t lines) {
   if (lines == 0) return;
   SkippedLines skipped;
@@ -71,7 +76,13 @@ struct ListBuilder::State {
   std::unordered_set<std::string> marked;
   std::vector<ListRange> ranges;
   std::size_t detail_octets = 0;
-  std::size_t no_room = 0, many_ranges = 0, no_name = 0, range_of_allows = 0;
+  std::size_t no_name = 0, range_of_allows = 0;
+  // The first line that went past a limit, and which. To leave it out would block less than the list says.
+  std::uint32_t excess_line = 0;
+  std::string excess;
+  void refuse(std::uint32_t line, std::string why) {
+    if (excess.empty()) excess_line = line, excess = std::move(why);
+  }
 };
 
 ListBuilder::ListBuilder(ListMeaning meaning) : meaning_(meaning), state_(std::make_unique<State>()) {}
@@ -95,10 +106,7 @@ void ListBuilder::entry(const ListEntry& entry, const ListDetail* detail) {
     return;
   }
   const std::uint32_t place = state.intern(*detail);
-  if (place == 0) {
-    ++state.no_room;
-    return;
-  }
+  if (place == 0) return state.refuse(entry.line, details_take_too_much());
   state.names.add(entry.name, entry.scope, kind | list_kind::has_detail, entry.line, place);
 }
 
@@ -108,19 +116,23 @@ void ListBuilder::range(const ListRange& range, const ListDetail* detail) {
     ++state.range_of_allows;
     return;
   }
-  if (state.ranges.size() >= most_ranges) {
-    ++state.many_ranges;
-    return;
-  }
+  if (state.ranges.size() >= most_ranges)
+    return state.refuse(range.line, "it has more than " + std::to_string(most_ranges) + " ranges");
   const std::uint32_t place = detail != nullptr ? state.intern(*detail) : 0;
+  if (detail != nullptr && place == 0) return state.refuse(range.line, details_take_too_much());
   state.ranges.push_back(range);
   state.ranges.back().detail = place;
 }
 
 Result<std::shared_ptr<const List>> ListBuilder::finish(ListReport report) {
   State& state = *state_;
+  if (!state.excess.empty())
+    return failure("line " + std::to_string(state.excess_line) + ": " + state.excess);
   Result<NameSetBuilder::Built> built = state.names.build();
   if (!built) return tl::unexpected(built.error());
+  if (built->crowded > 0)
+    return failure("it has more than " + std::to_string(NameSet::most_of_a_name) +
+                   " entries for one name that differ in types, exceptions or records");
   const std::shared_ptr<List> list(new List);
   list->names_ = std::move(built->set);
   list->extras_ = std::move(built->extras);
@@ -129,14 +141,10 @@ Result<std::shared_ptr<const List>> ListBuilder::finish(ListReport report) {
   list->extras_.shrink_to_fit();
   list->prepare(std::move(state.details));
 
-  report.entries -= std::min<std::uint64_t>(report.entries, built->crowded + state.no_room + state.no_name);
-  report.ranges -= std::min<std::uint64_t>(report.ranges, state.many_ranges + state.range_of_allows);
-  add_skipped(report, "more than " + std::to_string(NameSet::most_of_a_name) + " entries for one name",
-              built->crowded);
-  add_skipped(report, "the list's types, exceptions and records take too much memory", state.no_room);
+  report.entries -= std::min<std::uint64_t>(report.entries, state.no_name);
+  report.ranges -= std::min<std::uint64_t>(report.ranges, state.range_of_allows);
   add_skipped(report, "records in a list that allows", state.no_name);
   add_skipped(report, "a range in a list that allows", state.range_of_allows);
-  add_skipped(report, "more than " + std::to_string(most_ranges) + " ranges", state.many_ranges);
   list->report_ = std::move(report);
   state_ = std::make_unique<State>();
   return list;

@@ -179,10 +179,26 @@ class Reader : private YamlComplaint {
       const Result<PolicySpec> from = included(item);
       if (!from) return tl::unexpected(from.error());
       PolicyAssembly::include(*from, spec);
-      if (spec.rules.size() > max_rules)
-        return at(item, "a policy holds at most " + std::to_string(max_rules) + " rules");
+      if (const auto ok = check_sums(item, spec); !ok) return ok;
     }
     return {};
+  }
+
+  // What was taken in keeps each limit by itself; together they must, too.
+  Result<void> check_sums(const YamlNode& included, const PolicySpec& spec) const {
+    const auto expressions = static_cast<std::size_t>(std::count_if(
+        spec.rules.begin(), spec.rules.end(), [](const RuleSpec& rule) { return rule.regex.has_value(); }));
+    const struct {
+      std::size_t count, most;
+      const char* what;
+    } sums[] = {{spec.rules.size(), max_rules, " rules"},
+                {expressions, max_expressions, " regular expressions"},
+                {spec.hosts.size(), max_rules, " hosts entries"},
+                {spec.lists.size(), max_lists, " lists"}};
+    for (const auto& sum : sums)
+      if (sum.count > sum.most)
+        return at(included, "a policy holds at most " + std::to_string(sum.most) + sum.what);
+    return check_answers(*this, included, spec);
   }
 
   Result<PolicySpec> included(const YamlNode& item) {

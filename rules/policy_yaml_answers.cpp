@@ -19,6 +19,13 @@ Result<AddressRange> read_range(const YamlComplaint& file, const YamlNode& value
   return range;
 }
 
+tl::unexpected<Error> too_many_prefixes(const YamlComplaint& file, const YamlNode& where) {
+  return file.at(where, "a policy holds at most " + std::to_string(max_nat64) + " NAT64 prefixes");
+}
+tl::unexpected<Error> too_many_exceptions(const YamlComplaint& file, const YamlNode& where) {
+  return file.at(where, "a policy holds at most " + std::to_string(max_exceptions) + " answer exceptions");
+}
+
 Result<void> read_nat64(const YamlComplaint& file, const YamlNode& value, PolicySpec& spec) {
   if (value.kind != YamlNode::Kind::sequence)
     return file.wrong_kind(value, "answers: nat64", YamlNode::Kind::sequence);
@@ -27,14 +34,19 @@ Result<void> read_nat64(const YamlComplaint& file, const YamlNode& value, Policy
       return file.wrong_kind(item, "a NAT64 prefix", YamlNode::Kind::scalar);
     const Result<AddressRange> prefix = parse_nat64_prefix(item.text);
     if (!prefix) return file.at(item, prefix.error().message);
-    if (spec.nat64.size() >= max_nat64)
-      return file.at(item, "a policy holds at most " + std::to_string(max_nat64) + " NAT64 prefixes");
+    if (spec.nat64.size() >= max_nat64) return too_many_prefixes(file, item);
     spec.nat64.push_back(*prefix);
   }
   return {};
 }
 
 }  // namespace
+
+Result<void> check_answers(const YamlComplaint& file, const YamlNode& included, const PolicySpec& spec) {
+  if (spec.nat64.size() > max_nat64) return too_many_prefixes(file, included);
+  if (spec.exceptions.size() > max_exceptions) return too_many_exceptions(file, included);
+  return {};
+}
 
 Result<void> read_answers(const YamlComplaint& file, const YamlNode& value, PolicySpec& spec) {
   if (value.kind != YamlNode::Kind::map) return file.wrong_kind(value, "answers", YamlNode::Kind::map);
@@ -48,8 +60,7 @@ Result<void> read_answers(const YamlComplaint& file, const YamlNode& value, Poli
   if (allow->kind != YamlNode::Kind::sequence)
     return file.wrong_kind(*allow, "answers: allow", YamlNode::Kind::sequence);
   for (const YamlNode& item : allow->items) {
-    if (spec.exceptions.size() >= max_exceptions)
-      return file.at(item, "a policy holds at most " + std::to_string(max_exceptions) + " answer exceptions");
+    if (spec.exceptions.size() >= max_exceptions) return too_many_exceptions(file, item);
     AddressException exception;
     exception.names = {Pattern::Scope::at_or_below, Name{}};  // every name
     const YamlNode* range_node = &item;

@@ -105,6 +105,14 @@ Result<void> read_forwards(const YamlComplaint& file, const YamlNode& value, Pol
 }
 
 Result<void> check_zones(const YamlComplaint& file, const YamlNode& policy, const PolicySpec& spec) {
+  std::size_t records = 0;  // also those that `include` took in
+  for (const ZoneSpec& zone : spec.zones) records += zone.records.size();
+  if (records > max_records)
+    return file.at(policy, "the zones of a policy hold at most " + std::to_string(max_records) + " records");
+  if (spec.zones.size() > max_zones)
+    return file.at(policy, "a policy holds at most " + std::to_string(max_zones) + " zones");
+  if (spec.forwards.size() > max_forwards)
+    return file.at(policy, "a policy holds at most " + std::to_string(max_forwards) + " forwarded zones");
   for (const ForwardedZone& forward : spec.forwards)
     for (const ZoneSpec& zone : spec.zones)
       if (zone.apex == forward.zone)

@@ -347,17 +347,42 @@ TEST_CASE("ranges agree with a slow search on random ones") {
   CHECK(held > 1000);
 }
 
-TEST_CASE("entries that do not fit are counted, not lost silently") {
-  ListBuilder builder;
-  for (std::uint32_t i = 0; i < 100; ++i) {
-    ListDetail detail = for_types({static_cast<Type>(i + 1)});
-    builder.entry({name("a.example"), Pattern::Scope::exact, ListAction::block, false, i + 1}, &detail);
-  }
-  ListReport report;
-  report.entries = 100;
-  const auto made = builder.finish(report);
-  REQUIRE(made.has_value());
-  CHECK((*made)->report().entries == NameSet::most_of_a_name);
-  REQUIRE((*made)->report().skipped.size() == 1);
-  CHECK((*made)->report().skipped[0].lines == 100 - NameSet::most_of_a_name);
+TEST_CASE("a list whose entries do not all fit is refused: without some it would block less") {
+  const auto crowded = [](std::uint32_t entries) {
+    ListBuilder builder;
+    for (std::uint32_t i = 0; i < entries; ++i) {
+      ListDetail detail = for_types({static_cast<Type>(i + 1)});
+      builder.entry({name("a.example"), Pattern::Scope::exact, ListAction::block, false, i + 1}, &detail);
+    }
+    ListReport report;
+    report.entries = entries;
+    const auto made = builder.finish(report);
+    return made ? std::to_string((*made)->report().entries) : made.error().message;
+  };
+  CHECK(crowded(NameSet::most_of_a_name) == "32");
+  CHECK(crowded(NameSet::most_of_a_name + 1) ==
+        "it has more than 32 entries for one name that differ in types, exceptions or records");
+
+  // Each detail is a string of 64 KiB and about 50 octets more; 256 of them are 16 MiB.
+  const auto with_details = [](std::uint32_t details, bool of_a_range) {
+    ListBuilder builder;
+    for (std::uint32_t i = 0; i < details; ++i) {
+      std::vector<std::uint8_t> rdata(65535);
+      rdata[0] = static_cast<std::uint8_t>(i);
+      rdata[1] = static_cast<std::uint8_t>(i >> 8);
+      const ListDetail detail = records({{Name{}, type::TXT, 60, std::move(rdata)}});
+      if (of_a_range && i + 1 == details)
+        builder.range({*AddressRange::parse("9.9.9.9"), ListAction::local, i + 1}, &detail);
+      else
+        builder.entry({name("n" + std::to_string(i) + ".example"), Pattern::Scope::exact, ListAction::local,
+                       false, i + 1},
+                      &detail);
+    }
+    const auto made = builder.finish({});
+    return made ? std::string("made") : made.error().message;
+  };
+  CHECK(with_details(255, false) == "made");
+  CHECK(with_details(256, false) == "line 256: its types, exceptions and records take more than 16 MiB");
+  CHECK(with_details(255, true) == "made");
+  CHECK(with_details(256, true) == "line 256: its types, exceptions and records take more than 16 MiB");
 }

@@ -2,6 +2,7 @@
 #include "rules/nat64.h"
 
 #include "rules/explain.h"
+#include "rules/list.h"
 #include "support.h"
 
 using namespace postern;
@@ -163,6 +164,55 @@ TEST_CASE("prefixes at which no translator stands are errors with their place") 
   std::string many = "answers: {nat64: [";
   for (int i = 0; i < 17; ++i) many += "'2600:" + std::to_string(i) + "::/96',";
   CHECK(error_of(many + "]}").find("a policy holds at most 16 NAT64 prefixes") != std::string::npos);
+}
+
+TEST_CASE("limits hold for what is included, too, all together") {
+  const auto lists_none = [](const ListRequest&) { return ListBuilder().finish({}); };
+  const auto said = [&](const std::string& yaml) {
+    const auto set = PolicySet::parse(yaml, "p.yaml", lists_none);
+    return set ? std::string("no error") : set.error().message;
+  };
+  // Two policies with `first` and `second` things each, and one that includes both.
+  const auto joined = [&](const std::string& key, auto&& things, std::size_t first, std::size_t second) {
+    return said("policies:\n  a: {" + key + ": " + things(0, first) + "}\n  b: {" + key + ": " +
+                things(first, second) + "}\n  c: {include: [a, b]}\n");
+  };
+  const auto sequence = [](auto&& one) {
+    return [one](std::size_t from, std::size_t count) {
+      std::string out;
+      for (std::size_t i = from; i < from + count; ++i)
+        out += (out.empty() ? "" : ", ") + one(std::to_string(i));
+      return "[" + out + "]";
+    };
+  };
+  const auto prefixes = sequence([](const std::string& i) { return "'2600:" + i + "::/96'"; });
+  const auto nat64 = [&](std::size_t from, std::size_t count) {
+    return "{nat64: " + prefixes(from, count) + "}";
+  };
+  CHECK(joined("answers", nat64, 8, 8) == "no error");
+  CHECK(joined("answers", nat64, 8, 9) == "p.yaml:4:20: a policy holds at most 16 NAT64 prefixes");
+  const auto ranges = sequence([](const std::string&) { return std::string("10.0.0.0/8"); });
+  const auto exceptions = [&](std::size_t from, std::size_t count) {
+    return "{allow: " + ranges(from, count) + "}";
+  };
+  CHECK(joined("answers", exceptions, 500, 500) == "no error");
+  CHECK(joined("answers", exceptions, 1000, 1) ==
+        "p.yaml:4:20: a policy holds at most 1000 answer exceptions");
+  const auto files = sequence([](const std::string& i) { return "l" + i; });
+  CHECK(joined("lists", files, 16, 16) == "no error");
+  CHECK(joined("lists", files, 16, 17) == "p.yaml:4:20: a policy holds at most 32 lists");
+  const auto expressions = sequence([](const std::string& i) { return "'/^x" + i + "/'"; });
+  CHECK(joined("block", expressions, 100, 100) == "no error");
+  CHECK(joined("block", expressions, 100, 101) ==
+        "p.yaml:4:20: a policy holds at most 200 regular expressions");
+  const auto forwards = [](std::size_t from, std::size_t count) {
+    std::string out;
+    for (std::size_t i = from; i < from + count; ++i)
+      out += (out.empty() ? "z" : ", z") + std::to_string(i) + ".example: corp";
+    return "{" + out + "}";
+  };
+  CHECK(joined("forward", forwards, 128, 128) == "no error");
+  CHECK(joined("forward", forwards, 128, 129) == "p.yaml:4:6: a policy holds at most 256 forwarded zones");
 }
 
 TEST_CASE("prefixes are inherited, and shown among a policy's settings") {
