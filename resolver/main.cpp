@@ -93,6 +93,12 @@ int main(int argc, char** argv) {
         ->take_all();
   };
   secret_options(run_app, run.secret_env, run.secret_file);
+  run_app
+      ->add_option("--audit", run.audit,
+                   "When the journal cannot be written: strict refuses queries, relaxed answers them and\n"
+                   "counts what is not on record")
+      ->check(CLI::IsMember({"strict", "relaxed"}))
+      ->capture_default_str();
   run_app->add_option("--control", run.control, "Control socket of the daemon")->capture_default_str();
   run_app->add_flag("--quiet", run.quiet, "No summary and no notes on stderr");
   run_app->add_flag("--json", run.json, "The summary as one line of JSON");

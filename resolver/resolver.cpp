@@ -88,8 +88,8 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();
     if (!channel) return tl::unexpected(channel.error());
-    auto shard =
-        Shard::make(*r.journal_, std::move(*channel), r.options_.servers, r.options_.groups, {}, r.parts_);
+    auto shard = Shard::make(*r.journal_, std::move(*channel), r.options_.servers, r.options_.groups, {},
+                             r.parts_, r.options_.audit);
     if (!shard) return tl::unexpected(shard.error());
     r.shards_.push_back(std::move(*shard));
   }
@@ -379,6 +379,7 @@ std::string Resolver::status_json() {
       {"policy_error", policy_loads_.error},
       {"public_suffix_list", options_.suffixes->version()},
       {"public_suffix_list_days", (unix_us() / 1'000'000 - options_.suffixes->date()) / 86400},
+      {"audit", options_.audit == Audit::strict ? "strict" : "relaxed"},
       {"journal", to_json(journal_->stats())},
       {"path", to_json(reports)}};
   return status.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

@@ -29,7 +29,8 @@ namespace postern {
 
 struct ResolverOptions {
   Journal::Options journal;  // the path as seen from inside the cell
-  unsigned workers = 1;      // shards, 1..64
+  Audit audit = Audit::strict;
+  unsigned workers = 1;  // shards, 1..64
   std::vector<Server> servers;
   std::vector<UpstreamGroup> groups;  // that policies may forward zones to
   std::string

@@ -25,6 +25,7 @@ struct RunFlags {
   std::string public_suffix_list;  // file
   std::vector<std::string> secret_env, secret_file;
   std::string control = default_control;
+  std::string audit = "strict";  // or "relaxed"
   bool quiet = false, json = false;
 };
 int run_verb(const RunFlags& flags);

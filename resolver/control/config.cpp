@@ -67,6 +67,12 @@ class Config {
       config_.sync_full = value.Scalar() == "full";
       return {};
     }
+    if (key == "audit") {
+      if (!value.IsScalar() || (value.Scalar() != "strict" && value.Scalar() != "relaxed"))
+        return wrong(value, "audit must be \"strict\" or \"relaxed\"" + quoted(value));
+      config_.audit_relaxed = value.Scalar() == "relaxed";
+      return {};
+    }
     if (key == "workers") {
       const std::string text = value.IsScalar() ? value.Scalar() : "";
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), config_.workers);

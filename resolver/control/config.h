@@ -23,7 +23,8 @@ struct ServeConfig {
   std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
   std::string alert_exec;                 // program
   bool sync_full = false;                 // journal_sync: full
-  std::string public_suffix_list;  // file; default: the system's or libpsl's, whichever is newer
+  bool audit_relaxed = false;             // audit: relaxed
+  std::string public_suffix_list;         // file; default: the system's or libpsl's, whichever is newer
 };
 
 // Reads and checks the file. Relative paths are taken from the file's own folder. Errors: "FILE:LINE:COLUMN:

@@ -95,8 +95,14 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
     for (const ListMetrics& list : lists) out.sample(list.skipped_lines, "list=" + label(list.file));
   }
 
-  out.one("journal_writable", "gauge", "0: the last commit failed, and queries are answered with SERVFAIL.",
+  out.one("journal_writable", "gauge",
+          "0: the last commit failed, and queries get SERVFAIL (audit: strict) or no record (relaxed).",
           journal.writable ? 1 : 0);
+  out.one("journal_outages_total", "counter", "Times that the journal became unwritable.", journal.outages);
+  out.one("journal_answered_unrecorded_total", "counter",
+          "Queries answered although they are not on record (audit: relaxed).", journal.answered_unrecorded);
+  out.one("journal_new_files_total", "counter",
+          "Journals begun in the place of one that was lost or damaged.", journal.new_files);
   out.one("journal_rows_total", "counter", "Queries on record since the start.", journal.committed_rows);
   out.one("journal_commits_total", "counter", "Transactions since the start.", journal.commits);
   out.one("journal_failed_commits_total", "counter", "Transactions that failed.", journal.failed_commits);
@@ -104,6 +110,17 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
           journal.refused_rows);
   out.one("journal_lost_outcomes_total", "counter",
           "Outcomes that were dropped; their queries are on record.", journal.lost_outcomes);
+  out.one("journal_lost_alerts_total", "counter", "Alerts that found no room to wait; the hook was told.",
+          journal.lost_alerts);
+  out.one("journal_checkpoint_failures_total", "counter", "Checkpoints that met an error of the disk.",
+          journal.checkpoint_failures);
+  out.one("journal_checkpoint_stall_microseconds_max", "gauge",
+          "The longest that the writer has waited for a checkpoint.", journal.checkpoint_stall_us_max);
+  out.one("journal_oldest_pending_microseconds", "gauge",
+          "How long the oldest batch waits by now; a stalled disk shows here.", journal.oldest_pending_us);
+  out.one("journal_wal_held", "gauge",
+          "1: a reader of an old state keeps the write-ahead log from starting over, beyond its limit.",
+          journal.wal_held ? 1 : 0);
   out.one("journal_pending_rows", "gauge", "Queries that wait for the journal.", journal.pending_rows);
   out.one("journal_wal_bytes", "gauge", "Size of the write-ahead log in use.", journal.wal_octets);
   return out.take();

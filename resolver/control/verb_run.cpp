@@ -104,7 +104,9 @@ void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counte
             << count("cached") << " from the cache), " << count("blocked") << " blocked, " << count("local")
             << " local";
   if (count("failed") > 0) std::cerr << ", " << count("failed") << " failed";
-  if (count("unrecorded") > 0) std::cerr << ", " << count("unrecorded") << " refused unrecorded";
+  if (count("unrecorded") > 0)
+    std::cerr << ", " << count("unrecorded")
+              << (flags.audit == "relaxed" ? " answered without a record" : " refused unrecorded");
   std::cerr << "; " << count("alerts") << (count("alerts") == 1 ? " alert" : " alerts")
             << "\npostern: recorded as " << who.name << " in " << journal << "\n";
   if (!who.record_protected)
@@ -202,10 +204,10 @@ int run_verb(const RunFlags& flags) {
   auto secrets = read_secrets(flags.secret_env, flags.secret_file);
   if (!secrets) return complain(secrets.error().message);
 
-  // A running daemon takes the sandbox, unless the caller wants a file, upstreams, a hook or a list of their
-  // own.
+  // A running daemon takes the sandbox, unless the caller wants a file, upstreams, a hook, a list or an audit
+  // of their own.
   const bool own = !flags.db.empty() || !flags.upstream.empty() || !groups.empty() || !alert_exec.empty() ||
-                   !flags.public_suffix_list.empty();
+                   !flags.public_suffix_list.empty() || flags.audit != "strict";
   const bool to_daemon =
       !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
 
@@ -278,6 +280,7 @@ int run_verb(const RunFlags& flags) {
   auto inside = journal_in_cell(launch.cell);
   if (!inside) return complain(inside.error().message);
   launch.resolver.journal.path = *inside;
+  launch.resolver.audit = flags.audit == "relaxed" ? Audit::relaxed : Audit::strict;
   launch.resolver.suffixes = std::move(*suffixes);
   launch.resolver.servers = servers;
   launch.resolver.groups = groups;

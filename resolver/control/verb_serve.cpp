@@ -102,6 +102,7 @@ int serve_verb(const ServeFlags& flags) {
   if (!journal) return complain(journal.error().message);
   launch.resolver.journal.path = *journal;
   launch.resolver.journal.sync_full = config->sync_full;
+  launch.resolver.audit = config->audit_relaxed ? Audit::relaxed : Audit::strict;
   launch.resolver.suffixes = std::move(*suffixes);
   launch.resolver.workers = config->workers;
   launch.resolver.servers = config->upstream;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -55,6 +56,15 @@ std::string tame(const std::string& text) {
   return out;
 }
 
+std::string utc_text(std::int64_t unix_us) {
+  const std::time_t seconds = unix_us / 1'000'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
 // How much of its session's leak budget a sandbox's session has used.
 std::string leak_percent(const Json& sandbox) {
   const double budget = sandbox.value("leak_budget_bits", 0.0), used = sandbox.value("leak_bits", 0.0);
@@ -69,6 +79,27 @@ std::string suffix_list_age(const Json& status) {
   char text[32];
   std::snprintf(text, sizeof text, " (%.1f years old)", days / 365.25);
   return text;
+}
+
+// What is wrong with the journal, or was; empty: nothing.
+std::vector<std::string> journal_notes(const Json& journal) {
+  const auto number = [&](const char* key) { return journal.value(key, std::int64_t{0}); };
+  std::vector<std::string> notes;
+  if (!journal.value("writable", true))
+    notes.push_back("the journal cannot be written since " + utc_text(number("outage_since_us")) + ": " +
+                    journal.value("last_error", ""));
+  if (journal.value("wal_held", false)) {
+    const std::int64_t reader = number("wal_reader");
+    notes.push_back("the journal's log has " + std::to_string(number("wal_octets") >> 20) +
+                    " MiB and cannot start over: " +
+                    (reader > 0 ? "process " + std::to_string(reader) : "a process elsewhere") +
+                    " reads an old state of it");
+  }
+  if (const auto unrecorded = number("answered_unrecorded"); unrecorded > 0)
+    notes.push_back(std::to_string(unrecorded) + " queries were answered without a record (audit: relaxed)");
+  if (const std::string aside = journal.value("set_aside", ""); !aside.empty())
+    notes.push_back("a damaged journal was set aside: " + aside);
+  return notes;
 }
 
 }  // namespace
@@ -173,8 +204,7 @@ int ls_verb(const std::string& control, bool json) {
               << suffix_list_age(*status) << "\n";
     if (const std::string error = status->value("policy_error", ""); !error.empty())
       std::cout << "\npolicy not reloaded, the old one is in force: " << error << "\n";
-    if (!journal.value("writable", true))
-      std::cout << "\nthe journal cannot be written: " << journal.value("last_error", "") << "\n";
+    for (const std::string& line : journal_notes(journal)) std::cout << "\n" << line << "\n";
   }
   return 0;
 }

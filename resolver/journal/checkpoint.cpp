@@ -68,8 +68,17 @@ void Checkpointer::committed(std::int64_t wal_octets) {
   std::unique_lock lock(mutex_);
   if (!poked_ && !working_) return;  // a reader keeps the log; waiting would not help
   const auto since = std::chrono::steady_clock::now();
-  finished_.wait(lock, [&] { return !poked_ && !working_; });
+  finished_.wait_for(lock, longest_wait, [&] { return !poked_ && !working_; });
   stalled(since);
+}
+
+void Checkpointer::use(Connection connection) {
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [&] { return !working_; });
+  connection_ = std::move(connection);
+  wal_octets_.store(0, std::memory_order_relaxed);
+  wake_at_octets_.store(1, std::memory_order_release);
+  held_up_.store(false, std::memory_order_relaxed);
 }
 
 // Asleep while the log is empty. Otherwise wakes when the log has grown by `passive_every_octets`, or when
@@ -86,20 +95,29 @@ void Checkpointer::run() {
     if (stopping_) return;
     const bool poked = poked_;
     poked_ = false;
+    if (connection_.raw() == nullptr) continue;
     working_ = true;
     lock.unlock();
     const std::uint64_t commits = commits_.load(std::memory_order_relaxed);
     const std::int64_t octets = wal_octets_.load(std::memory_order_relaxed);
     std::int64_t next = passive_every_;
     if (poked && octets >= passive_every_) {
-      checkpoint(SQLITE_CHECKPOINT_PASSIVE);
-      if (octets >= wal_limit_) paused_checkpoint(SQLITE_CHECKPOINT_RESTART);
+      for (int round = 1; round <= passive_rounds; ++round) {
+        checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+        if (octets < wal_limit_ ||
+            wal_octets_.load(std::memory_order_relaxed) - folded_octets_.load(std::memory_order_relaxed) <=
+                paused_octets)
+          break;
+      }
+      if (octets >= wal_limit_)
+        held_up_.store(!paused_checkpoint(SQLITE_CHECKPOINT_RESTART), std::memory_order_relaxed);
       // The log starts over with the next commit if all of it went; else come back after as much again.
       next = wal_octets_.load(std::memory_order_relaxed) + passive_every_;
       if (octets < wal_limit_ && next > wal_limit_) next = wal_limit_;
       empty = false;
     } else if (!poked && commits == seen_commits && !empty) {
       empty = checkpoint(SQLITE_CHECKPOINT_PASSIVE) && paused_checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+      held_up_.store(!empty && octets >= wal_limit_, std::memory_order_relaxed);
       if (empty) next = 1;
     } else {
       empty = false;
@@ -118,6 +136,8 @@ bool Checkpointer::checkpoint(int mode) {
   int in_log = 0, in_file = 0;
   const int code = sqlite3_wal_checkpoint_v2(connection_.raw(), nullptr, mode, &in_log, &in_file);
   if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) failures_.fetch_add(1, std::memory_order_relaxed);
+  constexpr std::int64_t frame_octets = 4096 + 24;  // a page and its header, sqlite.org/fileformat2.html
+  if (in_file >= 0) folded_octets_.store(in_file * frame_octets, std::memory_order_relaxed);
   if (code == SQLITE_OK && mode != SQLITE_CHECKPOINT_PASSIVE) wal_octets_.store(0, std::memory_order_relaxed);
   return code == SQLITE_OK && in_log == in_file;
 }

@@ -4,7 +4,8 @@
 // goes on. The log can only start over when the writer pauses, so RESTART (above the limit) and TRUNCATE (at
 // idle) run right after a PASSIVE one, with the commit gate closed: little is left to copy then, and the
 // pause is measured. A writer that fills the log faster than the disk takes it waits at twice the limit. A
-// reader that holds an old snapshot makes both return at once, undone; the log grows until the reader ends.
+// reader that holds an old snapshot makes both return at once, undone; the log grows until the reader ends,
+// or until the journal's ceiling, where the writer stops (journal.h).
 #pragma once
 
 #include <atomic>
@@ -40,6 +41,12 @@ class Checkpointer {
   static constexpr std::int64_t passive_every_octets = 4 << 20;
   // Without a commit for so long, the log is folded back and cut.
   static constexpr std::chrono::milliseconds idle_after{500};
+  // The writer is paused only when no more than this is left to copy and sync: what can be done beside it is.
+  static constexpr std::int64_t paused_octets = 1 << 20;
+  // Rounds beside a writer that fills the log as fast as it is emptied, before it is paused all the same.
+  static constexpr int passive_rounds = 4;
+  // The longest that a commit waits at twice the limit for the checkpoint under way; after it, the log grows.
+  static constexpr std::chrono::milliseconds longest_wait{250};
 
   // `gate` must outlive this. `connection` is its own. Starts the thread.
   Checkpointer(Connection connection, CommitGate& gate, std::int64_t wal_limit_octets);
@@ -48,6 +55,14 @@ class Checkpointer {
   // The writer tells after each commit how long the log is now. Cheap: wakes the thread only when there is a
   // reason. Above twice the limit it returns when the checkpoint under way is over.
   void committed(std::int64_t wal_octets);
+
+  // Another connection, to a log that is empty; or none for a while. Waits for the checkpoint under way.
+  void use(Connection connection);
+  void release() { use(Connection()); }
+
+  // The last try to start the log over was in vain, and it is longer than the limit: somebody reads an old
+  // state of it.
+  bool held_up() const { return held_up_.load(std::memory_order_relaxed); }
 
   std::uint64_t wal_octets() const {
     return static_cast<std::uint64_t>(wal_octets_.load(std::memory_order_relaxed));
@@ -66,6 +81,8 @@ class Checkpointer {
   const std::int64_t wal_limit_, passive_every_;
   std::atomic<std::int64_t> wal_octets_ = 0;
   std::atomic<std::int64_t> wake_at_octets_ = 1;  // the log's length that gives the thread something to do
+  std::atomic<std::int64_t> folded_octets_ = 0;   // of the log, that are in the file
+  std::atomic<bool> held_up_ = false;
   std::atomic<std::uint64_t> commits_ = 0, stall_us_max_ = 0, failures_ = 0;
   std::mutex mutex_;
   std::condition_variable wake_, finished_;

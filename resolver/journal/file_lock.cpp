@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,6 +26,17 @@ Result<FileLock> FileLock::take(const std::string& journal_path) {
                    "\": " + std::strerror(errno));
   }
   return lock;
+}
+
+Result<FileLock> FileLock::again(const std::string& journal_path) const {
+  struct stat held {
+  }, there{};
+  if (::fstat(fd_, &held) != 0 || ::stat((journal_path + ".lock").c_str(), &there) != 0 ||
+      held.st_dev != there.st_dev || held.st_ino != there.st_ino)
+    return take(journal_path);
+  const int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);  // the lock belongs to the open file, not to this number
+  if (copy < 0) return failure("cannot open journal \"" + journal_path + "\" again: " + std::strerror(errno));
+  return FileLock(copy);
 }
 
 FileLock::~FileLock() {

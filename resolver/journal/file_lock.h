@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "rules/result.h"
 
@@ -18,9 +19,14 @@ class FileLock {
   // One that was taken before a fork: the lock belongs to the open file, which both processes have, and ends
   // with the last of them.
   static FileLock adopt(int fd) { return FileLock(fd); }
+  // The same lock once more, for another owner; a new one where the lock file was removed or replaced.
+  Result<FileLock> again(const std::string& journal_path) const;
   int descriptor() const { return fd_; }
   FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  FileLock& operator=(FileLock&&) = delete;
+  FileLock& operator=(FileLock&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   ~FileLock();
 
  private:

@@ -14,13 +14,8 @@
 #include <thread>
 #include <utility>
 
-#include "resolver/journal/checkpoint.h"
-#include "resolver/journal/journal_file.h"
-#include "resolver/journal/lister.h"
-#include "resolver/journal/outbox.h"
-#include "resolver/journal/past.h"
-#include "resolver/journal/record.h"
-#include "resolver/journal/rule_book.h"
+#include "resolver/journal/mend.h"
+#include "resolver/journal/outage.h"
 
 namespace postern {
 namespace {
@@ -41,8 +36,6 @@ constexpr std::size_t max_snapshots_per_transaction = 4;
 constexpr auto retry_after = 250ms;
 // attach and detach give up waiting for a stalled disk after this.
 constexpr auto control_patience = 10s;
-constexpr std::int64_t wal_header_octets = 32,
-                       wal_frame_header_octets = 24;  // sqlite.org/fileformat2.html#walformat
 
 // Threads started while this lives are interrupted by no signal: those are the main thread's.
 class SignalsHeld {
@@ -75,22 +68,22 @@ std::string fresh_uid() {
 
 class FileJournal final : public Journal {
  public:
-  FileJournal(const Options& options, JournalFile file)
-      : options_(options), file_(std::move(file)), next_id_(file_.first_id()) {}
+  explicit FileJournal(const Options& options) : options_(options), outage_(options.path) {}
   Result<void> start();
   ~FileJournal() override;
 
   Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t time_us) override;
   void detach(SandboxId sandbox, std::int64_t time_us) override;
-  std::int64_t intern_rule(std::string_view text) override { return rules_->intern(text); }
+  std::int64_t intern_rule(std::string_view text) override { return in_use_->rules().intern(text); }
   RowId reserve(std::size_t count) noexcept override {
     return next_id_.fetch_add(static_cast<std::int64_t>(count), std::memory_order_relaxed);
   }
   bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) override;
   void append(Outcome outcome) override;
   void alert(AlertRow alert) override;
+  void answered_unrecorded() override { outage_.answered(1); }
   Result<std::vector<Delivery>> pending(const std::string& hook, std::size_t most) override {
-    return outbox_->pending(hook, most);
+    return in_use_->outbox().pending(hook, most);
   }
   void settle(DeliveryResult result) override;
   void on_outbox(std::function<void(std::vector<std::int64_t>)> tell) override {
@@ -99,10 +92,10 @@ class FileJournal final : public Journal {
   }
   void save(LeakSnapshot snapshot) override;
   Result<SessionPast> past(const std::string& user, const std::string& session, bool from_rows) override {
-    return past_->past(user, session, from_rows);
+    return in_use_->past().past(user, session, from_rows);
   }
   Result<std::vector<std::string>> users_of(const std::string& session) override {
-    return past_->users_of(session);
+    return in_use_->past().users_of(session);
   }
   Result<std::int64_t> grant(const LeakGrant& grant) override;
   Stats stats() const override;
@@ -134,22 +127,19 @@ class FileJournal final : public Journal {
   void write_hand();
   std::size_t write_group(std::size_t from);
   int write(std::size_t from, std::size_t count, bool with_rest);
+  template <class WorkToDo>
+  int transact(WorkToDo&& work, std::size_t batches = 0);
+  void put_gap_on_record();
   void list();
-  void failed(int code, std::size_t batches, const std::string& error);
+  void failed(int code, std::size_t batches, const std::string& why);
   void settle(std::size_t from, std::size_t count, bool committed);
   void outbox_written();
 
   const Options options_;
-  JournalFile file_;
-  std::unique_ptr<RuleBook> rules_;
-  std::unique_ptr<PastReader> past_;
-  std::unique_ptr<OutboxReader> outbox_;
-  NameBook names_;
-  std::unique_ptr<RecordWriter> writer_;
-  std::unique_ptr<Lister> lister_;
   CommitGate gate_;
-  std::unique_ptr<Checkpointer> checkpointer_;
-  std::atomic<RowId> next_id_;
+  std::unique_ptr<FileInUse> in_use_;
+  Outage outage_;
+  std::atomic<RowId> next_id_ = 1;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, answered_;
@@ -165,11 +155,11 @@ class FileJournal final : public Journal {
   Inbox hand_;
   std::vector<NewRule> new_rules_;
   Clock::time_point last_failure_;
+  Clock::time_point next_look_;  // at the file, when nothing else is to do
   bool last_try_ = false;
-  std::int64_t wal_frames_ = 0;
 
   std::atomic<std::int64_t> in_hand_since_us_ = 0;  // when the oldest batch in hand was submitted; 0: none
-  std::atomic<std::uint64_t> pending_rows_ = 0, pending_outcomes_ = 0;
+  std::atomic<std::uint64_t> pending_rows_ = 0, pending_outcomes_ = 0, lost_alerts_ = 0;
   std::atomic<std::uint64_t> committed_rows_ = 0, commits_ = 0, failed_commits_ = 0, refused_rows_ = 0,
                              lost_outcomes_ = 0, committed_outcomes_ = 0, committed_alerts_ = 0,
                              waiting_alerts_ = 0, dropped_deliveries_ = 0;
@@ -178,40 +168,12 @@ class FileJournal final : public Journal {
 };
 
 Result<void> FileJournal::start() {
-  auto for_rules = file_.connect();
-  if (!for_rules) return tl::unexpected(for_rules.error());
-  auto rules = RuleBook::open(std::move(*for_rules));
-  if (!rules) return tl::unexpected(rules.error());
-  rules_ = std::move(*rules);
-  auto for_past = file_.connect();
-  if (!for_past) return tl::unexpected(for_past.error());
-  auto past = PastReader::open(std::move(*for_past));
-  if (!past) return tl::unexpected(past.error());
-  past_ = std::move(*past);
-  auto for_outbox = file_.connect();
-  if (!for_outbox) return tl::unexpected(for_outbox.error());
-  auto outbox = OutboxReader::open(std::move(*for_outbox));
-  if (!outbox) return tl::unexpected(outbox.error());
-  outbox_ = std::move(*outbox);
-  auto writer = RecordWriter::create(file_.connection(), {options_.hooks, options_.max_pending_deliveries},
-                                     names_, file_.boot_offset_us());
-  if (!writer) return tl::unexpected(writer.error());
-  writer_ = std::move(*writer);
-  auto lister = Lister::create(file_.connection(), names_, file_.first_id(), file_.boot());
-  if (!lister) return tl::unexpected(lister.error());
-  lister_ = std::move(*lister);
-  auto for_checkpoints = file_.connect();
-  if (!for_checkpoints) return tl::unexpected(for_checkpoints.error());
-  sqlite3_wal_hook(
-      file_.connection().raw(),
-      [](void* frames, sqlite3*, const char*, int count) {
-        *static_cast<std::int64_t*>(frames) = count;
-        return SQLITE_OK;
-      },
-      &wal_frames_);
   const SignalsHeld held;
-  checkpointer_ =
-      std::make_unique<Checkpointer>(std::move(*for_checkpoints), gate_, options_.wal_limit_octets);
+  auto in_use = FileInUse::open(options_, gate_);
+  if (!in_use) return tl::unexpected(in_use.error());
+  in_use_ = std::move(*in_use);
+  next_id_ = in_use_->file().first_id();
+  next_look_ = Clock::now() + FileInUse::looked_every;
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -224,8 +186,7 @@ FileJournal::~FileJournal() {
     wake();
   }
   thread_.join();
-  checkpointer_.reset();
-  file_.end(next_id_.load() - 1);
+  std::move(*in_use_).end(next_id_.load() - 1);
 }
 
 // Called with mutex_ held, after what the thread shall find is in place. On submit's own way the signal is
@@ -237,11 +198,16 @@ void FileJournal::wake() {
 bool FileJournal::submit(std::vector<const Asked*> rows, std::function<void(bool)> done) {
   const std::size_t count = rows.size();
   const std::int64_t now = clock_us(CLOCK_MONOTONIC);
+  // Its rule's text found no room while the file could not be written: the row would not say which it was.
+  const bool whole =
+      std::none_of(rows.begin(), rows.end(), [](const Asked* row) { return row->rule == RuleBook::no_room; });
   bool slept = false;
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || pending_rows_.load(std::memory_order_relaxed) + count > options_.max_pending_rows) {
+    if (stopping_ || !whole ||
+        pending_rows_.load(std::memory_order_relaxed) + count > options_.max_pending_rows) {
       refused_rows_.fetch_add(count, std::memory_order_relaxed);
+      outage_.refused(count);
       return false;
     }
     pending_rows_.fetch_add(count, std::memory_order_relaxed);
@@ -268,6 +234,11 @@ void FileJournal::append(Outcome outcome) {
 void FileJournal::alert(AlertRow alert) {
   if (alert.uid.empty()) alert.uid = fresh_uid();
   const std::lock_guard lock(mutex_);
+  if (waiting_alerts_.load(std::memory_order_relaxed) >= max_waiting_alerts) {
+    if (lost_alerts_.fetch_add(1, std::memory_order_relaxed) == 0)
+      spdlog::error("alerts are lost: {} wait for a journal that cannot be written", max_waiting_alerts);
+    return;
+  }
   ++waiting_alerts_;
   inbox_.alerts.push_back(std::move(alert));
   wake();
@@ -341,9 +312,18 @@ Journal::Stats FileJournal::stats() const {
   stats.pending_rows = pending_rows_;
   stats.pending_outcomes = pending_outcomes_;
   stats.writable = writable_;
-  stats.checkpoint_stall_us_max = checkpointer_->stall_us_max();
-  stats.checkpoint_failures = checkpointer_->failures();
-  stats.wal_octets = checkpointer_->wal_octets();
+  stats.lost_alerts = lost_alerts_;
+  stats.checkpoint_stall_us_max = in_use_->checkpointer().stall_us_max();
+  stats.checkpoint_failures = in_use_->checkpointer().failures();
+  stats.wal_octets = in_use_->checkpointer().wal_octets();
+  stats.outages = outage_.outages();
+  stats.outage_since_us = outage_.since_us();
+  stats.answered_unrecorded = outage_.total_answered();
+  stats.new_files = in_use_->new_files();
+  stats.set_aside = in_use_->aside();
+  stats.wal_held = in_use_->wal_held();
+  if (stats.wal_held)
+    if (const auto reader = in_use_->wal_reader()) stats.wal_reader = *reader;
   const std::int64_t now = clock_us(CLOCK_MONOTONIC);
   const std::lock_guard lock(mutex_);
   std::int64_t since = in_hand_since_us_;
@@ -359,12 +339,11 @@ void FileJournal::run() {
     write_hand();
     list();
   }
-  if (writable_) lister_->finish(next_id_.load() - 1);
+  if (writable_) in_use_->lister().finish(next_id_.load() - 1);
   if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())
     return;  // snapshots only save time
   spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}",
-                options_.path, hand_.outcomes.size(), hand_.alerts.size(), hand_.ends.size(),
-                writer_->error());
+                options_.path, hand_.outcomes.size(), hand_.alerts.size(), hand_.ends.size(), last_error_);
 }
 
 // When there is something to do: now (the distant past), at a timer, or never. Called with mutex_ held.
@@ -374,7 +353,7 @@ Clock::time_point FileJournal::due() const {
   if (!inbox_.alerts.empty() || !inbox_.ends.empty() || !inbox_.snapshots.empty() ||
       !inbox_.deliveries.empty() || inbox_.outcomes.size() >= outcome_burst)
     return Clock::time_point::min();
-  const auto listing = lister_->due();
+  const auto listing = in_use_->lister_due();
   return inbox_.outcomes.empty() ? listing : std::min(listing, first_outcome_ + outcome_delay);
 }
 
@@ -389,7 +368,7 @@ bool FileJournal::take() {
       last_try_ = true;  // everything that is left, once, and whether or not it was due
       break;
     }
-    const auto when = due();
+    const auto when = std::min(due(), next_look_);
     if (when == Clock::time_point::min() || (when != Clock::time_point::max() && Clock::now() >= when)) break;
     asleep_ = true;
     timed_ = when <= Clock::now() + outcome_delay;
@@ -416,13 +395,36 @@ bool FileJournal::take() {
   return true;
 }
 
+// One transaction on a file that is in its place before and after. SQLITE_OK, or the code; then `failed` has
+// heard of it.
+template <class WorkToDo>
+int FileJournal::transact(WorkToDo&& work, std::size_t batches) {
+  std::string why = in_use_->ready(next_id_.load());
+  int code = SQLITE_IOERR;
+  if (why.empty()) {
+    gate_.enter();
+    code = work(why);
+    gate_.leave();
+    if (code == SQLITE_OK && !in_use_->still_there(why)) code = SQLITE_IOERR;
+  }
+  if (code != SQLITE_OK) failed(code, batches, why);
+  return code;
+}
+
 void FileJournal::make_attachments() {
   if (hand_.attachments.empty()) return;
   for (const auto& attachment : hand_.attachments) {
-    gate_.enter();
-    auto made = attachment->grant ? writer_->grant(*attachment->grant)
-                                  : writer_->attach(attachment->sandbox, file_.boot(), attachment->time_us);
-    gate_.leave();
+    Result<SandboxId> made = 0;
+    const int code = transact([&](std::string& why) {
+      RecordWriter& writer = in_use_->writer();
+      made = attachment->grant
+                 ? writer.grant(*attachment->grant)
+                 : writer.attach(attachment->sandbox, in_use_->file().boot(), attachment->time_us);
+      if (made) return SQLITE_OK;
+      why = made.error().message;
+      return SQLITE_ERROR;
+    });
+    if (code != SQLITE_OK && made) made = failure(last_error_);  // it is in a file that is lost
     const std::lock_guard lock(mutex_);
     if (attachment->abandoned && made && !attachment->grant)
       hand_.ends.push_back({*made, attachment->time_us});
@@ -475,7 +477,7 @@ std::size_t FileJournal::write_group(std::size_t from) {
 int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
   // After the batches were taken: whatever rule their rows name was interned before them.
   new_rules_.clear();
-  if (rules_->has_unwritten()) new_rules_ = rules_->unwritten();
+  if (in_use_->rules().has_unwritten()) new_rules_ = in_use_->rules().unwritten();
   const std::size_t outcomes = with_rest ? std::min(hand_.outcomes.size(), max_rows_per_transaction) : 0;
   const std::size_t snapshots =
       with_rest ? std::min(hand_.snapshots.size(), max_snapshots_per_transaction) : 0;
@@ -489,24 +491,30 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     work.deliveries = hand_.deliveries;
   }
   const bool nothing = work.empty();
+  if (nothing && writable_ && Clock::now() < next_look_) return SQLITE_OK;
+  next_look_ = Clock::now() + FileInUse::looked_every;
+  const int code = transact(
+      [&](std::string& why) {
+        if (nothing && writable_) return SQLITE_OK;  // only a look at the file
+        RecordWriter& writer = in_use_->writer();
+        const int done = nothing ? writer.probe() : writer.write(work);
+        if (done != SQLITE_OK) why = writer.error();
+        return done;
+      },
+      count);
+  if (code != SQLITE_OK) return code;
   if (nothing && writable_) return SQLITE_OK;
-  gate_.enter();
-  const int code = nothing ? writer_->probe() : writer_->write(work);
-  gate_.leave();
-  if (code != SQLITE_OK) {
-    failed(code, count, writer_->error());
-    return code;
-  }
   writable_ = true;
+  outage_.over();
   ++commits_;
-  rules_->written(new_rules_.size());
-  if (count > 0) lister_->committed(work.batches, writer_->known());
+  in_use_->rules().written(new_rules_.size());
+  if (count > 0) in_use_->lister().committed(work.batches, in_use_->writer().known());
   if (with_rest) {
     pending_outcomes_ -= outcomes;
     committed_outcomes_ += outcomes;
     committed_alerts_ += hand_.alerts.size();
     outbox_written();
-    lister_->committed(std::span(hand_.outcomes).first(outcomes));
+    in_use_->lister().committed(std::span(hand_.outcomes).first(outcomes));
     hand_.outcomes.erase(hand_.outcomes.begin(),
                          hand_.outcomes.begin() + static_cast<std::ptrdiff_t>(outcomes));
     hand_.alerts.clear();
@@ -518,15 +526,15 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
       hand_.ends.clear();
     }
   }
-  checkpointer_->committed(wal_header_octets +
-                           wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
+  in_use_->checkpointer().committed(in_use_->wal_octets());
+  if (outage_.has_gap()) put_gap_on_record();
   return SQLITE_OK;
 }
 
 // After a commit, and before the hand is emptied.
 void FileJournal::outbox_written() {
   if (hand_.alerts.empty() && hand_.deliveries.empty()) return;
-  if (const std::uint64_t dropped = writer_->dropped_deliveries(); dropped > 0) {
+  if (const std::uint64_t dropped = in_use_->writer().dropped_deliveries(); dropped > 0) {
     if (dropped_deliveries_ == 0)
       spdlog::error(
           "an alert hook takes nothing any more: {} alerts wait for it, and further ones are not told",
@@ -543,22 +551,35 @@ void FileJournal::outbox_written() {
 
 // One step, between two commits.
 void FileJournal::list() {
-  if (!writable_ || Clock::now() < lister_->due()) return;
+  if (!writable_ || Clock::now() < in_use_->lister_due()) return;
+  Lister& lister = in_use_->lister();
   gate_.enter();
-  const int code = lister_->step();
+  const int code = lister.step();
   gate_.leave();
-  if (code != SQLITE_OK) return failed(code, 0, lister_->error());
-  checkpointer_->committed(wal_header_octets +
-                           wal_frames_ * (JournalFile::page_octets + wal_frame_header_octets));
+  if (code != SQLITE_OK) return failed(code, 0, lister.error());
+  in_use_->checkpointer().committed(in_use_->wal_octets());
 }
 
-void FileJournal::failed(int code, std::size_t batches, const std::string& error) {
+// What the record lacks is on record as soon as anything can be.
+void FileJournal::put_gap_on_record() {
+  const Gap gap = outage_.gap();
+  gate_.enter();
+  const int code = write_gap(in_use_->connection(), gap);
+  gate_.leave();
+  if (code == SQLITE_OK) outage_.recorded(gap);  // else with the next commit
+}
+
+void FileJournal::failed(int code, std::size_t batches, const std::string& why) {
   ++failed_commits_;
+  in_use_->failed(code);
   // A broken constraint is the rows' fault, not the file's.
-  if ((code & 0xff) != SQLITE_CONSTRAINT || batches == 0) writable_ = false;
+  if ((code & 0xff) != SQLITE_CONSTRAINT || batches == 0) {
+    writable_ = false;
+    outage_.failed(why);
+  }
   const std::lock_guard lock(mutex_);
   last_failure_ = Clock::now();
-  last_error_ = error;
+  last_error_ = why;
 }
 
 // Tells the batches what became of them. Their rows may be gone once `done` was called.
@@ -566,7 +587,10 @@ void FileJournal::settle(std::size_t from, std::size_t count, bool committed) {
   for (std::size_t i = from; i < from + count; ++i) {
     AskedBatch& batch = hand_.batches[i];
     pending_rows_ -= batch.rows.size();
-    if (committed) committed_rows_ += batch.rows.size();
+    if (committed)
+      committed_rows_ += batch.rows.size();
+    else
+      outage_.refused(batch.rows.size());
     in_hand_since_us_ = i + 1 < hand_.batches.size() ? hand_.batches[i + 1].submitted_us : 0;
     if (batch.done) batch.done(committed);
   }
@@ -575,9 +599,7 @@ void FileJournal::settle(std::size_t from, std::size_t count, bool committed) {
 }  // namespace
 
 Result<std::unique_ptr<Journal>> Journal::open(const Options& options) {
-  auto file = JournalFile::open(options);
-  if (!file) return tl::unexpected(file.error());
-  auto journal = std::make_unique<FileJournal>(options, std::move(*file));
+  auto journal = std::make_unique<FileJournal>(options);
   if (auto started = journal->start(); !started) return tl::unexpected(started.error());
   return journal;
 }

@@ -5,14 +5,16 @@
 // batch. The journal's own thread takes whatever batches have gathered, writes them in one transaction,
 // commits, and tells each shard, which only then answers or forwards. `outcome`s and alerts are appended
 // without being waited for. When a commit fails, the batch is told so, and the shard fails closed; the next
-// batch tries again, so recovery needs nobody.
+// batch tries again, so recovery needs nobody. docs/OPERATING.md lists what can go wrong with the file,
+// within which time it shows, and how it ends (mend.cpp).
 //
 // Only this folder knows SQLite. Thread: `submit`, `append` and `alert` from any thread; `done` callbacks run
 // on the journal thread and must only hand over: they may submit, but not attach or detach. Memory: at most
 // `Options::max_pending_rows` rows and as many outcomes wait; more are refused.
 //
 // Read next: migrations.cpp (the tables and views), record.h (one transaction), journal.cpp (the thread),
-// checkpoint.h, rule_book.h; reader.h is the analyst's side. docs/SCHEMA.md explains the file.
+// mend.h (a file that is lost), outage.h, checkpoint.h, rule_book.h; reader.h is the analyst's side.
+// docs/SCHEMA.md explains the file.
 #pragma once
 
 #include <atomic>
@@ -152,6 +154,9 @@ class Journal {
     std::size_t max_pending_rows = 65536;
     bool sync_full = false;                    // synchronous=FULL: survives power loss, one fsync a commit
     std::int64_t wal_limit_octets = 64 << 20;  // above it the writer is paused until the log starts over
+    // Of the log, which a reader that holds an old state of the journal keeps from starting over: beyond it
+    // nothing is written until that reader ends. Minutes to an hour of queries.
+    std::int64_t wal_ceiling_octets = std::int64_t{1} << 30;
     int lock = -1;               // descriptor of a writer's lock (file_lock.h) taken before; -1: take it
     std::string boot_id;         // the kernel's; empty: read from /proc, where there is one
     std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
@@ -162,20 +167,28 @@ class Journal {
   };
   struct Stats {
     std::uint64_t committed_rows = 0, commits = 0, failed_commits = 0, refused_rows = 0, lost_outcomes = 0;
-    std::uint64_t committed_outcomes = 0, committed_alerts = 0;
+    std::uint64_t committed_outcomes = 0, committed_alerts = 0, lost_alerts = 0;
     std::uint64_t waiting_alerts = 0;      // alerts and results of deliveries not yet committed
     std::uint64_t dropped_deliveries = 0;  // since the start: too many were pending for their hook
     std::uint64_t pending_rows = 0, pending_outcomes = 0;
     std::int64_t oldest_pending_us = 0;  // how long the oldest batch waits by now: a stalled disk shows here
     std::uint64_t checkpoint_stall_us_max = 0;  // the longest pause of the writer for a checkpoint
     std::uint64_t checkpoint_failures = 0;
-    std::uint64_t wal_octets = 0;  // length of the write-ahead log in use
-    bool writable = true;          // false from a failed commit until the next one that succeeds
-    std::string last_error;        // of the last failed commit, also after recovery
+    std::uint64_t wal_octets = 0;           // length of the write-ahead log in use
+    bool writable = true;                   // false from a failed commit until the next one that succeeds
+    std::string last_error;                 // of the last failed commit, also after recovery
+    std::uint64_t outages = 0;              // times that it became unwritable
+    std::int64_t outage_since_us = 0;       // Unix time; 0: it is writable
+    std::uint64_t answered_unrecorded = 0;  // queries, see Journal::answered_unrecorded
+    std::uint64_t new_files = 0;            // begun in the place of one that was lost or damaged
+    std::string set_aside;                  // where the last damaged file went
+    bool wal_held = false;  // a reader of an old state keeps the log from starting over, beyond its limit
+    std::int64_t wal_reader = -1;  // that reader's process id, 0: one that cannot be seen from here; -1: none
   };
 
-  // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. Errors: not
-  // SQLite, a newer schema, locked by another Postern, not writable; each names the path.
+  // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. A journal that
+  // is damaged is set aside and a new one begun. Errors: not SQLite, another program's, a newer schema,
+  // locked by another Postern, not writable; each names the path, and the file is left as it is.
   static Result<std::unique_ptr<Journal>> open(const Options& options);
   virtual ~Journal() = default;  // drains what was submitted, checkpoints, closes
 
@@ -195,7 +208,13 @@ class Journal {
   virtual bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) = 0;
   // Written with the next rows or within 50 ms; dropped and counted when too much waits.
   virtual void append(Outcome outcome) = 0;
-  virtual void alert(AlertRow alert) = 0;  // written at once, never dropped
+  // Written at once; dropped and counted only when `max_waiting_alerts` wait for a file that cannot be
+  // written.
+  static constexpr std::size_t max_waiting_alerts = 4096;
+  virtual void alert(AlertRow alert) = 0;
+  // A query was answered although its row could not be written (audit: relaxed): counted, and told in the
+  // next row of the view `gaps`.
+  virtual void answered_unrecorded() {}
   // The outbox. What waits for `hook`, soonest first, due or not; any thread, one at a time. A result is
   // written at once and never dropped.
   virtual Result<std::vector<Delivery>> pending(const std::string& /*hook*/, std::size_t /*most*/) {

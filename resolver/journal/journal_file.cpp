@@ -10,6 +10,9 @@
 #include <ctime>
 #include <fstream>
 
+#include <spdlog/spdlog.h>
+
+#include "resolver/journal/carry_over.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
@@ -29,6 +32,17 @@ std::string kernel_boot_id() {
   return id;
 }
 
+// The file's name must survive a power cut as its content does. A folder that cannot be opened cannot be
+// synced; SQLite does not mind that either.
+void sync_folder(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
 // Creates the file before SQLite does, so that it never has other rights than 0640.
 Result<void> create_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
@@ -40,18 +54,35 @@ Result<void> create_file(const std::string& path) {
   const int reason = errno;
   ::close(fd);
   if (!done) return failure("cannot create journal \"" + path + "\": " + std::strerror(reason));
+  sync_folder(path);
   return {};
 }
 
+// What is at the path, before anything is opened for writing.
+enum class Fitness { fit, damaged };
+
+bool is_damage(int code) {
+  return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
 // A file that is not ours must not change: a read-write connection would fold its log back into it.
-Result<void> check_without_touching(const std::string& path, std::int64_t newest) {
-  if (auto checked = check_journal_magic(path); !checked) return checked;
+Result<Fitness> examine(const std::string& path, std::int64_t newest, std::string& damage) {
+  if (auto checked = check_journal_magic(path); !checked) return tl::unexpected(checked.error());
+  const bool ours = check_journal_is_ours(path).has_value();
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0 || status.st_size == 0) return {};
+  if (::stat(path.c_str(), &status) != 0 || status.st_size == 0) return Fitness::fit;
   auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
   if (!connection) return tl::unexpected(connection.error());
   sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  return check_journal_identity(*connection, newest);
+  auto checked = check_journal_identity(*connection, newest);
+  if (checked) checked = check_journal_health(*connection);
+  if (checked) return Fitness::fit;
+  // SQLITE_OK: the check itself found it, and no call failed.
+  const int code = sqlite3_errcode(connection->raw());
+  if (!ours || !(is_damage(code) || is_health_finding(checked.error())))
+    return tl::unexpected(checked.error());
+  damage = checked.error().message;
+  return Fitness::damaged;
 }
 
 Result<void> use_wal(Connection& connection) {
@@ -82,25 +113,87 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   auto lock =
       options.lock >= 0 ? Result<FileLock>(FileLock::adopt(options.lock)) : FileLock::take(options.path);
   if (!lock) return tl::unexpected(lock.error());
-  if (auto checked = check_without_touching(options.path, newest); !checked)
-    return tl::unexpected(checked.error());
-  if (auto created = create_file(options.path); !created) return tl::unexpected(created.error());
   JournalFile file(options, std::move(*lock));
-  auto connection = file.connect();
-  if (!connection) return tl::unexpected(connection.error());
-  file.connection_ = std::move(*connection);
-  sqlite3_busy_timeout(file.connection_.raw(), busy_ms);
-  if (auto done = use_wal(file.connection_); !done) return tl::unexpected(done.error());
-  if (auto done = migrate(file.connection_, migrations()); !done) return tl::unexpected(done.error());
-  if (options.sync_full)
-    if (auto done = file.connection_.run("PRAGMA synchronous = FULL"); !done)
-      return tl::unexpected(done.error());
-  if (auto done = file.begin(); !done) return tl::unexpected(done.error());
-  if (options.max_pages > 0) {
-    const std::string limit = "PRAGMA max_page_count = " + std::to_string(options.max_pages);
-    if (auto done = file.connection_.run(limit.c_str()); !done) return tl::unexpected(done.error());
+  std::string damage;
+  const auto fitness = examine(options.path, newest, damage);
+  if (!fitness) return tl::unexpected(fitness.error());
+  if (*fitness == Fitness::damaged) {
+    auto aside = set_aside(options.path);
+    if (!aside) return failure(damage + "; and: " + aside.error().message);
+    file.aside_ = std::move(*aside);
   }
+  if (auto done = file.prepare(true); !done) return tl::unexpected(done.error());
+  if (!file.aside_.empty()) {
+    auto old = Connection::open(file.aside_, SQLITE_OPEN_READONLY);
+    const auto hurt = old ? carry_over(*old, file.connection_, true) : tl::unexpected(old.error());
+    old = Connection();
+    ::unlink((file.aside_ + "-shm").c_str());  // made by reading it, and of no use to anybody
+    spdlog::error("{}; it was set aside as \"{}\" and a new one begun{}", damage, file.aside_,
+                  !hurt       ? ", without its sandboxes, rules and leak ledgers: " + hurt.error().message
+                  : *hurt > 0 ? "; of its sandboxes, rules and leak ledgers, some could not be read"
+                              : ", with its sandboxes, rules and leak ledgers");
+  }
+  if (auto done = file.begin(); !done) return tl::unexpected(done.error());
   return file;
+}
+
+// Opens or creates the file at the path, as far as any writer needs it.
+Result<void> JournalFile::prepare(bool create) {
+  if (create)
+    if (auto created = create_file(options_.path); !created) return created;
+  auto connection = connect();
+  if (!connection) return tl::unexpected(connection.error());
+  connection_ = std::move(*connection);
+  sqlite3_busy_timeout(connection_.raw(), busy_ms);
+  if (auto done = use_wal(connection_); !done) return done;
+  if (auto done = migrate(connection_, migrations()); !done) return done;
+  if (options_.sync_full)
+    if (auto done = connection_.run("PRAGMA synchronous = FULL"); !done) return done;
+  if (options_.max_pages > 0) {
+    const std::string limit = "PRAGMA max_page_count = " + std::to_string(options_.max_pages);
+    if (auto done = connection_.run(limit.c_str()); !done) return done;
+  }
+  return {};
+}
+
+Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id) {
+  // What the log at the path holds belongs to the lost file, and is folded into it by now: in the new one it
+  // would be another file's pages.
+  for (const char* suffix : {"-wal", "-shm"})
+    if (::unlink((lost.path() + suffix).c_str()) != 0 && errno != ENOENT)
+      return failure("cannot begin journal \"" + lost.path() + "\" anew: \"" + lost.path() + suffix +
+                     "\" cannot be removed: " + std::strerror(errno));
+  auto lock = lost.lock_.again(lost.path());
+  if (!lock) return tl::unexpected(lock.error());
+  JournalFile file(lost.options_, std::move(*lock));
+  const auto give_up = [&](const Error& error) {
+    file.connection_ = Connection();
+    for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((lost.path() + suffix).c_str());
+    return tl::unexpected(error);
+  };
+  if (auto done = file.prepare(true); !done) return give_up(done.error());
+  if (auto carried = carry_over(lost.connection_, file.connection_, false); !carried)
+    return give_up(carried.error());
+  file.boot_ = lost.boot_;
+  file.boot_offset_us_ = lost.boot_offset_us_;
+  file.first_id_ = next_id;
+  return file;
+}
+
+Result<void> JournalFile::reopen() {
+  connection_ = Connection();
+  auto lock = lock_.again(path());
+  if (!lock) return tl::unexpected(lock.error());
+  lock_ = std::move(*lock);
+  auto done = prepare(false);
+  if (!done) connection_ = Connection();
+  return done;
+}
+
+bool JournalFile::fold() {
+  int in_log = 0, in_file = 0;
+  return sqlite3_wal_checkpoint_v2(connection_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &in_log,
+                                   &in_file) == SQLITE_OK;
 }
 
 Result<Connection> JournalFile::connect() const {
@@ -108,6 +201,8 @@ Result<Connection> JournalFile::connect() const {
   if (!connection) return connection;
   int persist = 1;  // -wal and -shm stay: they could not be created again
   sqlite3_file_control(connection->raw(), nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);
+  // Only `end` folds the log back on closing: a lost or damaged file is left as it is.
+  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   const std::string wal_limit = "PRAGMA journal_size_limit = " + std::to_string(options_.wal_limit_octets);
   // Foreign keys are declared and not enforced: see migrations.cpp. The cache: the rightmost pages are all a
   // writer needs.
@@ -128,6 +223,7 @@ Result<void> JournalFile::begin() {
   const auto highest = connection_.integer(
       "SELECT max((SELECT coalesce(max(id), 0) FROM asked), (SELECT coalesce(max(asked), 0) FROM outcome),"
       " (SELECT coalesce(max(asked), 0) FROM alert), (SELECT coalesce(max(first_asked) - 1, 0) FROM boot),"
+      " (SELECT coalesce(max(upto), 0) FROM leak_snapshot),"
       " (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'last_id_drawn'))");
   if (!highest) return give_up(highest.error());
   const auto killed = connection_.integer("SELECT ended_us = 0 FROM boot ORDER BY id DESC LIMIT 1");
@@ -163,7 +259,7 @@ void JournalFile::end(RowId last_id_drawn) {
   // When the disk is full even now, the next writer sees a boot without an end and skips ids: nothing is
   // reused.
   if (connection_.exec(sql.c_str()) != SQLITE_OK) connection_.exec("ROLLBACK");
-  sqlite3_wal_checkpoint_v2(connection_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  fold();
 }
 
 }  // namespace postern

@@ -18,11 +18,25 @@ class JournalFile {
  public:
   static constexpr std::int64_t page_octets = 4096;
 
+  // A damaged one is set aside, and a new one begun (carry_over.h).
   static Result<JournalFile> open(const Journal::Options& options);
+  // A new file in the place of `lost`, whose connection still reads it: with the same boot, sandboxes, rules
+  // and ledgers. `next_id` is above every id drawn. Errors: something is at the path, or it cannot be made.
+  static Result<JournalFile> in_place_of(JournalFile& lost, RowId next_id);
+
+  // The same file again, after one beside it was lost; every other connection to it is closed already. After
+  // an error it is not open.
+  Result<void> reopen();
+  bool is_open() { return connection_.raw() != nullptr; }
+  // Folds the log back into the file, wherever that is by now. False: not all of it, since somebody reads an
+  // old state of it, or for an error.
+  bool fold();
 
   // A further connection, set up like the first.
   Result<Connection> connect() const;
   Connection& connection() { return connection_; }
+  const std::string& path() const { return options_.path; }
+  const std::string& aside() const { return aside_; }  // where a damaged one went; empty: nowhere
 
   std::int64_t boot() const { return boot_; }                      // this writer's row in `boot`
   std::int64_t boot_offset_us() const { return boot_offset_us_; }  // its wall clock less CLOCK_BOOTTIME
@@ -32,6 +46,7 @@ class JournalFile {
 
  private:
   JournalFile(const Journal::Options& options, FileLock lock) : options_(options), lock_(std::move(lock)) {}
+  Result<void> prepare(bool create);
   Result<void> begin();
 
   Journal::Options options_;
@@ -39,6 +54,7 @@ class JournalFile {
   Connection connection_;
   std::int64_t boot_ = 0, boot_offset_us_ = 0;
   RowId first_id_ = 1;
+  std::string aside_;
 };
 
 }  // namespace postern

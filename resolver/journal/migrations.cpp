@@ -354,12 +354,39 @@ LEFT JOIN sandbox AS s ON s.id = l.sandbox
 LEFT JOIN asked AS a ON a.id = l.asked;
 )sql";
 
+// Version 5. What the record does not have: queries that came while it could not be written.
+constexpr const char* gaps = R"sql(
+CREATE TABLE gap (
+  id INTEGER PRIMARY KEY,
+  from_us INTEGER NOT NULL,
+  until_us INTEGER NOT NULL,
+  refused INTEGER NOT NULL,            -- rows that did not reach the file
+  answered INTEGER NOT NULL,           -- queries that were answered without a row (audit: relaxed)
+  why TEXT NOT NULL
+) STRICT;
+
+CREATE VIEW gaps AS
+SELECT
+  g.id AS id,
+  strftime('%Y-%m-%dT%H:%M:%S', g.from_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', g.from_us % 1000000) AS "from",
+  strftime('%Y-%m-%dT%H:%M:%S', g.until_us / 1000000, 'unixepoch')
+    || printf('.%06dZ', g.until_us % 1000000) AS until,
+  g.refused AS refused,
+  g.answered AS answered,
+  g.why AS why,
+  g.from_us AS from_us,
+  g.until_us AS until_us
+FROM gap AS g;
+)sql";
+
 // Append here; never change or remove what stands above.
-const std::array<Migration, 4> all{{
+const std::array<Migration, 5> all{{
     {"the first schema", first_schema},
     {"ledgers that survive", leak_ledgers},
     {"alerts' outbox", alert_outbox},
     {"a catalogue to search by", catalogue_schema},
+    {"gaps of the record", gaps},
 }};
 
 }  // namespace

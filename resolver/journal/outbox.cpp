@@ -138,15 +138,28 @@ int OutboxWriter::tidy(std::int64_t now_us) {
 
 Result<std::unique_ptr<OutboxReader>> OutboxReader::open(Connection connection) {
   std::unique_ptr<OutboxReader> reader(new OutboxReader);
-  reader->connection_ = std::move(connection);
-  auto prepared = reader->connection_.prepare(select_pending);
-  if (!prepared) return tl::unexpected(prepared.error());
-  reader->pending_ = std::move(*prepared);
+  if (auto done = reader->use(std::move(connection)); !done) return tl::unexpected(done.error());
   return reader;
+}
+
+Result<void> OutboxReader::use(Connection connection) {
+  const std::lock_guard lock(mutex_);
+  auto prepared = connection.prepare(select_pending);
+  if (!prepared) return tl::unexpected(prepared.error());
+  pending_ = std::move(*prepared);
+  connection_ = std::move(connection);
+  return {};
+}
+
+void OutboxReader::release() {
+  const std::lock_guard lock(mutex_);
+  pending_ = Statement();
+  connection_ = Connection();
 }
 
 Result<std::vector<Delivery>> OutboxReader::pending(const std::string& hook, std::size_t most) {
   const std::lock_guard lock(mutex_);
+  if (connection_.raw() == nullptr) return failure("cannot read the journal: its file is being replaced");
   std::vector<Delivery> found;
   pending_.bind(1, std::string_view(hook));
   pending_.bind(2, static_cast<std::int64_t>(most));

@@ -59,6 +59,9 @@ class OutboxWriter {
 class OutboxReader {
  public:
   static Result<std::unique_ptr<OutboxReader>> open(Connection connection);
+  // Another connection, or none for a while: then nothing can be read.
+  Result<void> use(Connection connection);
+  void release();
   // Soonest first. Errors: the file cannot be read.
   Result<std::vector<Delivery>> pending(const std::string& hook, std::size_t most);
 

@@ -30,22 +30,35 @@ constexpr std::string_view select_users =
 
 Result<std::unique_ptr<PastReader>> PastReader::open(Connection connection) {
   std::unique_ptr<PastReader> reader(new PastReader);
-  reader->connection_ = std::move(connection);
-  const std::pair<Statement*, std::string_view> statements[] = {{&reader->snapshot_, select_snapshot},
-                                                                {&reader->grants_, select_grants},
-                                                                {&reader->forwards_, select_forwards},
-                                                                {&reader->spent_, select_spent},
-                                                                {&reader->users_, select_users}};
+  if (auto done = reader->use(std::move(connection)); !done) return tl::unexpected(done.error());
+  return reader;
+}
+
+Result<void> PastReader::use(Connection connection) {
+  const std::lock_guard lock(mutex_);
+  const std::pair<Statement*, std::string_view> statements[] = {{&snapshot_, select_snapshot},
+                                                                {&grants_, select_grants},
+                                                                {&forwards_, select_forwards},
+                                                                {&spent_, select_spent},
+                                                                {&users_, select_users}};
   for (const auto& [statement, sql] : statements) {
-    auto prepared = reader->connection_.prepare(sql);
+    auto prepared = connection.prepare(sql);
     if (!prepared) return tl::unexpected(prepared.error());
     *statement = std::move(*prepared);
   }
-  return reader;
+  connection_ = std::move(connection);
+  return {};
+}
+
+void PastReader::release() {
+  const std::lock_guard lock(mutex_);
+  for (Statement* statement : {&snapshot_, &grants_, &forwards_, &spent_, &users_}) *statement = Statement();
+  connection_ = Connection();
 }
 
 Result<SessionPast> PastReader::past(const std::string& user, const std::string& session, bool from_rows) {
   const std::lock_guard lock(mutex_);
+  if (connection_.raw() == nullptr) return failure("cannot read the journal: its file is being replaced");
   SessionPast past;
   const auto failed = [&] {
     return tl::unexpected(connection_.failed("cannot read what session \"" + session + "\" has spent in"));
@@ -107,6 +120,7 @@ Result<SessionPast> PastReader::past(const std::string& user, const std::string&
 
 Result<std::vector<std::string>> PastReader::users_of(const std::string& session) {
   const std::lock_guard lock(mutex_);
+  if (connection_.raw() == nullptr) return failure("cannot read the journal: its file is being replaced");
   std::vector<std::string> users;
   users_.bind(1, std::string_view(session));
   int code = SQLITE_ROW;

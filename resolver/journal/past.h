@@ -19,6 +19,10 @@ class PastReader {
  public:
   static Result<std::unique_ptr<PastReader>> open(Connection reader);
 
+  // Another connection, or none for a while: then nothing can be read.
+  Result<void> use(Connection reader);
+  void release();
+
   // As in Journal. Errors: the file cannot be read, or a name in it is none; each names the session.
   Result<SessionPast> past(const std::string& user, const std::string& session, bool from_rows);
   Result<std::vector<std::string>> users_of(const std::string& session);

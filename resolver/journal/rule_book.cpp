@@ -16,10 +16,24 @@ Result<std::unique_ptr<RuleBook>> RuleBook::open(Connection reader) {
   while ((code = newest->step()) == SQLITE_ROW) book->known_.emplace(newest->text(1), newest->integer(0));
   if (code != SQLITE_DONE) return tl::unexpected(book->reader_.failed("cannot read the rules of"));
   book->complete_ = *last <= static_cast<std::int64_t>(max_known / 2);
-  auto by_text = book->reader_.prepare("SELECT id FROM rule WHERE text = ?1 ORDER BY id LIMIT 1");
-  if (!by_text) return tl::unexpected(by_text.error());
-  book->by_text_ = std::move(*by_text);
+  newest->reset();
+  if (auto done = book->use(std::move(book->reader_)); !done) return tl::unexpected(done.error());
   return book;
+}
+
+Result<void> RuleBook::use(Connection reader) {
+  auto by_text = reader.prepare("SELECT id FROM rule WHERE text = ?1 ORDER BY id LIMIT 1");
+  if (!by_text) return tl::unexpected(by_text.error());
+  const std::lock_guard lock(mutex_);
+  by_text_ = std::move(*by_text);
+  reader_ = std::move(reader);
+  return {};
+}
+
+void RuleBook::release() {
+  const std::lock_guard lock(mutex_);
+  by_text_ = Statement();
+  reader_ = Connection();
 }
 
 std::int64_t RuleBook::intern(std::string_view text) {
@@ -36,13 +50,14 @@ std::int64_t RuleBook::intern(std::string_view text) {
     complete_ = false;
   }
   std::int64_t id = 0;
-  if (!complete_) {
+  if (!complete_ && by_text_.raw() != nullptr) {
     by_text_.bind(1, text);
     if (by_text_.step() == SQLITE_ROW)
       id = by_text_.integer(0);  // cannot be read: a second number for one text is fine
     by_text_.reset();
   }
   if (id == 0) {
+    if (unwritten_.size() >= max_unwritten) return no_room;
     id = next_++;
     unwritten_.push_back({id, std::string(text)});
     unwritten_count_.store(unwritten_.size(), std::memory_order_release);

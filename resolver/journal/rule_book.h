@@ -19,11 +19,19 @@ namespace postern {
 class RuleBook {
  public:
   static constexpr std::size_t max_known = 16384;  // a list of a million names may let as many entries speak
+  // Of them, not written yet: while the file cannot be, a sandbox may make each line of a list speak.
+  static constexpr std::size_t max_unwritten = 16384;
+  static constexpr std::int64_t no_room = -1;
   static constexpr std::size_t max_text_octets = 1024;  // of one text; what is longer is cut
 
   // `reader`: an own connection to the file, for looking up.
   static Result<std::unique_ptr<RuleBook>> open(Connection reader);
 
+  // Another connection to look up in, or none for a while: then a forgotten text gets a second number.
+  Result<void> use(Connection reader);
+  void release();
+
+  // `no_room` while too much waits to be written: the row it is for cannot be, either.
   std::int64_t intern(std::string_view text);
   // For the journal's thread: what is not in the file yet, oldest first; and that the first `count` of them
   // now are. Between the two calls nobody removes any.

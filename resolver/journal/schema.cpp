@@ -33,6 +33,8 @@ constexpr int reasons_looked_at = 64;
 
 constexpr std::string_view sqlite_magic{"SQLite format 3\0", 16};  // https://www.sqlite.org/fileformat2.html
 
+constexpr std::string_view finding = "\": it is damaged: ";
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -120,6 +122,39 @@ Result<void> check_journal_identity(Connection& connection, std::int64_t newest_
                    std::to_string(*application) + "); it was left as it is");
   if (*version > newest_version) return tl::unexpected(newer(connection.path(), *version, newest_version));
   return {};
+}
+
+Result<void> check_journal_health(Connection& connection) {
+  const auto found = [&](const std::string& what) {
+    return failure("cannot open journal \"" + connection.path() + std::string(finding) + what);
+  };
+  const auto page = connection.integer("PRAGMA page_size");
+  if (!page) return tl::unexpected(page.error());
+  const auto pages = connection.integer("PRAGMA page_count");
+  if (!pages) return tl::unexpected(pages.error());
+  if (*page * *pages <= checked_whole_octets) {
+    const auto said = connection.text("PRAGMA quick_check(1)");
+    if (!said) return tl::unexpected(said.error());
+    if (*said != "ok") return found(*said);
+    return {};
+  }
+  auto tables = connection.prepare(
+      "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT wr"
+      " AND name NOT LIKE 'sqlite_%' ORDER BY name");
+  if (!tables) return tl::unexpected(tables.error());
+  int code = SQLITE_ROW;
+  while ((code = tables->step()) == SQLITE_ROW) {
+    const auto newest =
+        connection.integer("SELECT count(*) FROM (SELECT * FROM \"" + tables->text(0) +
+                           "\" ORDER BY rowid DESC LIMIT " + std::to_string(checked_rows) + ")");
+    if (!newest) return tl::unexpected(newest.error());
+  }
+  if (code != SQLITE_DONE) return tl::unexpected(connection.failed("cannot read"));
+  return {};
+}
+
+bool is_health_finding(const Error& error) {
+  return error.message.find(finding) != std::string::npos;
 }
 
 Result<void> migrate(Connection& connection, std::span<const Migration> list) {

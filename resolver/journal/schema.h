@@ -33,6 +33,14 @@ Result<void> check_journal_magic(const std::string& path);
 // gross corruption too.
 Result<void> check_journal_identity(Connection& connection, std::int64_t newest_version);
 
+// Is what it holds whole? A file of up to `checked_whole_octets` is read through; of a larger one the
+// newest rows of each table, since a start must not take minutes: what is damaged elsewhere shows when it is
+// read, and `PRAGMA integrity_check` finds all. Errors: what was found (`is_health_finding`), or SQLite's.
+inline constexpr std::int64_t checked_whole_octets = 16 << 20;  // some 50 ms
+inline constexpr int checked_rows = 1000;                       // of each table of a larger one
+Result<void> check_journal_health(Connection& connection);
+bool is_health_finding(const Error& error);
+
 // Brings the file to version `list.size()`, all or nothing, and refuses one that is newer. An empty file is
 // version 0.
 Result<void> migrate(Connection& connection, std::span<const Migration> list);

@@ -39,12 +39,16 @@ Task Pipeline::walk(Exchange* x) {
   const bool answered_here = x->entry != nullptr || x->verdict.action != Action::allow;
   if (answered_here) compose(*x);
 
-  if (!co_await Commit{*this, x}) {
-    fail(*x, Ede::other, "the journal cannot be written");
+  const bool recorded = co_await Commit{*this, x};
+  if (!recorded) {
     ++sandbox.counters.unrecorded;
     ++counters_.unrecorded;
-    finish(x);
-    co_return;
+    if (audit_ == Audit::strict) {
+      fail(*x, Ede::other, "the journal cannot be written");
+      finish(x);
+      co_return;
+    }
+    ports_.journal.answered_unrecorded();
   }
   if (answered_here) {
     finish(x);
@@ -63,7 +67,7 @@ Task Pipeline::walk(Exchange* x) {
     ++sandbox.counters.failed;
     fail(*x, x->failure, x->failure == Ede::other ? "the upstream failed" : "no upstream answered");
   }
-  record_outcome(*x);
+  if (recorded) record_outcome(*x);
   finish(x);
 }
 
@@ -232,14 +236,25 @@ void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
     }
   }
   ++sandbox.counters.queries;
-  // One query at a time still tries while the journal stalls, so that recovery is noticed.
-  if (stalled_ && !(pending_.empty() && gathered_.empty())) {
+  if (waits_in_vain() && audit_ == Audit::strict) {
     ++sandbox.counters.unrecorded;
     ++counters_.unrecorded;
     fail(*x, Ede::other, "the journal cannot be written");
     return finish(x);
   }
   walk(x);
+}
+
+void Pipeline::count_asked(Exchange& x) {
+  SandboxCounters& counters = x.sandbox->counters;
+  if (x.refreshes) {
+    ++counters.refreshed;
+  } else if (x.verdict.action == Action::allow) {
+    ++counters.allowed;
+    counters.cached += x.entry != nullptr;
+  } else {
+    ++(x.verdict.action == Action::local ? counters.local : counters.blocked);
+  }
 }
 
 void Pipeline::flush() {
@@ -268,14 +283,7 @@ void Pipeline::flush() {
       row.cached = x->entry != nullptr;
       row.tcp = x->peer.stream != nullptr;
       row.refresh = x->refreshes;
-      if (row.refresh) {
-        ++sandbox.counters.refreshed;
-      } else if (row.action == Action::allow) {
-        ++sandbox.counters.allowed;
-        sandbox.counters.cached += row.cached;
-      } else {
-        ++(row.action == Action::local ? sandbox.counters.local : sandbox.counters.blocked);
-      }
+      count_asked(*x);
       batch->rows.push_back(row);
       rows.push_back(&batch->rows.back());
     }

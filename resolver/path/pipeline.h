@@ -9,7 +9,8 @@
 //
 // Thread: one shard. Who owns what: the pipeline owns sandboxes, sessions and exchanges; ports outlive it.
 // Memory: at most `max_exchanges` exchanges (about 1.5 KiB each), `max_sessions` sessions, and the sandboxes'
-// caches. Invariant (promise 2): nothing is replied to or asked upstream before its row is committed.
+// caches. Invariant (promise 2): nothing is replied to or asked upstream before its row is committed, unless
+// the operator chose Audit::relaxed.
 #pragma once
 
 #include <deque>
@@ -32,6 +33,12 @@ struct LeakFinding {
   int percent = 100;
   double used_bits = 0, budget_bits = 0;
   std::uint64_t refused = 0;  // queries of the session refused so far, with this one
+};
+
+// What becomes of a query whose row cannot be written.
+enum class Audit {
+  strict,   // SERVFAIL, and nothing is forwarded
+  relaxed,  // as if it were on record; counted, and told in the journal's next row of `gaps`
 };
 
 // Something to tell a person, on its way to the journal and the hook.
@@ -78,6 +85,9 @@ class Pipeline {
 
   struct SessionLeak;  // what `postern leak` shows, below
 
+  void set_audit(Audit audit) { audit_ = audit; }  // strict until then; before the first query
+  Audit audit() const { return audit_; }
+
   // Time as the shard read it: monotonic, and Unix time in microseconds. Before each of the calls below.
   void set_time(Instant now, std::int64_t unix_us);
 
@@ -118,7 +128,11 @@ class Pipeline {
   struct Commit {  // co_await: until the row is committed, or cannot be
     Pipeline& pipeline;
     Exchange* x;
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() const {
+      const bool skips = pipeline.skips_the_journal();
+      if (skips) pipeline.count_asked(*x);
+      return skips;
+    }
     void await_suspend(std::coroutine_handle<> handle) {
       x->waiter = handle;
       pipeline.gathered_.push_back(x);
@@ -136,6 +150,10 @@ class Pipeline {
     void await_resume() const noexcept {}
   };
 
+  // While the journal stalls, one query at a time still tries, so that recovery is noticed.
+  bool waits_in_vain() const { return stalled_ && !(pending_.empty() && gathered_.empty()); }
+  void count_asked(Exchange& x);
+  bool skips_the_journal() const { return audit_ == Audit::relaxed && waits_in_vain(); }
   Task walk(Exchange* x);
   Task refresh(Exchange* x);
   void start_refreshes();
@@ -198,6 +216,7 @@ class Pipeline {
   std::uint64_t use_ = 0;
   Instant next_refresh_ = Use::never;  // not later than the first that is due
   bool stalled_ = false;
+  Audit audit_ = Audit::strict;
 };
 
 // One remembered session's budgets. Amounts in thousandths of a bit.

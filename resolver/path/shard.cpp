@@ -125,7 +125,8 @@ Shard::Shard(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<BrokerClient> broker,
                                            std::vector<Server> servers, std::vector<UpstreamGroup> groups,
-                                           std::function<void(const Alert&)> alert, MeterParts parts) {
+                                           std::function<void(const Alert&)> alert, MeterParts parts,
+                                           Audit audit) {
   auto state = std::make_unique<State>();
   State& s = *state;
   s.broker = std::move(broker);
@@ -149,6 +150,7 @@ Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<Bro
                       },
                       [&s](std::span<Exchange* const> exchanges) { s.deliver(exchanges); }, std::move(alert),
                       std::move(group_names), seed, std::move(parts)});
+  s.pipeline->set_audit(audit);
   s.upstream_watch = std::make_unique<asio::posix::stream_descriptor>(s.io, s.transport->poll_descriptor());
   s.timer = std::make_unique<asio::steady_timer>(s.io);
   s.turn();

@@ -41,7 +41,8 @@ class Shard {
   // `broker` is this shard's own channel; `alert` is called on the shard's thread.
   static Result<std::unique_ptr<Shard>> make(Journal& journal, std::unique_ptr<BrokerClient> broker,
                                              std::vector<Server> servers, std::vector<UpstreamGroup> groups,
-                                             std::function<void(const Alert&)> alert, MeterParts parts);
+                                             std::function<void(const Alert&)> alert, MeterParts parts,
+                                             Audit audit = Audit::strict);
   ~Shard();
 
   void run();  // until stop

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "resolver/path/pipeline.h"
@@ -18,6 +19,7 @@ class FakeJournal : public Journal {
   std::map<RowId, Outcome> outcomes;
   std::vector<AlertRow> alerts;
   std::vector<std::string> rules{""};
+  std::size_t answered_without = 0;
 
   Result<SandboxId> attach(const Sandbox&, std::int64_t) override { return ++sandboxes_; }
   void detach(SandboxId, std::int64_t) override {}
@@ -26,6 +28,11 @@ class FakeJournal : public Journal {
   bool submit(std::vector<const Asked*> rows, std::function<void(bool)> done) override;
   void append(Outcome outcome) override { outcomes[outcome.asked] = std::move(outcome); }
   void alert(AlertRow alert) override { alerts.push_back(std::move(alert)); }
+  void answered_unrecorded() override { ++answered_without; }
+  void expect_unrecorded(std::size_t count) const {
+    if (answered_without != count)
+      throw std::runtime_error(std::to_string(answered_without) + " were answered without a record");
+  }
   Stats stats() const override { return {}; }
   void resume();  // what had stalled is committed now
 

@@ -40,6 +40,7 @@ TEST_CASE("errors name file, line and column and quote the value") {
       {"workers: two\n", "/c.yaml:1:10: workers must be a number from 1 to 64, not \"two\""},
       {"\nwrokers: 1\n", "/c.yaml:2:1: unknown key \"wrokers\""},
       {"workers: 1\nworkers: 1\n", "/c.yaml:2:1: \"workers\" is given twice"},
+      {"audit: on\n", "/c.yaml:1:8: audit must be \"strict\" or \"relaxed\", not \"on\""},
       {"journal_sync: off\n", "/c.yaml:1:15: journal_sync must be \"normal\" or \"full\", not \"off\""},
       {"- a\n", "/c.yaml:1:1: expected keys such as \"upstream:\""},
       {"upstream: []\n", "/c.yaml:1:11: upstream must name 1 to 8 servers"},

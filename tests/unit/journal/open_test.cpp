@@ -1,5 +1,6 @@
 // Opening: what is refused, in which words, and that a refused file is left as it is.
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "resolver/journal/schema.h"
@@ -119,54 +120,184 @@ TEST_CASE("what is not a journal is refused and left as it is") {
   }
 }
 
-TEST_CASE("a corrupt schema is refused; the file is left as it is") {
+namespace {
+
+// The one file beside the journal that was set aside.
+std::string aside_of(const Folder& folder) {
+  std::string found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with("journal.db.corrupt-") || name.ends_with("-wal")) continue;
+    CHECK(!name.ends_with("-shm"));
+    CHECK(found.empty());
+    found = entry.path();
+  }
+  return found;
+}
+
+void damage(const std::string& path, std::streamoff at, std::size_t octets) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(at);
+  file << std::string(octets, '\x5a');
+}
+
+}  // namespace
+
+TEST_CASE("a damaged journal is set aside as it is, and a new one begun") {
   const Folder folder;
   make_journal(folder.file());
-  {
-    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(100);  // the schema's b-tree begins after the file's header
-    file << std::string(1000, '\x5a');
+  SUBCASE("its schema") {
+    damage(folder.file(), 100, 1000);
+  }
+  SUBCASE("a page of a table") {
+    damage(folder.file(), 8 * 4096, 4096);
+  }
+  SUBCASE("cut short") {
+    std::filesystem::resize_file(folder.file(), 4096 + 100);
   }
   const std::string before = contents(folder.file());
-  const std::string error = error_of_open(at(folder.file()));
-  CHECK(says(error, "\"" + folder.file() + "\""));
-  CHECK(says(error, "malformed"));
+  const auto journal = must_open(folder.file());
+  const std::string aside = aside_of(folder);
+  REQUIRE(!aside.empty());
+  CHECK(contents(aside) == before);
+  CHECK(journal->stats().set_aside == aside);
+  CHECK(journal->stats().new_files == 1);
+  const Asked row = asked(journal->reserve(1));
+  CHECK(write_one(*journal, row) == true);
+  CHECK(Sql(folder.file()).one("SELECT count(*) FROM on_record") == "1");
+}
+
+TEST_CASE("a journal that was set aside is never written over, and a whole one never set aside") {
+  const Folder folder;
+  for (int round = 1; round <= 3; ++round) {
+    make_journal(folder.file());
+    make_journal(folder.file());
+    damage(folder.file(), 100, 1000);
+  }
+  make_journal(folder.file());
+  int asides = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    asides += entry.path().filename().string().starts_with("journal.db.corrupt-") &&
+              !entry.path().string().ends_with("-wal");
+  CHECK(asides == 3);
+}
+
+TEST_CASE("what can be read of sandboxes, rules and ledgers goes over into the new journal") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    Sandbox box;
+    box.name = "box";
+    box.session = "nightly";
+    REQUIRE(journal->attach(box, 1).has_value());
+    journal->save({"ada", "nightly", 900'000, 0, 1, "octets of a ledger"});
+    Asked row = asked(journal->reserve(1));
+    row.rule = journal->intern_rule("a rule");
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  const std::string page =
+      Sql(folder.file()).one("SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name = 'alert'");
+  damage(folder.file(), std::stoll(page), 4096);  // found, although nothing else needs it
+  const auto journal = must_open(folder.file());
+  Sql sql(folder.file());
+  CHECK(sql.one("SELECT sandbox, session, state FROM sandboxes") == "box|nightly|lost");
+  CHECK(sql.one("SELECT text FROM rule WHERE id > 0") == "a rule");
+  const auto past = journal->past("ada", "nightly");
+  REQUIRE(past.has_value());
+  CHECK(past->snapshot.octets == "octets of a ledger");
+  CHECK(journal->reserve(1) > 900'000);  // or what is charged from now on would look older than the ledger
+}
+
+TEST_CASE("a damaged file that is not a journal of ours is refused and left as it is") {
+  const Folder folder;
+  Sql(folder.file(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE).rows("CREATE TABLE accounts (id INTEGER)");
+  damage(folder.file(), 100, 1000);
+  const std::string before = contents(folder.file());
+  CHECK(says(error_of_open(at(folder.file())), "\"" + folder.file() + "\""));
+  CHECK(contents(folder.file()) == before);
+  CHECK(aside_of(folder).empty());
+}
+
+TEST_CASE("a damaged journal in a folder that cannot be written to is refused and left as it is") {
+  if (::geteuid() != 0) return skipped("becoming another user needs root");
+  const Folder folder;
+  make_journal(folder.file());
+  damage(folder.file(), 100, 1000);
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"})
+    REQUIRE(::chown((folder.file() + suffix).c_str(), 65534, 65534) == 0);
+  REQUIRE(::chmod(folder.path().c_str(), 0555) == 0);
+  const std::string before = contents(folder.file());
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(2);
+    const auto journal = Journal::open(at(folder.file()));
+    const bool clear = !journal && says(journal.error().message, "malformed") &&
+                       says(journal.error().message, "cannot set journal") &&
+                       says(journal.error().message, "Permission denied");
+    ::_exit(clear ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
   CHECK(contents(folder.file()) == before);
 }
 
-TEST_CASE("a file cut short is refused") {
+TEST_CASE("a file of another user's that cannot be opened is a clear error, and left as it is") {
+  if (::geteuid() != 0) return skipped("becoming another user needs root");
   const Folder folder;
   make_journal(folder.file());
-  std::filesystem::resize_file(folder.file(), 4096 + 100);
-  CHECK(says(error_of_open(at(folder.file())), "malformed"));
+  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+  std::filesystem::remove(folder.file() + ".lock");  // or that would be what speaks
+  const std::string before = contents(folder.file());
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(2);
+    const auto journal = Journal::open(at(folder.file()));
+    const bool clear = !journal && says(journal.error().message, "\"" + folder.file() + "\"") &&
+                       says(journal.error().message, "Permission denied");
+    ::_exit(clear ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(contents(folder.file()) == before);
 }
 
-TEST_CASE("corruption that shows only later fails the rows, never the process") {
+TEST_CASE("damage that shows only later fails the rows, and the journal is set aside for a new one") {
   const Folder folder;
   const auto journal = must_open(folder.file());
-  const Asked first = asked(1);
+  Sandbox box;
+  box.name = "box";
+  REQUIRE(journal->attach(box, 1).has_value());
+  const Asked first = asked(journal->reserve(1));
   REQUIRE(write_one(*journal, first) == true);
   const auto log_is_cut = [&](const Journal::Stats&) {
     return std::filesystem::file_size(folder.file() + "-wal") == 0;
   };
   REQUIRE(eventually(*journal, log_is_cut));  // everything is in the file now
-  {
-    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(4096);
-    file << std::string(std::filesystem::file_size(folder.file()) - 4096, '\x5a');
-  }
+  // The table of queries alone: what a new journal carries over can still be read.
+  const std::string page =
+      Sql(folder.file()).one("SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name = 'asked'");
+  damage(folder.file(), std::stoll(page), 4096);
   Sql(folder.file())
       .rows("PRAGMA user_version = 1");  // a change of page 1: the writer forgets what it had read
-  const Asked second = asked(2);
+  const Asked second = asked(journal->reserve(1));
   CHECK(write_one(*journal, second) == false);
   CHECK(!journal->stats().writable);
+  REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return stats.writable; }));
+  CHECK(journal->stats().set_aside == aside_of(folder));
+  const Asked third = asked(journal->reserve(1));
+  CHECK(write_one(*journal, third) == true);
+  CHECK(Sql(folder.file()).one("SELECT id, sandbox FROM on_record") == std::to_string(third.id) + "|box");
 }
 
 TEST_CASE("an empty file made beforehand becomes a journal") {
   const Folder folder;
   for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::ofstream(folder.file() + suffix) << "";
   make_journal(folder.file());
-  CHECK(Sql(folder.file()).one("SELECT count(*) FROM queries") == "1");
+  CHECK(Sql(folder.file()).one("SELECT count(*) FROM on_record") == "1");
 }
 
 TEST_CASE("migrations bring an old file up, keep its rows, and happen wholly or not at all") {

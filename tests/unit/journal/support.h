@@ -22,11 +22,15 @@
 
 namespace postern::test {
 
-// A fresh folder that goes away.
+// A fresh folder that goes away. `in_memory`: where the machine keeps files in memory, for tests that would
+// only wait for the disk.
 class Folder {
  public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "postern-journal-XXXXXX").string();
+  enum class Where { on_disk, in_memory };
+  explicit Folder(Where where = Where::on_disk) {
+    const bool memory = where == Where::in_memory && std::filesystem::is_directory("/dev/shm");
+    const std::filesystem::path base = memory ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::string pattern = (base / "postern-journal-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data()) ? pattern : "";
     REQUIRE(!path_.empty());
   }

@@ -1,0 +1,72 @@
+// An outage of the journal: told when it begins and when it is over, counted, and put on record as a gap.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "resolver/journal/sqlite.h"
+
+namespace postern {
+
+// What the record does not have: a row of the table `gap`, view `gaps`.
+struct Gap {
+  std::int64_t from_us = 0, until_us = 0;  // Unix time, microseconds
+  std::uint64_t refused = 0;               // rows that were submitted and did not reach the file
+  std::uint64_t answered = 0;              // queries that were answered all the same (audit: relaxed)
+  std::string why;                         // of the first failure
+};
+
+// Writes it, in a transaction of its own: SQLITE_OK, or the code that stopped it and nothing is written.
+int write_gap(Connection& connection, const Gap& gap);
+
+// Gathers from the first failure on until the journal's thread has written what gathered. Thread: any.
+// Memory: one gap.
+class Outage {
+ public:
+  // Another reason, or another outage, is told at most so often.
+  static constexpr std::chrono::seconds retold_after{10};
+
+  explicit Outage(std::string path) : path_(std::move(path)) {}
+
+  // Journal's thread: a commit failed; one succeeded. Neither logs more often than that.
+  void failed(std::string_view why);
+  void over();
+
+  // Any thread: rows that are not in the file, queries that were answered without one.
+  void refused(std::size_t rows) { gather(rows, 0); }
+  void answered(std::size_t queries) {
+    total_answered_.fetch_add(queries, std::memory_order_relaxed);
+    gather(0, queries);
+  }
+
+  // Journal's thread, after a commit: what is to be put on record, if anything; then `recorded` with the
+  // same, or nothing, and it is offered again.
+  bool has_gap() const { return has_gap_.load(std::memory_order_acquire); }
+  Gap gap() const;
+  void recorded(const Gap& gap);
+
+  std::uint64_t outages() const { return outages_.load(std::memory_order_relaxed); }
+  std::uint64_t total_answered() const { return total_answered_.load(std::memory_order_relaxed); }
+  std::int64_t since_us() const { return since_us_.load(std::memory_order_relaxed); }  // 0: there is none
+
+ private:
+  void gather(std::size_t rows, std::size_t queries);
+
+  const std::string path_;
+  mutable std::mutex mutex_;
+  Gap gap_;
+  std::string told_;
+  std::chrono::steady_clock::time_point told_at_;
+  bool begin_told_ = false;
+  std::uint64_t failures_ = 0;  // in this outage
+  std::atomic<bool> has_gap_ = false;
+  std::atomic<std::uint64_t> outages_ = 0, total_answered_ = 0;
+  std::atomic<std::int64_t> since_us_ = 0;
+};
+
+}  // namespace postern

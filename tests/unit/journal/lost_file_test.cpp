@@ -1,0 +1,139 @@
+// The journal's files deleted, moved, replaced or emptied under it: no row is called recorded that nobody can
+// find, and it goes on by itself.
+#include "tests/unit/journal/support.h"
+
+using namespace postern;
+using namespace postern::test;
+
+namespace {
+
+struct World {
+  Folder folder;
+  std::unique_ptr<Journal> journal = must_open(folder.file());
+  SandboxId box = 0;
+  std::int64_t rule = 0;
+
+  World() {
+    Sandbox who;
+    who.name = "box";
+    who.session = "s";
+    box = *journal->attach(who, 1);
+    rule = journal->intern_rule("the rule");
+    REQUIRE(write("before.example.com") == true);
+  }
+  std::optional<bool> write(const std::string& text) {
+    Asked row = asked(journal->reserve(1), text, box);
+    row.rule = rule;
+    return write_one(*journal, row);
+  }
+  bool works_again() {
+    return eventually(*journal, [](const Journal::Stats& stats) { return stats.writable; });
+  }
+  std::vector<std::string> names(const std::string& file = "journal.db") {
+    return Sql(folder.file(file)).rows("SELECT name, sandbox, rule FROM on_record ORDER BY id");
+  }
+  void move(const std::string& from, const std::string& to) {
+    std::filesystem::rename(folder.file(from), folder.file(to));
+  }
+};
+
+constexpr const char* after = "after.example.com|box|the rule";
+
+}  // namespace
+
+TEST_CASE("a journal that is deleted fails the next rows, and a new one knows the sandboxes and rules") {
+  World world;
+  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(world.folder.file() + suffix);
+  CHECK(world.write("lost.example.com") == false);
+  CHECK(world.journal->stats().last_error.find("deleted or moved away") != std::string::npos);
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  CHECK(world.names() == std::vector<std::string>{after});
+  CHECK(world.journal->stats().new_files == 1);
+  CHECK(world.journal->stats().outages == 1);
+  Sql sql(world.folder.file());
+  CHECK(sql.one("SELECT sandbox, state FROM sandboxes") == "box|attached");
+  CHECK(sql.one("SELECT refused, answered, why LIKE '%deleted%' FROM gaps") == "1|0|1");
+  CHECK(sql.one("PRAGMA integrity_check") == "ok");
+}
+
+TEST_CASE("a journal that is moved away keeps all it had, log included, and a new one is begun") {
+  World world;
+  world.move("journal.db", "old.db");
+  CHECK(world.write("lost.example.com") == false);
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  CHECK(world.names() == std::vector<std::string>{after});
+  const auto old_ones = world.names("old.db");
+  REQUIRE(!old_ones.empty());
+  CHECK(old_ones.front() == "before.example.com|box|the rule");
+}
+
+TEST_CASE("nothing is written while another file is in the journal's place; when it is back, all goes on") {
+  World world;
+  world.move("journal.db", "old.db");
+  std::ofstream(world.folder.file("notes")) << "notes";
+  world.move("notes", "journal.db");
+  CHECK(world.write("lost.example.com") == false);
+  CHECK(world.journal->stats().last_error.find("another file was put in its place") != std::string::npos);
+  const auto failures = world.journal->stats().failed_commits;
+  REQUIRE(eventually(*world.journal, [&](const auto& stats) { return stats.failed_commits > failures + 2; }));
+  CHECK(contents(world.folder.file()) == "notes");
+  world.move("old.db", "journal.db");
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  CHECK(world.names().back() == after);
+  CHECK(world.names().front() == "before.example.com|box|the rule");
+  CHECK(world.journal->stats().new_files == 0);
+}
+
+TEST_CASE("another file in the journal's place that goes away leaves room for a new journal") {
+  World world;
+  std::ofstream(world.folder.file("notes")) << "notes";
+  world.move("notes", "journal.db");
+  CHECK(world.write("lost.example.com") == false);
+  world.move("journal.db", "notes");
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  CHECK(world.names() == std::vector<std::string>{after});
+  CHECK(contents(world.folder.file("notes")) == "notes");
+}
+
+TEST_CASE("a log that is deleted is folded into the journal first, and nothing of it is missing") {
+  World world;
+  std::filesystem::remove(world.folder.file("journal.db-wal"));
+  CHECK(world.write("in-the-log.example.com") == false);
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  const auto names = world.names();
+  CHECK(names.front() == "before.example.com|box|the rule");
+  CHECK(names.back() == after);
+}
+
+TEST_CASE("an idle journal notices by itself that its log's index or its lock is gone") {
+  World world;
+  for (const char* file : {"journal.db-shm", "journal.db.lock"}) {
+    std::filesystem::remove(world.folder.file(file));
+    REQUIRE(eventually(*world.journal,
+                       [&](const auto&) { return std::filesystem::exists(world.folder.file(file)); }));
+    REQUIRE(world.works_again());
+  }
+  CHECK(world.write("after.example.com") == true);
+  CHECK(world.names().size() == 2);
+  CHECK(error_of_open(at(world.folder.file())).find("another Postern has it") != std::string::npos);
+}
+
+TEST_CASE("a journal that is cut to nothing in its place fails the rows and harms nobody") {
+  World world;
+  REQUIRE(eventually(*world.journal, [&](const auto&) {
+    return std::filesystem::file_size(world.folder.file("journal.db-wal")) == 0;  // all is in the file
+  }));
+  REQUIRE(world.write("seen.example.com") == true);  // it was looked at with content
+  std::filesystem::resize_file(world.folder.file(), 0);
+  CHECK(world.write("lost.example.com") == false);
+  CHECK(!world.journal->stats().writable);
+  world.journal.reset();
+  const auto again = must_open(world.folder.file());
+  const Asked row = asked(again->reserve(1));
+  CHECK(write_one(*again, row) == true);
+}
