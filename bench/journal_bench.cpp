@@ -77,7 +77,8 @@ double bare(const std::string& path, std::size_t rows, std::size_t batch) {
 
 struct Cost {
   double us = 0;
-  double octets = 0;  // of file, names included
+  double octets = 0;           // of file, names included
+  std::uint64_t stall_us = 0;  // the longest that the writer waited for a checkpoint
 };
 
 // `outcomes`: every row gets one, too. `group`: batches waited for together; 1 means one transaction per
@@ -152,10 +153,11 @@ Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool 
   }
   const double used = cpu_us() - start;
   const std::uint64_t lost = journal.stats().lost_outcomes;
+  const std::uint64_t stall_us = journal.stats().checkpoint_stall_us_max;
   if (lost != 0) std::printf("(%llu outcomes lost)\n", static_cast<unsigned long long>(lost));
   opened->reset();  // folds the log back
   return {used / static_cast<double>(written),
-          static_cast<double>(std::filesystem::file_size(path)) / static_cast<double>(written)};
+          static_cast<double>(std::filesystem::file_size(path)) / static_cast<double>(written), stall_us};
 }
 
 template <class Measure>
@@ -182,6 +184,7 @@ int main(int argc, char** argv) {
               in_flight);
   std::printf("%6s %12s %12s %8s %14s %8s %18s %12s\n", "batch", "bare insert", "asked", "ratio",
               "no checkpoint", "ratio", "asked + outcome", "octets/row");
+  std::uint64_t stall_us = 0;
   for (const std::size_t batch : {1u, 8u, 64u, 256u}) {
     const std::size_t count = batch == 1 ? rows / 10 : rows;  // enough to tell, and not for ever
     const double reference = median([&] { return bare(path, count, batch); });
@@ -190,6 +193,9 @@ int main(int argc, char** argv) {
     const Cost both = median([&] { return journal(path, count, batch, true, true); });
     std::printf("%6zu %12.2f %12.2f %7.2fx %14.2f %7.2fx %18.2f %6.1f/%.1f\n", batch, reference, asked.us,
                 asked.us / reference, quiet.us, quiet.us / reference, both.us, asked.octets, both.octets);
+    stall_us = std::max({stall_us, asked.stall_us, both.stall_us});
   }
+  std::printf("the longest pause of the writer for a checkpoint (of the medians' runs): %.1f ms\n",
+              static_cast<double>(stall_us) / 1000);
   remove_all(path);
 }

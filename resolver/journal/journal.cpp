@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <ctime>
 #include <mutex>
 #include <optional>
@@ -16,6 +15,8 @@
 
 #include "resolver/journal/mend.h"
 #include "resolver/journal/outage.h"
+#include "resolver/journal/signals_held.h"
+#include "resolver/journal/snapshots.h"
 
 namespace postern {
 namespace {
@@ -36,22 +37,6 @@ constexpr std::size_t max_snapshots_per_transaction = 4;
 constexpr auto retry_after = 250ms;
 // attach and detach give up waiting for a stalled disk after this.
 constexpr auto control_patience = 10s;
-
-// Threads started while this lives are interrupted by no signal: those are the main thread's.
-class SignalsHeld {
- public:
-  SignalsHeld() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsHeld(const SignalsHeld&) = delete;
-  SignalsHeld& operator=(const SignalsHeld&) = delete;
-  ~SignalsHeld() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 // "al_" and 32 digits of hex: nobody else draws the same, and a receiver knows an alert again by it.
 std::string fresh_uid() {
@@ -253,10 +238,7 @@ void FileJournal::settle(DeliveryResult result) {
 
 void FileJournal::save(LeakSnapshot snapshot) {
   const std::lock_guard lock(mutex_);
-  for (LeakSnapshot& waiting : inbox_.snapshots)
-    if (waiting.user == snapshot.user && waiting.session == snapshot.session)
-      return void(waiting = std::move(snapshot));
-  inbox_.snapshots.push_back(std::move(snapshot));
+  put_newer(std::move(snapshot), inbox_.snapshots);
   wake();
 }
 
@@ -389,7 +371,7 @@ bool FileJournal::take() {
   move_over(inbox_.outcomes, hand_.outcomes);
   move_over(inbox_.alerts, hand_.alerts);
   move_over(inbox_.ends, hand_.ends);
-  move_over(inbox_.snapshots, hand_.snapshots);
+  take_newer(inbox_.snapshots, hand_.snapshots);
   move_over(inbox_.deliveries, hand_.deliveries);
   if (!hand_.batches.empty()) in_hand_since_us_ = hand_.batches.front().submitted_us;
   return true;
@@ -572,6 +554,7 @@ void FileJournal::put_gap_on_record() {
 void FileJournal::failed(int code, std::size_t batches, const std::string& why) {
   ++failed_commits_;
   in_use_->failed(code);
+  outage_.note(why);
   // A broken constraint is the rows' fault, not the file's.
   if ((code & 0xff) != SQLITE_CONSTRAINT || batches == 0) {
     writable_ = false;

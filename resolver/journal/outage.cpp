@@ -35,7 +35,6 @@ void Outage::failed(std::string_view why) {
     failures_ = 0;
   }
   ++failures_;
-  if (gap_.why.empty()) gap_.why = why.substr(0, max_why);
   // A disk that is almost full takes a small batch and refuses the next: that is one story.
   const bool lately = told_at_ != std::chrono::steady_clock::time_point() && now - told_at_ < retold_after;
   if (begins) begin_told_ = !lately;
@@ -43,6 +42,11 @@ void Outage::failed(std::string_view why) {
   told_ = why;
   told_at_ = now;
   spdlog::error("{} the journal cannot be written: {}", begins ? "from now on" : "still", why);
+}
+
+void Outage::note(std::string_view why) {
+  const std::lock_guard lock(mutex_);
+  if (gap_.why.empty()) gap_.why = why.substr(0, max_why);
 }
 
 void Outage::over() {

@@ -37,6 +37,8 @@ class Outage {
   void failed(std::string_view why);
   void over();
 
+  // Why rows that are refused next are: of several, the first stands.
+  void note(std::string_view why);
   // Any thread: rows that are not in the file, queries that were answered without one.
   void refused(std::size_t rows) { gather(rows, 0); }
   void answered(std::size_t queries) {

@@ -181,7 +181,8 @@ void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> pol
     State& s = *state_;
     s.turn();
     const std::string name = who.name;
-    SandboxState& sandbox = s.pipeline->attach(std::move(who), row, std::move(policy), own_policy, past, std::move(secrets));
+    SandboxState& sandbox =
+        s.pipeline->attach(std::move(who), row, std::move(policy), own_policy, past, std::move(secrets));
     auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch,
                                                s.counters, [&s] { return s.turn(); });
     sandbox.listener = listener.get();
