@@ -84,7 +84,12 @@ ListFinding List::judge(const Query& query) const noexcept {
     if (entry.kind & list_kind::has_detail) {
       const Detail* const detail = detail_of(entry.index);
       if (detail == nullptr) return;
-      if (!applies(detail->written, query)) return;
+      const ListDetail& limits = detail->written;
+      if (!applies(limits, query)) return;
+      // Where it says nothing of other types, or of names below, NXDOMAIN would.
+      if (!limits.types.empty() || std::any_of(limits.except.begin(), limits.except.end(),
+                                               [&](const Name& one) { return one.below(query.name); }))
+        finding.allowed_beneath = true;
       if (written == ListAction::local) {
         candidate.local = detail->answer_for(query.type);
         if (candidate.local != nullptr) candidate.action = ListAction::local;

@@ -48,7 +48,8 @@ struct ListFinding {
   // the list. Never empty: a name with records of other types only has ListAction::no_data.
   const Answer* local = nullptr;
   // The list allows a name strictly below this one, or has records there: NXDOMAIN would deny that too
-  // (RFC 8020). May be true where an entry that is stronger blocks that name after all.
+  // (RFC 8020); or an entry leaves out other types of this name, or names below. May be true where an entry
+  // that is stronger blocks that name after all.
   bool allowed_beneath = false;
 };
 

@@ -350,11 +350,12 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
     return {Action::local, Reason::single_label, single_label_, &answer};
   }
   if (rule_speaks && found.voice.block)
-    return refuse_name(found.allowed_beneath, Reason::rule, found.voice.rule);
+    return refuse_name(found.allowed_beneath || open_beneath(query), Reason::rule, found.voice.rule);
   PolicyLists::Voice list;
   if (!rule_speaks && !lists_.empty()) list = lists_.judge(query);
   const bool allowed_beneath = found.allowed_beneath || list.allowed_beneath;
-  if (list.speaks && list.action != ListAction::allow) return listed(list, allowed_beneath);
+  if (list.speaks && list.action != ListAction::allow)
+    return listed(list, allowed_beneath || open_beneath(query));
   if (!rule_speaks && !list.speaks && default_block_)
     return refuse_name(allowed_beneath, Reason::policy_default, default_);
 
@@ -363,6 +364,25 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
   if (list.speaks) permitted = {Action::allow, Reason::list, list.rule, nullptr};
   permitted.route = found.forward;
   return if_form_and_type(query, permitted);
+}
+
+// Whether names below a refused one are allowed because nothing speaks against them: asked for one that
+// nobody mentions.
+bool RulePolicy::open_beneath(const Query& query) const noexcept {
+  if (default_block_) return false;
+  constexpr std::array<std::uint8_t, 2> unmentioned{1, 0};  // a label that is one zero octet
+  std::array<std::uint8_t, Name::max_octets + unmentioned.size()> wire;
+  const auto end = std::copy(unmentioned.begin(), unmentioned.end(), wire.begin());
+  std::copy(query.name.wire().begin(), query.name.wire().end(), end);
+  const std::optional<Name> child = Name::from_wire({wire.data(), unmentioned.size() + query.name.size()});
+  if (!child) return false;  // too long: there are no names below
+  const Findings found = look_up(*child);
+  if (found.zone_answers()) return zones_.answer(found.zone - 1, {*child, query.type}).rcode == 0;
+  if (found.rule_speaks()) return !found.voice.block;
+  if (found.special != 0) return false;
+  if (lists_.empty()) return true;
+  const PolicyLists::Voice list = lists_.judge({*child, query.type});
+  return !list.speaks || list.action == ListAction::allow || list.action == ListAction::local;
 }
 
 // `permitted` by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.

@@ -7,6 +7,7 @@
 #include "rules/policy.h"
 #include "rules/policy_spec.h"
 #include "rules/policy_yaml_answers.h"
+#include "rules/policy_yaml_limits.h"
 #include "rules/policy_yaml_zones.h"
 #include "rules/presets.h"
 #include "rules/quote.h"
@@ -15,12 +16,8 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t max_rules =
-    100'000;  // per policy: each costs about 400 octets; more than that is a list
-constexpr std::size_t max_expressions = 200;  // per policy: each may take megabytes, and be asked for a name
-constexpr std::size_t max_exempt = 1'000;     // per policy: they are searched one by one for each forward
+constexpr std::size_t max_exempt = 1'000;         // per policy: they are searched one by one for each forward
 constexpr std::size_t max_expectations = 10'000;  // per policy: a name is 256 octets, and they stay in memory
-constexpr std::size_t max_lists = 32;             // per policy: each is asked for each name
 constexpr std::size_t max_host_addresses = 32;    // per name: the reply still fits a UDP packet
 constexpr std::size_t max_policies = 64;          // per file: each carries the built-in tables
 constexpr std::size_t max_entries = 300'000;  // per file, what is inherited counted again: `extends` copies
@@ -179,26 +176,9 @@ class Reader : private YamlComplaint {
       const Result<PolicySpec> from = included(item);
       if (!from) return tl::unexpected(from.error());
       PolicyAssembly::include(*from, spec);
-      if (const auto ok = check_sums(item, spec); !ok) return ok;
+      if (const auto ok = check_included(*this, item, spec); !ok) return ok;
     }
     return {};
-  }
-
-  // What was taken in keeps each limit by itself; together they must, too.
-  Result<void> check_sums(const YamlNode& included, const PolicySpec& spec) const {
-    const auto expressions = static_cast<std::size_t>(std::count_if(
-        spec.rules.begin(), spec.rules.end(), [](const RuleSpec& rule) { return rule.regex.has_value(); }));
-    const struct {
-      std::size_t count, most;
-      const char* what;
-    } sums[] = {{spec.rules.size(), max_rules, " rules"},
-                {expressions, max_expressions, " regular expressions"},
-                {spec.hosts.size(), max_rules, " hosts entries"},
-                {spec.lists.size(), max_lists, " lists"}};
-    for (const auto& sum : sums)
-      if (sum.count > sum.most)
-        return at(included, "a policy holds at most " + std::to_string(sum.most) + sum.what);
-    return check_answers(*this, included, spec);
   }
 
   Result<PolicySpec> included(const YamlNode& item) {

@@ -174,7 +174,7 @@ def _():
       seconds=120)
 def _():
     upstream = RecordingUpstream()
-    daemon = Daemon(policy=f"{OPEN_BUDGETS}block: ['moving.example.com']\n", upstream=(upstream.text,))
+    daemon = Daemon(policy=f"{OPEN_BUDGETS}block: ['**.moving.example.com']\n", upstream=(upstream.text,))
     inside = Namespace("reloaded")
     daemon.attach(inside)
     stop, failures, counts = threading.Event(), [], [0, 0]
@@ -196,7 +196,7 @@ def _():
     try:
         equal(verdict(), "NXDOMAIN")
         for blocked in (False, True) * 5:
-            write(daemon.policy_file, f"{OPEN_BUDGETS}block: ['{'moving' if blocked else 'other'}.example.com']\n")
+            write(daemon.policy_file, f"{OPEN_BUDGETS}block: ['**.{'moving' if blocked else 'other'}.example.com']\n")
             daemon.reload()
             wanted = "NXDOMAIN" if blocked else "NOERROR"
             wait_until(lambda: verdict() == wanted, f"the new policy says {wanted}")
@@ -207,7 +207,7 @@ def _():
         daemon.reload()
         wait_until(lambda: "policy.yaml:" in daemon.log()[before:], "the log quotes the bad policy")
         equal(verdict(), "NXDOMAIN", "under the old policy")
-        write(daemon.policy_file, f"{OPEN_BUDGETS}block: ['other.example.com']\n")
+        write(daemon.policy_file, f"{OPEN_BUDGETS}block: ['**.other.example.com']\n")
         daemon.reload()
         wait_until(lambda: verdict() == "NOERROR", "the mended policy")
     finally:

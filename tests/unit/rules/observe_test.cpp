@@ -104,7 +104,7 @@ TEST_CASE("observing is inherited with the policy, and can be ended by its child
   const auto set = postern::test::policies(
       "policies: {a: {mode: observe, block: [x.example]}, b: {extends: a}, c: {extends: a, mode: enforce}}");
   CHECK(seen(*set->find("b"), "x.example").starts_with("allow rule would block: "));
-  CHECK(seen(*set->find("c"), "x.example") == "NXDOMAIN rule");
+  CHECK(seen(*set->find("c"), "x.example") == "NODATA rule");
   CHECK(postern::test::rule_for(*set->find("c"), "x.example") == "p.yaml:1:39 block x.example");
 }
 

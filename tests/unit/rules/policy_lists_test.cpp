@@ -31,13 +31,15 @@ ListSource files(std::map<std::string, std::string> texts) {
 const std::map<std::string, std::string>& texts() {
   static const std::map<std::string, std::string> all{
       {"block", "www.bad.example\n**.worse.example\nboth.example\n"},
+      {"below", "*.www.bad.example\n"},
       {"open", "www.good.example\nboth.example\nimportant.example\n"},
       {"ads",
        "||ads.example^\n@@||ok.ads.example^\n||important.example^$important\n@@||bad.example^\n"
        "||typed.example^$dnstype=TXT\n||most.example^$denyallow=free.most.example\n"},
       {"trusted", "@@||both.example^$important\n||trusted.example^\n"},
       {"rpz",
-       "$TTL 60\n@ SOA a. b. 1 2 3 4 5\nnx.example CNAME .\nempty.example CNAME *.\ndrop.example CNAME "
+       "$TTL 60\n@ SOA a. b. 1 2 3 4 5\nnx.example CNAME .\npair.example CNAME .\n*.pair.example CNAME "
+       ".\nempty.example CNAME *.\ndrop.example CNAME "
        "rpz-drop.\nown.example A 192.0.2.7\n24.0.113.0.203.rpz-ip CNAME .\n24.0.51.51.51.rpz-ip CNAME .\n"},
       {"special", "db.internal\nlocalhost\nplain\n"},
       {"walled",
@@ -70,7 +72,7 @@ TEST_CASE("inline rules come before lists, lists before the default") {
     const char* name;
     const char* told;
   } rows[] = {
-      {"a list blocks", "lists: [block]", "www.bad.example", "NXDOMAIN list"},
+      {"a list blocks", "lists: [block]", "www.bad.example", "NODATA list"},
       {"not what is beside it", "lists: [block]", "ww.bad.example", "allow default"},
       {"not what is below an exact name", "lists: [block]", "x.www.bad.example", "allow default"},
       {"any depth where it says so", "lists: [block]", "a.b.worse.example", "NXDOMAIN list"},
@@ -99,8 +101,8 @@ TEST_CASE("inline rules come before lists, lists before the default") {
       {"a hosts entry wins", "{lists: [block], hosts: {www.bad.example: 10.0.0.1}}", "www.bad.example",
        "local data local_data"},
 
-      {"block over allow", "lists: [{file: open, action: allow}, block]", "both.example", "NXDOMAIN list"},
-      {"in whatever order", "lists: [block, {file: open, action: allow}]", "both.example", "NXDOMAIN list"},
+      {"block over allow", "lists: [{file: open, action: allow}, block]", "both.example", "NODATA list"},
+      {"in whatever order", "lists: [block, {file: open, action: allow}]", "both.example", "NODATA list"},
       {"important allow over block", "lists: [block, {file: trusted, action: allow}]", "both.example",
        "allow list"},
       {"important block over important allow is a block", "lists: [ads, {file: open, action: allow}]",
@@ -109,14 +111,20 @@ TEST_CASE("inline rules come before lists, lists before the default") {
       {"which NXDOMAIN for the name above would undo", "lists: [ads]", "ads.example", "NODATA list"},
       {"and for its sibling would not", "lists: [ads]", "no.ads.example", "NXDOMAIN list"},
       {"and opens nothing", "{default: block, lists: [ads]}", "ok.ads.example", "NXDOMAIN default"},
-      {"nor lifts another list's", "lists: [block, ads]", "www.bad.example", "NXDOMAIN list"},
+      {"nor lifts another list's", "lists: [block, ads]", "www.bad.example", "NODATA list"},
       {"but in a list that allows it allows", "{default: block, lists: [{file: ads, action: allow}]}",
        "ok.ads.example", "allow list"},
       {"only these types", "lists: [ads]", "typed.example", "allow default"},
       {"all but these names", "lists: [ads]", "x.most.example", "NXDOMAIN list"},
       {"all but these names", "lists: [ads]", "x.free.most.example", "allow default"},
+      {"which NXDOMAIN above them would undo", "lists: [ads]", "most.example", "NODATA list"},
 
-      {"RPZ NXDOMAIN", "lists: [rpz]", "nx.example", "NXDOMAIN list"},
+      {"RPZ NXDOMAIN", "{default: block, lists: [rpz]}", "nx.example", "NXDOMAIN list"},
+      {"which would deny the names below, if they are open", "lists: [rpz]", "nx.example", "NODATA list"},
+      {"RPZ has both in two records", "lists: [rpz]", "pair.example", "NXDOMAIN list"},
+      {"also from two lists", "lists: [block, below]", "www.bad.example", "NXDOMAIN list"},
+      {"below it an exception further up counts for its own list", "lists: [below, ads]", "x.www.bad.example",
+       "NXDOMAIN list"},
       {"RPZ NODATA", "lists: [rpz]", "empty.example", "NODATA list"},
       {"RPZ DROP", "lists: [rpz]", "drop.example", "no reply list"},
       {"RPZ local data", "lists: [rpz]", "own.example", "local data list"},
@@ -139,7 +147,7 @@ TEST_CASE("inline rules come before lists, lists before the default") {
 TEST_CASE("a name that only a list permits must still have a permitted form and type") {
   const auto one = policy("{default: block, lists: [{file: open, action: allow}]}");
   CHECK(decide(*one, "www.good.example", type::NULL_) == "NODATA type");
-  CHECK(decide(*policy("lists: [ads]"), "typed.example", type::TXT) == "NXDOMAIN list");
+  CHECK(decide(*policy("lists: [ads]"), "typed.example", type::TXT) == "NODATA list");  // it has an address
 }
 
 TEST_CASE("a rule's text names the list, an explanation also the line") {

@@ -16,7 +16,7 @@ TEST_CASE("the most specific inline rule wins, and a tie blocks") {
   } rows[] = {
       {"nothing speaks", "default: allow", "www.example.com", "allow default"},
       {"nothing speaks", "default: block", "www.example.com", "NXDOMAIN default"},
-      {"exact", "block: [www.example.com]", "www.example.com", "NXDOMAIN rule"},
+      {"exact", "block: [www.example.com]", "www.example.com", "NODATA rule"},
       {"exact is not below", "block: [example.com]", "www.example.com", "allow default"},
       {"exact is not above", "block: [www.example.com]", "example.com", "allow default"},
       {"below, one level", "block: ['*.example.com']", "www.example.com", "NXDOMAIN rule"},
@@ -49,7 +49,7 @@ TEST_CASE("the most specific inline rule wins, and a tie blocks") {
        "x.a.b.example.com", "allow rule"},
 
       {"tie of exacts", "{allow: [www.example.com], block: [www.example.com]}", "www.example.com",
-       "NXDOMAIN rule"},
+       "NODATA rule"},
       {"tie of wildcards", "{allow: ['*.example.com'], block: ['*.example.com']}", "www.example.com",
        "NXDOMAIN rule"},
       {"* and ** are equally deep", "{allow: ['*.example.com'], block: ['**.example.com']}",
@@ -75,7 +75,7 @@ TEST_CASE("the most specific inline rule wins, and a tie blocks") {
   }
 }
 
-TEST_CASE("a refused name is NXDOMAIN, but NODATA where a rule allows something below it") {
+TEST_CASE("a refused name is NXDOMAIN, but NODATA where something below it is allowed") {
   const struct {
     const char* yaml;
     const char* name;
@@ -87,7 +87,13 @@ TEST_CASE("a refused name is NXDOMAIN, but NODATA where a rule allows something 
       {"{default: block, allow: [a.b.example.com]}", "x.a.b.example.com", "NXDOMAIN default"},
       {"{default: block, allow: ['*.example.com']}", "example.com", "NODATA default"},
       {"{block: [example.com], allow: ['*.example.com']}", "example.com", "NODATA rule"},
-      {"{block: [example.com]}", "example.com", "NXDOMAIN rule"},
+      // Allowed by the default.
+      {"{block: [example.com]}", "example.com", "NODATA rule"},
+      {"{block: [example.com], default: block}", "example.com", "NXDOMAIN rule"},
+      {"{block: [example.com, '*.example.com']}", "example.com", "NXDOMAIN rule"},
+      {"{block: [a.example.com, '*.example.com']}", "a.example.com", "NXDOMAIN rule"},
+      {"{block: ['*.example.com']}", "a.example.com", "NXDOMAIN rule"},
+      {"{block: [x.internal]}", "x.internal", "NXDOMAIN rule"},
       {"{block: ['**.example.com'], allow: [a.example.com]}", "example.com", "NODATA rule"},
       {"{block: ['**.example.com'], allow: [a.example.com]}", "b.example.com", "NXDOMAIN rule"},
       // Allowed by a wildcard further up: what is below the exactly blocked name still is.
@@ -114,7 +120,7 @@ TEST_CASE("a refused type is NODATA, and a refused name comes first") {
        {Type{0}, type::NULL_, type::KEY, type::PRIVATE, type::ANY, type::AXFR, type::IXFR, type::OPT,
         type::DS, type::RRSIG, type::DNSKEY, type::NAPTR, Type{3}, Type{11}, Type{66}, Type{65535}})
     CHECK_MESSAGE(decide(*plain, "www.example.com", refused) == "NODATA type", refused);
-  CHECK(decide(*plain, "bad.example.com", type::NULL_) == "NXDOMAIN rule");
+  CHECK(decide(*plain, "bad.example.com", type::NULL_) == "NODATA rule");
   CHECK(rule_for(*plain, "www.example.com", type::NULL_) == "this type is not among the policy's types");
 
   const auto listed = policy("types: [A, 'null', TYPE65399]");
@@ -150,7 +156,7 @@ TEST_CASE("single labels stay here unless forwarded or named by a rule") {
   CHECK(decide(*policy("single_labels: forward"), "db") == "allow default");
   CHECK(decide(*policy("{single_labels: forward, default: block}"), "db") == "NXDOMAIN default");
   CHECK(decide(*policy("allow: [db]"), "db") == "allow rule");
-  CHECK(decide(*policy("block: [db]"), "db") == "NXDOMAIN rule");
+  CHECK(decide(*policy("block: [db]"), "db") == "NODATA rule");
   CHECK(decide(*policy("{allow_public_suffix: true, allow: ['*']}"), "db") == "local NXDOMAIN single_label");
   CHECK(decide(*policy("{default: block, allow: ['**.example.com']}"), "com") == "local NODATA single_label");
   const auto set = PolicySet::builtin();
@@ -181,7 +187,7 @@ TEST_CASE("hosts entries answer by themselves") {
     CHECK(decide(*policy("{block: ['**.example.com'], hosts: {db.example.com: 10.0.0.1}}"),
                  "db.example.com") == "local data local_data");
     CHECK(decide(*policy("{block: [db.example.com], hosts: {db.example.com: 10.0.0.1}}"), "db.example.com") ==
-          "NXDOMAIN rule");
+          "NODATA rule");
     CHECK(decide(*policy("hosts: {host.docker.internal: 10.0.0.1}"), "host.docker.internal") ==
           "local data local_data");
     CHECK(decide(*policy("hosts: {db: 10.0.0.1}"), "db") == "local data local_data");
@@ -285,7 +291,7 @@ TEST_CASE("rules from the command line join the others in the same precedence") 
     tie.block = {"www.example.com"};
     const auto tied = (*set->with(tie))->find("");
     CHECK(decide(*tied, "x.example.org") == "NXDOMAIN rule");
-    CHECK(decide(*tied, "www.example.com") == "NXDOMAIN rule");
+    CHECK(decide(*tied, "www.example.com") == "NODATA rule");
   }
   SUBCASE("it lands on the policy that is named") {
     PolicySet::Overlay other;

@@ -53,16 +53,17 @@ TEST_CASE(
     const char* name;
     const char* told;
   } rows[] = {
-      {"block: ['/^ads[0-9]+\\./']", "ads17.example.com", "NXDOMAIN rule"},
+      {"block: ['/^ads[0-9]+\\./']", "ads17.example.com", "NODATA rule"},
       {"block: ['/^ads[0-9]+\\./']", "ads.example.com", "allow default"},
+      {"block: ['/\\.example\\.com$/']", "www.example.com", "NXDOMAIN rule"},  // all below match, too
       {"{block: ['/^ads/'], allow: ['**.example.com']}", "ads.example.com", "allow rule"},
-      {"{block: ['/^ads/'], allow: ['**.example.com']}", "ads.example.net", "NXDOMAIN rule"},
+      {"{block: ['/^ads/'], allow: ['**.example.com']}", "ads.example.net", "NODATA rule"},
       {"{default: block, allow: ['/\\.example\\.com$/']}", "www.example.com", "allow rule"},
       // What is below might match, which cannot be told: an empty answer, not NXDOMAIN.
       {"{default: block, allow: ['/\\.example\\.com$/']}", "example.com", "NODATA default"},
       {"{allow: ['/^a/'], block: ['/^ab/']}", "ab.example", "NODATA rule"},
       {"{allow: ['/^a/'], block: ['/^ab/']}", "ac.example", "allow rule"},
-      {"{allow_public_suffix: true, allow: ['*'], block: ['/^ab/']}", "ab.example", "NXDOMAIN rule"},
+      {"{allow_public_suffix: true, allow: ['*'], block: ['/^ab/']}", "ab.example", "NODATA rule"},
       {"{allow_public_suffix: true, block: ['*'], allow: ['/^ab/']}", "ab.example", "NODATA rule"},
       {"allow: ['/internal$/']", "db.internal", "local NODATA special_use"},
       {"allow: ['/db/']", "db", "local NODATA single_label"},
@@ -109,7 +110,7 @@ TEST_CASE("the command line takes expressions, too") {
   overlay.block = {"/^ads/"};
   const auto with = PolicySet::builtin()->with(overlay);
   REQUIRE(with.has_value());
-  CHECK(decide(*(*with)->find(""), "ads.example") == "NXDOMAIN rule");
+  CHECK(decide(*(*with)->find(""), "ads.example") == "NODATA rule");
   CHECK(postern::test::rule_for(*(*with)->find(""), "ads.example") == "command line: block /^ads/");
 }
 
