@@ -10,6 +10,7 @@
 #include <random>
 
 #include "detect/meter.h"
+#include "detect/secret_watch.h"
 #include "rules/public_suffix.h"
 
 namespace postern {
@@ -99,6 +100,29 @@ int run(int argc, char** argv) {
   print("admit, new name", first);
   print("admit, the same again", again);
   print("refuse, budget spent", refused);
+  // Secrets of 40 octets each: what a name costs to be looked at, alone and with those before it.
+  for (const std::size_t count : {std::size_t{1}, std::size_t{8}, SecretSet::max_values}) {
+    std::mt19937_64 dice(7);
+    std::vector<SecretValue> values;
+    for (std::size_t i = 0; i < count; ++i) {
+      values.push_back({"S" + std::to_string(i), ""});
+      for (int k = 0; k < 40; ++k)
+        values.back().octets += "abcdefghijklmnopqrstuvwxyz0123456789"[dice() % 36];
+    }
+    const double from = now_ns();
+    const auto set = SecretSet::make(values, "key", *code->tables().model);
+    POSTERN_CHECK(set.has_value());
+    std::printf("%zu secrets of 40 octets: an index of %zu KiB, made in %.1f ms\n", count,
+                (*set)->memory_octets() / 1024, (now_ns() - from) / 1e6);
+    std::vector<double> watched;
+    for (int round = 0; round < rounds; ++round) {
+      SecretWatch watch(*set);
+      watched.push_back(time([&] {
+        for (const auto& one : names) sink += watch.observe(one.query.name, one.icann).has_value();
+      }));
+    }
+    print("  watch, new name", watched);
+  }
   std::printf("(checksum %llu)\n", static_cast<unsigned long long>(sink));
   return 0;
 }

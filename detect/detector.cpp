@@ -129,6 +129,7 @@ struct Counters {
   double octets = 0, label = 0, entropy = 0, structure = 0;  // sums over `names`
   double encoded = 0;
   double answers = 0, nxdomain = 0, answer_octets = 0;
+  double charge = 0;
 
   void start(Instant now) {
     decayed_at = now;
@@ -145,7 +146,7 @@ struct Counters {
     recent *= left(rate_half_life);
     const double keep = left(half_life);
     for (double* sum : {&queries, &type_sum, &names, &fresh, &octets, &label, &entropy, &structure, &encoded,
-                        &answers, &nxdomain, &answer_octets})
+                        &answers, &nxdomain, &answer_octets, &charge})
       *sum *= keep;
     decayed_at = now;
   }
@@ -184,6 +185,8 @@ struct Counters {
     // In the steady state a decayed count is rate x half-life / ln 2.
     now.rate = recent * 0.6931471805599453 *
                (std::chrono::duration<double>(std::chrono::minutes(1)) / rate_half_life);
+    now.charge =
+        charge * 0.6931471805599453 * (std::chrono::duration<double>(std::chrono::hours(1)) / half_life);
     now.nxdomain = per(nxdomain, answers);
     now.answer = per(answer_octets, answers);
     return now;
@@ -200,7 +203,7 @@ struct Zone {
   Counters counters;
   Told told;
 };
-static_assert(sizeof(Zone) <= 288, "detector.h states the memory of a zone");
+static_assert(sizeof(Zone) <= 296, "detector.h states the memory of a zone");
 
 // Where a name's zone begins: the octet offset of its rightmost `labels` labels.
 std::size_t zone_offset(Octets wire, std::size_t labels) {
@@ -383,6 +386,18 @@ void SessionDetector::answered(const Query& query, std::size_t registered_labels
   counters.answers += 1;
   counters.nxdomain += rcode == static_cast<int>(Rcode::nxdomain);
   counters.answer_octets += static_cast<double>(octets);
+}
+
+void SessionDetector::charged(const Query& query, std::size_t registered_labels, double bits, Instant now) {
+  State& state = *state_;
+  const Octets wire = query.name.wire();
+  const Octets zone = wire.subspan(zone_offset(wire, registered_labels));
+  const Index index = state.find(zone, hash_octets(zone, state.limits.seed));
+  if (index == none) return;
+  state.now = std::max(state.now, now);
+  Counters& counters = state.zones[index].counters;
+  counters.decay(state.now);
+  counters.charge += bits;
 }
 
 std::vector<Contribution> SessionDetector::explain(const Name& name, std::size_t registered_labels) const {

@@ -8,7 +8,7 @@
 // Pure: time is an argument; policy is never seen. Read next: score.h (the table of weights and the
 // thresholds), score_shape.h (what a single name looks like), detector.cpp (the counters).
 //
-// Thread: one (the session's shard). Memory, in octets: at most `Limits::zones` x (288 + the zone's name, at
+// Thread: one (the session's shard). Memory, in octets: at most `Limits::zones` x (296 + the zone's name, at
 // most 255, + 16 of index), so 300 to 560 KiB at the default limit; it grows with the zones in use.
 #pragma once
 
@@ -72,6 +72,9 @@ class SessionDetector {
   // ignored.
   void answered(const Query& query, std::size_t registered_labels, int rcode, std::size_t octets,
                 Instant now);
+
+  // What a forwarded query was charged, in bits; it counts from the next query on. Unknown zones are ignored.
+  void charged(const Query& query, std::size_t registered_labels, double bits, Instant now);
 
   // What the zone's score is made of at this moment, largest first; empty for a zone not known.
   std::vector<Contribution> explain(const Name& name, std::size_t registered_labels) const;

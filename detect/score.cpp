@@ -11,7 +11,7 @@ constexpr ScoreRow table[] = {
     {"structure", "share", &Features::structure, 0.18, 0.12, 0.32,
      "random hex, base32 and base64 break off at two characters in five, words at one in twenty; "
      "entropy misses hex, whose 3.2 bits a character in 16 octets are no more than those of words"},
-    {"encoded", "octets", &Features::encoded, 0.14, 100, 600,
+    {"encoded", "octets", &Features::encoded, 0.12, 100, 600,
      "the sum cannot be thinned out by ordinary names asked in between, as an average can"},
     {"length", "octets", &Features::length, 0.13, 12, 40,
      "a tunnel pays for every query, so its names are long; benign names average 4 to 12 octets below the "
@@ -20,7 +20,7 @@ constexpr ScoreRow table[] = {
      "people do not write labels this long; a little weight, since hashes in benign names are as long"},
     {"entropy", "bits/character", &Features::entropy, 0.09, 2.6, 3.6,
      "many different characters; little weight, since long names of words come near 3.6 too"},
-    {"distinct", "names", &Features::distinct, 0.13, 8, 64,
+    {"distinct", "names", &Features::distinct, 0.12, 8, 64,
      "each piece of data needs a name of its own; a session rarely meets more than a few dozen names of one "
      "zone"},
     {"types", "share", &Features::types, 0.17, 0.10, 0.80,
@@ -29,6 +29,10 @@ constexpr ScoreRow table[] = {
      "a tunnel never repeats a name, or a cache would swallow it; programs ask the same few names again"},
     {"rate", "queries/minute", &Features::rate, 0.03, 10, 60,
      "interactive tunnels poll; hardly any weight, since a slow leak leaks as well and installers are fast"},
+    {"charge", "bits/hour", &Features::charge, 0.03, 256, 1024,
+     "what went up as the meter prices it, from an eighth to half of the zone's budget in `code`: repeats "
+     "and known "
+     "names are cheap there, whatever they look like; little weight, since the meter itself cuts"},
     {"nxdomain", "share", &Features::nxdomain, 0.015, 0.30, 0.90,
      "a receiver that only listens need not answer; hardly any weight, since typing errors look the same"},
     {"answer size", "octets", &Features::answer, 0.015, 200, 800,

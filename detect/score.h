@@ -46,6 +46,7 @@ struct Features {
   double fresh = 0;      // share of queries that ask a name not asked before, 0..1
   double types = 0;      // how unusual the types are, 0 (A, AAAA) to 1 (NULL, KEY, private use)
   double rate = 0;       // queries per minute
+  double charge = 0;     // bits an hour, as the leak meter prices what was forwarded
   double nxdomain = 0;   // share of answers, 0..1
   double answer = 0;     // octets per answer
 };

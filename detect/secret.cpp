@@ -164,7 +164,7 @@ void SecretSet::build_index() {
   text_ = std::move(exact);
   worth_.shrink_to_fit();
   table_.assign(std::bit_ceil(std::max<std::size_t>(64, text_.size() * 2)), 0);
-  filter_.assign(std::bit_ceil(std::max<std::size_t>(64, text_.size() * 8)) / 64, 0);
+  filter_.assign(std::bit_ceil(std::max<std::size_t>(64, text_.size() * 16)) / 64, 0);
   for (const Form& form : forms_) {
     for (std::uint32_t at = form.begin; at + seed <= form.end; ++at) {
       const std::uint64_t hash = mixed(seed_at(text_.data() + at));
@@ -184,29 +184,30 @@ std::optional<SecretSet::Match> SecretSet::find(std::string_view text, std::size
   std::optional<Match> best;
   if (text.size() < seed) return best;
   const std::size_t filter_mask = filter_.size() * 64 - 1, mask = table_.size() - 1;
-  for (std::size_t at = 0; at + seed <= text.size(); ++at) {
+  // A run across a place has a seed across it, too: so five places are enough.
+  const std::size_t first = across == anywhere || across < seed ? 0 : across - seed + 1;
+  const std::size_t last = std::min(text.size() - seed, across == anywhere ? text.size() : across - 1);
+  for (std::size_t at = first; at <= last; ++at) {
     const std::uint64_t hash = mixed(seed_at(text.data() + at));
     const std::size_t bit = hash >> 20 & filter_mask;
     if ((filter_[bit / 64] >> bit % 64 & 1) == 0) continue;
     for (std::size_t slot = hash >> 32 & mask; table_[slot] != 0; slot = (slot + 1) & mask) {
-      const auto match = grow(text, at, table_[slot] - 1);
-      if (!match || (best && best->bits >= match->bits)) continue;
-      const bool crosses = match->from < across && match->from + match->size > across;
-      if (across == anywhere || crosses) best = match;
+      const auto match = grow(text, first, at, table_[slot] - 1);
+      if (match && (!best || match->bits > best->bits)) best = match;
     }
   }
   return best;
 }
 
 // The longest run through this place, if it is worth enough.
-std::optional<SecretSet::Match> SecretSet::grow(std::string_view text, std::size_t at,
+std::optional<SecretSet::Match> SecretSet::grow(std::string_view text, std::size_t first, std::size_t at,
                                                 std::uint32_t position) const noexcept {
   if (std::memcmp(text_.data() + position, text.data() + at, seed) != 0) return std::nullopt;
   const auto form =
       std::prev(std::upper_bound(forms_.begin(), forms_.end(), position,
                                  [](std::uint32_t p, const Form& one) { return p < one.begin; }));
   // Grown already, one character before: so a value of one repeated octet does not cost its square.
-  if (at > 0 && position > form->begin && text[at - 1] == text_[position - 1] &&
+  if (at > first && position > form->begin && text[at - 1] == text_[position - 1] &&
       (worth_[position - 1] & indexed) != 0)
     return std::nullopt;
   std::size_t from = at, to = at + seed;

@@ -249,11 +249,9 @@ class Reader : private YamlComplaint {
     if (key == "explain") return claim(spec.explains);
     if (key == "alert_on_first_query") return claim(spec.alert_on_first_query);
     if (key == "on_tunnel") {
-      return word(
-          std::to_array<std::string_view>({"alert", "block-zone", "quarantine"}), [&](std::size_t chosen) {
-            spec.on_tunnel =
-                std::array{TunnelAction::alert, TunnelAction::block_zone, TunnelAction::quarantine}[chosen];
-          });
+      constexpr std::array actions{TunnelAction::alert, TunnelAction::block_zone, TunnelAction::quarantine};
+      return word(std::to_array<std::string_view>({"alert", "block-zone", "quarantine"}),
+                  [&](std::size_t chosen) { spec.on_tunnel = actions[chosen]; });
     }
     if (key == "profile") {
       constexpr auto profiles = std::to_array<std::string_view>({"code", "browse", "strict"});
@@ -266,11 +264,9 @@ class Reader : private YamlComplaint {
       });
     }
     if (key == "on_secret") {
-      return word(
-          std::to_array<std::string_view>({"refuse", "block-zone", "quarantine"}), [&](std::size_t chosen) {
-            spec.on_secret =
-                std::array{SecretAction::refuse, SecretAction::block_zone, SecretAction::quarantine}[chosen];
-          });
+      constexpr std::array actions{SecretAction::refuse, SecretAction::block_zone, SecretAction::quarantine};
+      return word(std::to_array<std::string_view>({"refuse", "block-zone", "quarantine"}),
+                  [&](std::size_t chosen) { spec.on_secret = actions[chosen]; });
     }
     if (key == "on_cap") {
       return word(std::to_array<std::string_view>({"alert", "quarantine"}), [&](std::size_t chosen) {

@@ -227,7 +227,8 @@ void report_baselines(const Dataset& data, Bars& bars) {
       [&](const Trace& trace, int half) { return false_alarms(trace, entropy, half, false); });
   const auto played = [&](const Trace& trace, int half) {
     ReplayRules rules = rules_for(true, "code");
-    rules.budgets.session = rules.budgets.arpa = rules.budgets.answers = Budgets::unlimited;
+    rules.budgets.session = rules.budgets.arpa = rules.budgets.answers = rules.budgets.queries =
+        Budgets::unlimited;
     PlayOptions options;
     options.half = half;
     return play(trace, rules, options);

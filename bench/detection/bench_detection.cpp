@@ -1,6 +1,6 @@
 // What the meter and the score must reach on recorded traffic, as tables with every bar reached or not.
 //
-//   bench_detection [--data DIR] [--svg FILE]
+//   bench_detection [--data DIR] [--svg FILE] [--only tunnels|encoders|benign|secrets|curve|baselines]
 //
 // The recordings are not in this repository: $POSTERN_DATA, or ../shared/data beside the project. Without
 // them it says so and fails. Exit status: 0 all bars reached, 1 some not, 2 no data.
@@ -27,15 +27,17 @@ std::string found_data(std::string given) {
 int main(int argc, char** argv) {
   using namespace postern::bench;
   constexpr int no_data = 2;
-  std::string folder, svg;
+  std::string folder, svg, only;
   for (int i = 1; i < argc; ++i) {
     const std::string_view flag = argv[i];
     if (i + 1 < argc && flag == "--data") {
       folder = argv[++i];
     } else if (i + 1 < argc && flag == "--svg") {
       svg = argv[++i];
+    } else if (i + 1 < argc && flag == "--only") {
+      only = argv[++i];
     } else {
-      std::fprintf(stderr, "usage: bench_detection [--data DIR] [--svg FILE]\n");
+      std::fprintf(stderr, "usage: bench_detection [--data DIR] [--svg FILE] [--only PART]\n");
       return no_data;
     }
   }
@@ -58,11 +60,14 @@ int main(int argc, char** argv) {
       "rule, no score).\n\n",
       folder.c_str());
   Bars bars;
-  report_tunnels(*data, bars);
-  report_encoders(bars);
-  report_benign(*data, bars);
-  const auto plotted = report_curve(*data, svg, bars);
-  report_baselines(*data, bars);
+  const auto wanted = [&](std::string_view part) { return only.empty() || only == part; };
+  postern::Result<void> plotted;
+  if (wanted("tunnels")) report_tunnels(*data, bars);
+  if (wanted("encoders")) report_encoders(bars);
+  if (wanted("benign")) report_benign(*data, bars);
+  if (wanted("secrets")) report_secrets(*data, bars);
+  if (wanted("curve")) plotted = report_curve(*data, svg, bars);
+  if (wanted("baselines")) report_baselines(*data, bars);
   std::printf("\n%d of %d bars reached\n", bars.all() - bars.missed(), bars.all());
   for (const std::string& text : bars.missed_texts()) std::printf("not reached: %s\n", text.c_str());
   if (!plotted) std::fprintf(stderr, "bench_detection: %s\n", plotted.error().message.c_str());

@@ -111,7 +111,8 @@ void report_benign(const Dataset& data, Bars& bars) {
   for (const Case& one : cases)
     for (const bool meter_alone : {true, false}) {
       ReplayRules rules = rules_for(meter_alone, one.profile_name);
-      if (one.session_off) rules.budgets.session = rules.budgets.answers = Budgets::unlimited;
+      if (one.session_off)
+        rules.budgets.session = rules.budgets.answers = rules.budgets.queries = Budgets::unlimited;
       const Played played = play(*one.trace, rules);
       table.row({one.what, meter_alone ? "meter" : "policy", number(static_cast<double>(played.queries)),
                  number(static_cast<double>(played.pairs)), number(static_cast<double>(played.pairs_cut)),

@@ -208,7 +208,7 @@ Budgets unlimited_budgets() {
   Budgets budgets;
   budgets.zone = budgets.known_zone = budgets.parent = budgets.arpa = budgets.session = budgets.answers =
       Budgets::unlimited;
-  budgets.single_name_bits = unlimited_bits;
+  budgets.single_name_bits = budgets.queries = unlimited_bits;
   return budgets;
 }
 

@@ -104,6 +104,7 @@ std::string number(double value, int digits = 0);
 void report_tunnels(const Dataset& data, Bars& bars);
 void report_encoders(Bars& bars);
 void report_benign(const Dataset& data, Bars& bars);
+void report_secrets(const Dataset& data, Bars& bars);
 void report_baselines(const Dataset& data, Bars& bars);
 // `svg`: where to write the plot; empty: nowhere.
 Result<void> report_curve(const Dataset& data, const std::string& svg, Bars& bars);

@@ -138,6 +138,9 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
 
 SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcode) {
   advance(now);
+  if (rules_->policy != nullptr && queries_.add(now) > rules_->budgets.queries &&
+      rules_->policy->on_cap() == CapAction::quarantine)
+    quarantined_ = true;
   Step step;
   const std::string key = cache_key(query);
   const auto cached = cache_.find(key);
@@ -194,6 +197,7 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
   }
   step.fate = Fate::forwarded;
   ++report.forwarded;
+  detector_.charged(query, labels, static_cast<double>(step.admission.charge.zone) / one_bit, now);
   // A ledger's end symbol is paid with its first charge, whichever of the zones that share it that is for.
   const Name ledger = query.name.suffix(std::min(ask.registered_labels, reported_labels(query, labels)));
   if (!opened_.find(NameTable::octets(ledger))) {

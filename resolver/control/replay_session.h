@@ -18,6 +18,7 @@
 
 #include "detect/detector.h"
 #include "detect/meter.h"
+#include "detect/query_window.h"
 #include "rules/policy.h"
 #include "rules/public_suffix.h"
 
@@ -35,8 +36,8 @@ struct ReplayRules {
   bool refreshes = true;
 };
 
-// The policy under which the meter is seen alone: any name, any type, no rules, the score only watches. Special
-// names stay local: no setting of types or names sends them up.
+// The policy under which the meter is seen alone: any name, any type, no rules, the score only watches.
+// Special names stay local: no setting of types or names sends them up.
 std::shared_ptr<const Policy> meter_alone_policy();
 
 // What became of a query.
@@ -111,6 +112,7 @@ class SessionReplay {
   SessionDetector detector_;
   SessionMeter meter_;
   std::unordered_set<Name, NameHash> blocked_zones_;
+  QueryWindow queries_;
   bool quarantined_ = false, exhausted_ = false;
   Level level_ = Level::quiet;
   NameTable zones_, opened_;  // reported zones; ledgers that have been charged

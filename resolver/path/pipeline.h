@@ -1,7 +1,8 @@
 // The pipeline: a query's whole way, in one function (`walk` in pipeline.cpp). The front door of path/. Read
 // it aloud:
 //
-//   parse -> who asks -> decide -> cache -> observe -> meter -> [commit row] -> upstream -> inspect -> reply
+//   parse -> who asks -> decide -> guard -> cache -> observe -> meter -> [commit row] -> upstream -> inspect
+//   -> reply
 //
 // It knows no socket, clock or thread: messages come in through `receive`, time through `set_time`, and what
 // has to happen outside goes through four ports, so that the scenario tests run this very code with a fake

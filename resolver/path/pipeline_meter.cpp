@@ -50,6 +50,8 @@ void Pipeline::meter(Exchange& x) {
   const Admission admission = session.meter.admit(ask, outer);
   if (admission.admitted) {
     charged(sandbox, x, admission.charge);
+    session.detector.charged(query, x.registered_labels, static_cast<double>(admission.charge.zone) / one_bit,
+                             now_);
     sandbox.uses.missed(query, now_);
   } else {
     refuse_leak(x, admission, cut);

@@ -32,6 +32,7 @@ Features busy() {  // every ramp somewhere in its middle
   features.fresh = 0.6;
   features.types = 0.4;
   features.rate = 30;
+  features.charge = 600;
   features.nxdomain = 0.5;
   features.answer = 500;
   return features;

@@ -277,7 +277,7 @@ TEST_CASE("a value of one repeated octet costs neither its square in time nor th
   const SecretWatch watch = watch_for(std::string(4096, 'a'));
   CHECK(watch.look(named(std::string(230, 'a'), 60), 2).has_value());
   CHECK_FALSE(watch.look(named("aaaaaaaa"), 2).has_value());
-  CHECK(watch.secrets()->memory_octets() < 12u << 20);
+  CHECK(watch.secrets()->memory_octets() < 24u << 20);
 }
 
 TEST_CASE("the index of as many octets as a session may have stays within what the header says") {
