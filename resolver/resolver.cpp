@@ -72,6 +72,7 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   r.broker_ = std::move(broker);
   r.threads_ = std::make_unique<Threads>();
   r.threads_->all.reserve(r.options_.workers);
+  r.to_keep_ = std::make_unique<ListsToKeep>(r.options_.list_cache);
   auto policies = r.load_policies();
   if (!policies) return tl::unexpected(policies.error());
   r.take_policies(std::move(*policies));
@@ -94,6 +95,7 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
     r.shards_.push_back(std::move(*shard));
   }
   for (const auto& shard : r.shards_) r.threads_->all.emplace_back([&shard = *shard] { shard.run(); });
+  r.to_keep_->write();
   return resolver;
 }
 
@@ -129,7 +131,7 @@ Result<std::shared_ptr<const PolicySet>> Resolver::load_policies() {
     auto text = broker_->read_policy(0);
     if (!text) return tl::unexpected(text.error());
     auto parsed = PolicySet::parse(*text, options_.policy_file,
-                                   lists_from_broker(*broker_, options_.list_folders, options_.list_cache));
+                                   lists_from_broker(*broker_, options_.list_folders, *to_keep_));
     if (!parsed) return tl::unexpected(parsed.error());
     if (auto known = check_groups(**parsed); !known) return tl::unexpected(known.error());
     set = std::move(*parsed);
@@ -167,6 +169,7 @@ Result<void> Resolver::reload() {
                          "\", which sandbox \"" + name + "\" is under");
   }
   if (!loaded) {
+    to_keep_->drop();
     ++policy_loads_.failed;
     policy_loads_.error = loaded.error().message;
     spdlog::error("policy not reloaded, the old one stays: {}", policy_loads_.error);
@@ -174,6 +177,7 @@ Result<void> Resolver::reload() {
   }
   take_policies(std::move(*loaded));
   for (const auto& shard : shards_) shard->set_policies(policies_);
+  to_keep_->write();
   spdlog::info("policy reloaded{}", options_.policy_file.empty() ? "" : " from " + options_.policy_file);
   return {};
 }

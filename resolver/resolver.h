@@ -109,6 +109,7 @@ class Resolver {
 
   ResolverOptions options_;
   std::unique_ptr<BrokerClient> broker_;
+  std::unique_ptr<class ListsToKeep> to_keep_;  // compiled lists that are still to be written
   std::shared_ptr<const PolicySet> policies_;
   PolicyLoads policy_loads_;
   std::vector<ListMetrics> lists_;  // of policies_

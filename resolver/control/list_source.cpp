@@ -30,18 +30,13 @@ ListMeaning meaning_of(const ListRequest& request) {
   return request.allows ? ListMeaning::allows : ListMeaning::as_written;
 }
 
-Result<std::shared_ptr<const List>> load(const Fd& file, const ListRequest& request,
-                                         const std::string& cache) {
+Result<ListCache::Loaded> load(const Fd& file, const ListRequest& request, const ListCache& cache) {
   const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                                std::chrono::system_clock::now().time_since_epoch())
                                .count();
-  const ListCache kept(cache);
-  auto loaded = kept.load(file, options_of(request), meaning_of(request), now);
-  if (!loaded) return tl::unexpected(loaded.error());
-  if (!loaded->note.empty()) spdlog::warn("list {}: {}", request.file, loaded->note);
-  const std::string why = kept.save(*loaded, options_of(request), meaning_of(request));
-  if (!why.empty()) spdlog::warn("list {} is not kept compiled: {}", request.file, why);
-  return std::move(loaded->list);
+  auto loaded = cache.load(file, options_of(request), meaning_of(request), now);
+  if (loaded && !loaded->note.empty()) spdlog::warn("list {}: {}", request.file, loaded->note);
+  return loaded;
 }
 
 }  // namespace
@@ -87,7 +82,9 @@ ListSource lists_beside(const std::string& policy_file) {
     if (!folder) return tl::unexpected(folder.error());
     auto file = open_list_file((std::filesystem::path(*folder) / request.file).string());
     if (!file) return tl::unexpected(file.error());
-    return load(*file, request, {});
+    auto loaded = load(*file, request, ListCache(""));
+    if (!loaded) return tl::unexpected(loaded.error());
+    return std::move(loaded->list);
   };
 }
 
@@ -99,14 +96,30 @@ ListSource lists_unread(std::vector<std::string>& folders) {
   };
 }
 
+void ListsToKeep::add(const ListRequest& request, ListCache::Loaded loaded) {
+  if (loaded.wants_saving) waiting_.emplace_back(request, std::move(loaded));
+}
+
+void ListsToKeep::write() {
+  for (const auto& [request, loaded] : waiting_) {
+    const std::string why = cache_.save(loaded, options_of(request), meaning_of(request));
+    if (!why.empty()) spdlog::warn("list {} is not kept compiled: {}", request.file, why);
+  }
+  waiting_.clear();
+}
+
 ListSource lists_from_broker(BrokerClient& broker, const std::vector<std::string>& folders,
-                             const std::string& cache) {
-  return [&broker, &folders, cache](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+                             ListsToKeep& to_keep) {
+  return [&broker, &folders, &to_keep](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
     const auto place = place_list(request.file, folders);
     if (!place) return tl::unexpected(place.error());
     auto file = broker.open_list(place->folder, place->path);
     if (!file) return tl::unexpected(file.error());
-    return load(*file, request, cache);
+    auto loaded = load(*file, request, to_keep.cache());
+    if (!loaded) return tl::unexpected(loaded.error());
+    std::shared_ptr<const List> list = loaded->list;
+    to_keep.add(request, std::move(*loaded));
+    return list;
   };
 }
 

@@ -8,8 +8,10 @@
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "resolver/control/list_file.h"
 #include "resolver/sandbox/broker.h"
 #include "rules/policy.h"
 
@@ -28,10 +30,23 @@ ListSource lists_beside(const std::string& policy_file);
 // The same without reading them: every list is empty. To check a policy's text before somebody else reads it;
 // the folders of absolute paths are added to `folders`.
 ListSource lists_unread(std::vector<std::string>& folders);
-// From inside the cell. `folders` as the broker has them, `cache` as the cell sees it, "" for none. `broker`
-// and `folders` must outlive the source.
+// Compiled lists on their way to the cache: written once their policy is in force, so that nobody waits for
+// it. Thread: the one that loads policies.
+class ListsToKeep {
+ public:
+  explicit ListsToKeep(std::string cache = {}) : cache_(std::move(cache)) {}
+  const ListCache& cache() const noexcept { return cache_; }
+  void add(const ListRequest& request, ListCache::Loaded loaded);
+  void write();  // what cannot be written is logged; a start then takes longer
+  void drop() noexcept { waiting_.clear(); }
+
+ private:
+  ListCache cache_;
+  std::vector<std::pair<ListRequest, ListCache::Loaded>> waiting_;
+};
+// From inside the cell. `folders` as the broker has them. All must outlive the source.
 ListSource lists_from_broker(BrokerClient& broker, const std::vector<std::string>& folders,
-                             const std::string& cache);
+                             ListsToKeep& to_keep);
 
 // The folder for compiled lists in a state folder that is Postern's own; made and handed to the service user
 // if it is not there. "" if that cannot be, which is logged: a start then takes longer.
