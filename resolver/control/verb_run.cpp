@@ -280,6 +280,7 @@ int run_verb(const RunFlags& flags) {
   auto inside = journal_in_cell(launch.cell);
   if (!inside) return complain(inside.error().message);
   launch.resolver.journal.path = *inside;
+  launch.resolver.journal.may_begin_anew = flags.db.empty();  // else its files are hidden one by one
   launch.resolver.audit = flags.audit == "relaxed" ? Audit::relaxed : Audit::strict;
   launch.resolver.suffixes = std::move(*suffixes);
   launch.resolver.servers = servers;

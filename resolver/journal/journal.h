@@ -157,8 +157,11 @@ class Journal {
     // Of the log, which a reader that holds an old state of the journal keeps from starting over: beyond it
     // nothing is written until that reader ends. Minutes to an hour of queries.
     std::int64_t wal_ceiling_octets = std::int64_t{1} << 30;
-    int lock = -1;               // descriptor of a writer's lock (file_lock.h) taken before; -1: take it
-    std::string boot_id;         // the kernel's; empty: read from /proc, where there is one
+    int lock = -1;        // descriptor of a writer's lock (file_lock.h) taken before; -1: take it
+    std::string boot_id;  // the kernel's; empty: read from /proc, where there is one
+    // May a new file take the place of one that is lost or damaged? Not where somebody hides the files from a
+    // sandbox one by one: a new one would be seen. Then it is an error, or fails closed until somebody helps.
+    bool may_begin_anew = true;
     std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
     std::vector<std::string> hooks;  // names of those that are told of alerts: "exec PROGRAM", "webhook URL"
     // Deliveries that wait for one hook; some 20 MiB. A sandbox can cause alerts: what comes after is on

@@ -118,6 +118,7 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   const auto fitness = examine(options.path, newest, damage);
   if (!fitness) return tl::unexpected(fitness.error());
   if (*fitness == Fitness::damaged) {
+    if (!options.may_begin_anew) return failure(damage + "; it was left as it is: give another file");
     auto aside = set_aside(options.path);
     if (!aside) return failure(damage + "; and: " + aside.error().message);
     file.aside_ = std::move(*aside);

@@ -164,6 +164,10 @@ std::optional<pid_t> FileInUse::wal_reader() const {
 std::string FileInUse::mend(RowId next_id) {
   const std::string cannot = "cannot write journal \"" + options_.path + "\": ";
   state_ = watch_.look_at_all();
+  const bool whole = state_ == FileWatch::State::in_place && !damaged_;
+  if (!options_.may_begin_anew && !whole)
+    return cannot + (damaged_ ? "it is damaged" : FileWatch::words(state_)) +
+           ", and no other file may take its place";
   if (was_set_aside_ && state_ == FileWatch::State::gone) return begin_anew(next_id, false);
   if (damaged_ || state_ == FileWatch::State::emptied) {
     const auto now = Clock::now();

@@ -137,3 +137,28 @@ TEST_CASE("a journal that is cut to nothing in its place fails the rows and harm
   const Asked row = asked(again->reserve(1));
   CHECK(write_one(*again, row) == true);
 }
+
+TEST_CASE("where no new file may take its place, a lost journal stays closed until it is back") {
+  const Folder folder;
+  auto options = at(folder.file());
+  options.may_begin_anew = false;
+  const auto journal = must_open(options);
+  const auto write = [&] {
+    const Asked row = asked(journal->reserve(1));
+    return write_one(*journal, row);
+  };
+  REQUIRE(write() == true);
+  for (const char* file : {"journal.db", "journal.db-shm"}) {
+    std::filesystem::rename(folder.file(file), folder.file("away"));
+    REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return !stats.writable; }));
+    const auto failures = journal->stats().failed_commits;
+    CHECK(write() == false);
+    REQUIRE(eventually(*journal, [&](const auto& stats) { return stats.failed_commits > failures + 2; }));
+    CHECK(!std::filesystem::exists(folder.file(file)));
+    CHECK(journal->stats().last_error.find("no other file may take its place") != std::string::npos);
+    std::filesystem::rename(folder.file("away"), folder.file(file));
+    REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return stats.writable; }));
+    CHECK(write() == true);
+  }
+  CHECK(Sql(folder.file()).one("SELECT count(*) FROM on_record") == "3");
+}

@@ -167,6 +167,18 @@ TEST_CASE("a damaged journal is set aside as it is, and a new one begun") {
   CHECK(Sql(folder.file()).one("SELECT count(*) FROM on_record") == "1");
 }
 
+TEST_CASE("a damaged journal is refused and left as it is where no new one may take its place") {
+  const Folder folder;
+  make_journal(folder.file());
+  damage(folder.file(), 100, 1000);
+  const std::string before = contents(folder.file());
+  auto options = at(folder.file());
+  options.may_begin_anew = false;
+  CHECK(says(error_of_open(options), "malformed"));
+  CHECK(contents(folder.file()) == before);
+  CHECK(aside_of(folder).empty());
+}
+
 TEST_CASE("a journal that was set aside is never written over, and a whole one never set aside") {
   const Folder folder;
   for (int round = 1; round <= 3; ++round) {
