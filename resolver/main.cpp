@@ -76,6 +76,16 @@ int main(int argc, char** argv) {
                    "Public suffix list (text form), newer than the system's")
       ->type_name("FILE");
   run_app
+      ->add_option("--alert-webhook-secret", run.alert_webhook_secret,
+                   "File with the secret that signs what is posted")
+      ->type_name("FILE");
+  run_app->add_option("--alert-webhook-ca", run.alert_webhook_ca, "File with certificates to trust (PEM)")
+      ->type_name("FILE");
+  run_app
+      ->add_option("--alert-webhook", run.alert_webhook,
+                   "Address to post alerts to (needs --alert-webhook-secret)")
+      ->type_name("URL");
+  run_app
       ->add_option("--alert-exec", run.alert_exec,
                    "Program to start on an alert; gets one JSON object on stdin")
       ->type_name("PROG");
@@ -145,6 +155,12 @@ int main(int argc, char** argv) {
   control_option(detach_app, control);
   detach_app->add_option("--name,name", name, "Name of the sandbox")->required();
   detach_app->callback([&] { status = detach_verb(control, name); });
+
+  CLI::App* thaw_app =
+      app.add_subcommand("thaw", "Let a sandbox that policy froze go on, and its session ask again");
+  control_option(thaw_app, control);
+  thaw_app->add_option("--name,name", name, "Name of the sandbox")->required();
+  thaw_app->callback([&] { status = thaw_verb(control, name); });
 
   bool json = false;
   CLI::App* ls_app = app.add_subcommand("ls", "List the attached sandboxes");

@@ -14,6 +14,7 @@
 
 #include "resolver/control/list_source.h"
 #include "resolver/control/report_json.h"
+#include "resolver/courier/courier_wire.h"
 #include "rules/explain.h"
 #include "rules/list.h"
 #include "rules/public_suffix.h"
@@ -78,6 +79,7 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   r.take_policies(std::move(*policies));
   if (!r.options_.alert_exec.empty())
     r.options_.journal.hooks.push_back(exec_hook_name(r.options_.alert_exec));
+  for (const Webhook& webhook : r.options_.webhooks) r.options_.journal.hooks.push_back(webhook.name());
   auto journal = Journal::open(r.options_.journal);
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
@@ -261,7 +263,7 @@ Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<c
                who.policy);
   const std::string name = who.name;
   shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners),
-                               past, std::move(secrets));
+                               past, std::move(secrets), token);
   places_[name] = std::move(place);
   return {};
 }
@@ -339,6 +341,16 @@ Result<SandboxReport> Resolver::detach(const std::string& name) {
   return std::move(gone->first);
 }
 
+Result<void> Resolver::thaw(const std::string& name) {
+  const auto at = places_.find(name);
+  if (at == places_.end()) return failure("cannot thaw: there is no sandbox \"" + name + "\"");
+  const auto thawed = broker_->act(at->second.token, TreeAction::thaw, "an operator");
+  if (!thawed) return failure("cannot thaw sandbox \"" + name + "\": " + thawed.error().message);
+  shards_[at->second.shard]->lift_quarantine(name);
+  spdlog::info("sandbox {} goes on, and its session may ask again", name);
+  return {};
+}
+
 void Resolver::namespace_gone(std::uint64_t token) {
   for (const auto& [name, place] : places_) {
     if (place.token != token) continue;
@@ -348,7 +360,7 @@ void Resolver::namespace_gone(std::uint64_t token) {
   }
 }
 
-std::vector<Dispatcher::Hook> Resolver::alert_hooks() {
+std::vector<Dispatcher::Hook> Resolver::alert_hooks(int courier) {
   // The broker's own limit is 10 s; an event is there at once.
   constexpr std::int64_t exec_limit_us = 30'000'000;
   std::vector<Dispatcher::Hook> hooks;
@@ -358,6 +370,16 @@ std::vector<Dispatcher::Hook> Resolver::alert_hooks() {
                        return broker_->start_hook(0, one.body, static_cast<std::uint64_t>(one.id));
                      },
                      exec_limit_us});
+  // An attempt is over within the webhook's own time limit; then its answer is there at once.
+  constexpr std::int64_t courier_slack_us = 5'000'000;
+  for (std::size_t i = 0; i < options_.webhooks.size(); ++i) {
+    const Webhook& webhook = options_.webhooks[i];
+    const std::int64_t limit = std::chrono::microseconds(webhook.timeout).count() + courier_slack_us;
+    hooks.push_back(
+        {webhook.name(),
+         [courier, i](const Delivery& one) { return send_order(courier, one.id, i, one.uid, one.body); },
+         limit});
+  }
   return hooks;
 }
 

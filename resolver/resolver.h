@@ -20,6 +20,7 @@
 
 #include "resolver/control/dispatcher.h"
 #include "resolver/control/metrics.h"
+#include "resolver/courier/courier.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/shard.h"
 #include "resolver/sandbox/broker.h"
@@ -38,6 +39,7 @@ struct ResolverOptions {
   std::vector<std::string> list_folders;  // as the broker has them; the policy's own first
   std::string list_cache;                 // folder for compiled lists, as seen from inside the cell
   PolicySet::Overlay overlay;             // from the command line; put on top at every load
+  std::vector<Webhook> webhooks;          // told of alerts by the courier, which has them in this order
   std::string alert_exec;                 // the broker's hook 0, told of alerts; empty: none
   std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();  // public suffixes
 };
@@ -65,6 +67,8 @@ class Resolver {
   Result<void> attach(Sandbox who, Listeners listeners,
                       std::vector<SecretValue> secrets = {});  // `run`: its init opened them
   Result<SandboxReport> detach(const std::string& name);
+  // Lets a frozen sandbox go on, and its session ask again.
+  Result<void> thaw(const std::string& name);
   void namespace_gone(std::uint64_t token);
 
   // Loads the policy file anew. A bad one, or one that lacks a policy in use, leaves the old in force; the
@@ -84,7 +88,8 @@ class Resolver {
   std::string summary_json();
 
   // The hooks that are told of alerts, for the control loop's dispatcher; control thread.
-  std::vector<Dispatcher::Hook> alert_hooks();
+  // `courier`: its channel.
+  std::vector<Dispatcher::Hook> alert_hooks(int courier);
   Journal& journal() { return *journal_; }
   // The end: every sandbox is detached and recorded as such, and the broker gets the summary.
   void end();

@@ -55,6 +55,15 @@ bool Budgets::is_open() const noexcept {
   return std::min({zone, known_zone, parent, arpa, session, sandbox, user}) >= unlimited;
 }
 
+Budgets Budgets::after_days(std::uint64_t days) const noexcept {
+  Budgets more = *this;
+  const std::uint64_t added = refill > 0 && days > unlimited / refill ? unlimited : refill * days;
+  for (std::uint64_t Budgets::*one :
+       {&Budgets::zone, &Budgets::known_zone, &Budgets::parent, &Budgets::arpa, &Budgets::session})
+    more.*one = added > unlimited - std::min(more.*one, unlimited) ? unlimited : more.*one + added;
+  return more;
+}
+
 std::span<const BudgetKey> budget_keys() {
   static constexpr std::array<BudgetKey, 8> keys{{{"zone", &Budgets::zone},
                                                   {"known_zone", &Budgets::known_zone},

@@ -28,7 +28,12 @@ struct Budgets {
   // Ledgers around the session's: what one attached sandbox, and what all sessions of a user may spend.
   std::uint64_t sandbox = unlimited;
   std::uint64_t user = unlimited;
+  // So much more each day for the session and for each ledger inside it (zone, known_zone, parent, arpa);
+  // 0: never. What was not used adds up: after d days at most budget + d * refill have left.
+  std::uint64_t refill = 0;
 
+  // With the refills of so many whole days.
+  Budgets after_days(std::uint64_t days) const noexcept;
   bool operator==(const Budgets&) const = default;
   // Nothing that names tell is bounded anywhere.
   bool is_open() const noexcept;

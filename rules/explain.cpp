@@ -102,6 +102,7 @@ std::string budgets_text(const Budgets& budgets, const std::vector<Pattern>& exe
                                 ? "unlimited"
                                 : std::to_string(budgets.single_name_bits) + " bits");
   out += ", queries: " + (budgets.queries >= unlimited_bits ? "unlimited" : std::to_string(budgets.queries));
+  if (budgets.refill > 0) out += ", refill: " + amount_text(budgets.refill * 8) + " per day";
   for (std::size_t i = 0; i < exempt.size(); ++i)
     out += (i == 0 ? ", exempt: [" : ", ") + quoted(exempt[i].text());
   return out + (exempt.empty() ? "}" : "]}");
@@ -284,8 +285,6 @@ PolicyOutline RulePolicy::outline() const {
   out.exceptions = spec_.exceptions.size();
   out.expectations = spec_.expectations;
   out.silent = silent_rules();
-  constexpr std::array<std::string_view, 3> tunnel_actions{"alert", "block-zone", "quarantine"};
-  constexpr std::array<std::string_view, 3> secret_actions{"refuse", "block-zone", "quarantine"};
   out.settings = {
       {"default", spec_.default_block ? "block" : "allow"},
       {"mode", spec_.mode == Mode::observe ? "observe" : "enforce"},
@@ -297,13 +296,15 @@ PolicyOutline RulePolicy::outline() const {
       {"nat64", ranges_text(spec_.nat64)},
       {"lists", lists_text(spec_.lists)},
       {"explain", flag_text(spec_.explains)},
-      {"on_tunnel", std::string(tunnel_actions[static_cast<std::size_t>(spec_.on_tunnel)])},
+      {"on_tunnel", std::string(response_text(spec_.on_tunnel))},
       {"alert_on_first_query", flag_text(spec_.alert_on_first_query)},
       {"profile", spec_.profile},
       {"budgets", budgets_text(budgets_, spec_.exempt)},
-      {"on_budget", spec_.on_budget == SpentAction::quarantine ? "quarantine" : "refuse"},
-      {"on_secret", std::string(secret_actions[static_cast<std::size_t>(spec_.on_secret)])},
-      {"on_cap", spec_.on_cap == CapAction::quarantine ? "quarantine" : "alert"},
+      {"on_budget",
+       spec_.on_budget == Response::alert ? "refuse" : std::string(response_text(spec_.on_budget))},
+      {"on_secret",
+       spec_.on_secret == Response::alert ? "refuse" : std::string(response_text(spec_.on_secret))},
+      {"on_cap", std::string(response_text(spec_.on_cap))},
   };
   for (const auto& [key, bits] : spec_.budgets)
     if (bits >= unlimited_bits && key != "queries") out.unlimited.push_back(key);  // nothing leaves by it

@@ -102,6 +102,7 @@ Budgets budgets_of(const PolicySpec& spec) {
   for (const auto& [key, bits] : spec.budgets) {
     if (key == "single_name") budgets.single_name_bits = bits;
     if (key == "queries") budgets.queries = bits;
+    if (key == "refill") budgets.refill = bits / 8;
     for (const BudgetKey& one : budget_keys())
       if (one.key == key) budgets.*one.amount = bits / 8;
   }

@@ -44,17 +44,11 @@ struct AnswerVerdict {
 // dots. It is a column, a log field, and a word of a command line.
 bool is_policy_word(std::string_view text) noexcept;
 
-// What the operator wants done when the detector calls something a tunnel.
-enum class TunnelAction : std::uint8_t { alert, block_zone, quarantine };
-
-// When a name holds a secret of the session; the query itself is refused in any case.
-enum class SecretAction : std::uint8_t { refuse, block_zone, quarantine };
-
-// When a session asks more queries, or gets more octets of answers, than its caps say.
-enum class CapAction : std::uint8_t { alert, quarantine };
-
-// And when a leak budget is spent: refuse what it cannot bear, or from then on everything.
-enum class SpentAction : std::uint8_t { refuse, quarantine };
+// What the operator wants done about a finding, mildest first: tell; block the zone for the session; answer
+// the session nothing more; besides, stop all processes of the sandbox that asked; or kill them.
+enum class Response : std::uint8_t { alert, block_zone, quarantine, freeze, kill };
+// "alert", "block-zone", "quarantine", "freeze", "kill".
+std::string_view response_text(Response response) noexcept;
 
 class Policy {
  public:
@@ -78,15 +72,19 @@ class Policy {
   virtual bool explains() const noexcept = 0;
   // `deny-all`: the first lookup of a sandbox under this policy is an alert.
   virtual bool alert_on_first_query() const noexcept = 0;
-  virtual TunnelAction on_tunnel() const noexcept = 0;
+  virtual Response on_tunnel() const noexcept = 0;
   virtual const std::string& name() const noexcept = 0;
   // Where the leak budgets come from: "code", "browse" or "strict".
   virtual std::string_view profile() const noexcept { return "code"; }
   // What may leave through names: the profile's, and what the policy sets itself.
   virtual const Budgets& budgets() const noexcept = 0;
-  virtual SpentAction on_budget() const noexcept = 0;
-  virtual SecretAction on_secret() const noexcept { return SecretAction::refuse; }
-  virtual CapAction on_cap() const noexcept { return CapAction::quarantine; }
+  // When a leak budget is spent. `alert`: what it cannot bear is refused, as it always is, and no more.
+  virtual Response on_budget() const noexcept = 0;
+  // When a name holds a secret of the session; the query itself is refused in any case, which is all that
+  // `alert` does.
+  virtual Response on_secret() const noexcept { return Response::alert; }
+  // When a session asks more queries, or gets more octets of answers, than its caps say.
+  virtual Response on_cap() const noexcept { return Response::quarantine; }
   // Names that are charged to the session alone, not to their zone (`budgets: exempt:`).
   virtual bool is_exempt(const Name& name) const noexcept = 0;
   // The names that it allows exactly: to say one of them tells little (detect/meter_known.h). Allocates.

@@ -7,6 +7,11 @@
 
 namespace postern {
 
+std::string_view response_text(Response response) noexcept {
+  constexpr std::string_view texts[] = {"alert", "block-zone", "quarantine", "freeze", "kill"};
+  return texts[static_cast<std::size_t>(response)];
+}
+
 bool is_policy_word(std::string_view text) noexcept {
   constexpr std::size_t longest = 64;
   return !text.empty() && text.size() <= longest && std::all_of(text.begin(), text.end(), [](char c) {

@@ -75,13 +75,13 @@ struct PolicySpec {
   PublicSuffixWildcards wildcards = PublicSuffixWildcards::refused;
   bool explains = true;
   bool alert_on_first_query = false;
-  TunnelAction on_tunnel = TunnelAction::block_zone;
+  Response on_tunnel = Response::block_zone;
   std::string profile = "code";
   std::map<std::string, std::uint64_t> budgets;  // by key, in bits: in place of the profile's
   std::vector<Pattern> exempt;                   // names that their zone's budget does not hold
-  SpentAction on_budget = SpentAction::refuse;
-  SecretAction on_secret = SecretAction::refuse;
-  CapAction on_cap = CapAction::quarantine;
+  Response on_budget = Response::alert;
+  Response on_secret = Response::alert;
+  Response on_cap = Response::quarantine;
   Mode mode = Mode::enforce;
   bool built_in = false;                  // added by PolicyAssembly
   std::vector<Expectation> expectations;  // not inherited: a policy's settings change what is to be expected
@@ -121,13 +121,13 @@ class RulePolicy final : public Policy {
   std::string_view upstream_group(std::uint16_t route) const noexcept override;
   bool explains() const noexcept override { return spec_.explains; }
   bool alert_on_first_query() const noexcept override { return spec_.alert_on_first_query; }
-  TunnelAction on_tunnel() const noexcept override { return spec_.on_tunnel; }
+  Response on_tunnel() const noexcept override { return spec_.on_tunnel; }
   const std::string& name() const noexcept override { return spec_.name; }
   std::string_view profile() const noexcept override { return spec_.profile; }
   const Budgets& budgets() const noexcept override { return budgets_; }
-  SpentAction on_budget() const noexcept override { return spec_.on_budget; }
-  SecretAction on_secret() const noexcept override { return spec_.on_secret; }
-  CapAction on_cap() const noexcept override { return spec_.on_cap; }
+  Response on_budget() const noexcept override { return spec_.on_budget; }
+  Response on_secret() const noexcept override { return spec_.on_secret; }
+  Response on_cap() const noexcept override { return spec_.on_cap; }
   bool is_exempt(const Name& name) const noexcept override;
   std::vector<Name> exact_names() const override;
   Explanation explain(const Query& query) const override;

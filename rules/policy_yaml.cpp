@@ -224,6 +224,12 @@ class Reader : private YamlComplaint {
       target = *read;
       return {};
     };
+    // In the order of Response. Where the mildest is "refuse", that goes without saying.
+    const auto response = [&](std::string_view mildest, Response& target) {
+      const auto words =
+          std::to_array<std::string_view>({mildest, "block-zone", "quarantine", "freeze", "kill"});
+      return word(words, [&](std::size_t chosen) { target = static_cast<Response>(chosen); });
+    };
     if (key == "default") {
       return word(std::to_array<std::string_view>({"allow", "block"}), [&](std::size_t chosen) {
         spec.default_block = chosen == 1;
@@ -248,30 +254,17 @@ class Reader : private YamlComplaint {
     }
     if (key == "explain") return claim(spec.explains);
     if (key == "alert_on_first_query") return claim(spec.alert_on_first_query);
-    if (key == "on_tunnel") {
-      constexpr std::array actions{TunnelAction::alert, TunnelAction::block_zone, TunnelAction::quarantine};
-      return word(std::to_array<std::string_view>({"alert", "block-zone", "quarantine"}),
-                  [&](std::size_t chosen) { spec.on_tunnel = actions[chosen]; });
-    }
+    if (key == "on_tunnel") return response("alert", spec.on_tunnel);
+    if (key == "on_budget") return response("refuse", spec.on_budget);
+    if (key == "on_secret") return response("refuse", spec.on_secret);
     if (key == "profile") {
       constexpr auto profiles = std::to_array<std::string_view>({"code", "browse", "strict"});
       return word(profiles, [&](std::size_t chosen) { spec.profile = profiles[chosen]; });
     }
     if (key == "budgets") return read_budgets(value, spec);
-    if (key == "on_budget") {
-      return word(std::to_array<std::string_view>({"refuse", "quarantine"}), [&](std::size_t chosen) {
-        spec.on_budget = chosen == 1 ? SpentAction::quarantine : SpentAction::refuse;
-      });
-    }
-    if (key == "on_secret") {
-      constexpr std::array actions{SecretAction::refuse, SecretAction::block_zone, SecretAction::quarantine};
-      return word(std::to_array<std::string_view>({"refuse", "block-zone", "quarantine"}),
-                  [&](std::size_t chosen) { spec.on_secret = actions[chosen]; });
-    }
-    if (key == "on_cap") {
-      return word(std::to_array<std::string_view>({"alert", "quarantine"}), [&](std::size_t chosen) {
-        spec.on_cap = chosen == 1 ? CapAction::quarantine : CapAction::alert;
-      });
+    if (key == "on_cap") {  // no zone is to blame
+      constexpr auto words = std::to_array<std::string_view>({"alert", "quarantine", "freeze", "kill"});
+      return word(words, [&](std::size_t n) { spec.on_cap = static_cast<Response>(n == 0 ? 0 : n + 1); });
     }
     if (key == "answers") return read_answers(*this, value, spec);
     if (key == "hosts") return read_hosts(value, spec);
@@ -394,6 +387,7 @@ class Reader : private YamlComplaint {
       for (const std::string_view key : keys) spec.budgets[std::string(key)] = unlimited_bits;
       return {};
     }
+    keys.push_back("refill");
     keys.push_back("exempt");
     if (value.kind != YamlNode::Kind::map) return wrong_kind(value, "budgets", YamlNode::Kind::map);
     for (std::size_t i = 0; i < value.items.size(); i += 2) {
@@ -413,7 +407,13 @@ class Reader : private YamlComplaint {
         spec.budgets[key.text] = *count;
         continue;
       }
-      const Result<std::uint64_t> bits = parse_amount(amount.text);
+      std::string_view text = amount.text;
+      if (constexpr std::string_view daily = " per day"; key.text == "refill") {
+        if (!text.ends_with(daily) || text.starts_with("unlimited"))
+          return at(amount, "budgets: refill is an amount such as \"64 B per day\", here is " + quoted(text));
+        text.remove_suffix(daily.size());
+      }
+      const Result<std::uint64_t> bits = parse_amount(text);
       if (!bits) return at(amount, "budgets: " + key.text + " is " + bits.error().message);
       if (*bits % 8 != 0 && key.text != "single_name")
         return at(amount,

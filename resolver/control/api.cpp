@@ -206,8 +206,14 @@ ApiReply answer_api(Resolver& resolver, std::string_view method, std::string_vie
     return {200, text(all)};
   }
   if (target.starts_with(sandboxes) && target.size() > sandboxes.size() && target[sandboxes.size()] == '/') {
+    std::string name(target.substr(sandboxes.size() + 1));
+    if (constexpr std::string_view thaw = "/thaw"; name.ends_with(thaw)) {
+      if (method != "POST") return error(405, "only POST here");
+      name.resize(name.size() - thaw.size());
+      if (auto thawed = resolver.thaw(name); !thawed) return error(409, thawed.error().message);
+      return {200, text({{"name", name}})};
+    }
     if (method != "DELETE") return error(405, "only DELETE here");
-    const std::string name(target.substr(sandboxes.size() + 1));
     auto gone = resolver.detach(name);
     if (!gone) return error(404, gone.error().message);
     return {200, text(to_json(*gone))};

@@ -22,7 +22,8 @@ struct RunFlags {
   std::vector<std::string> labels;  // K=V
   std::string db;
   std::string alert_exec;
-  std::string public_suffix_list;  // file
+  std::string alert_webhook, alert_webhook_secret, alert_webhook_ca;  // address, files
+  std::string public_suffix_list;                                     // file
   std::vector<std::string> secret_env, secret_file;
   std::string control = default_control;
   std::string audit = "strict";  // or "relaxed"
@@ -45,6 +46,7 @@ struct AttachFlags {
 };
 int attach_verb(const AttachFlags& flags);
 int detach_verb(const std::string& control, const std::string& name);
+int thaw_verb(const std::string& control, const std::string& name);
 int ls_verb(const std::string& control, bool json);
 int status_verb(const std::string& control);
 int reload_verb(const std::string& control);

@@ -60,6 +60,7 @@ class Config {
     }
     if (key == "public_suffix_list") return path(value, config_.public_suffix_list);
     if (key == "alert_exec") return path(value, config_.alert_exec);
+    if (key == "alert_webhook") return webhooks(value);
     if (key == "resolv_conf") return path(value, config_.resolv_conf);
     if (key == "journal_sync") {
       if (!value.IsScalar() || (value.Scalar() != "normal" && value.Scalar() != "full"))
@@ -112,6 +113,47 @@ class Config {
       to.push_back(*server);
     }
     if (to.empty() || to.size() > max_group_servers) return wrong(value, what + " must name 1 to 8 servers");
+    return {};
+  }
+
+  Result<void> webhooks(const YAML::Node& value) {
+    if (!value.IsSequence() || value.size() > Webhook::most)
+      return wrong(value, "alert_webhook must be a list of at most 8 addresses");
+    for (const auto& one : value) {
+      if (!one.IsMap())
+        return wrong(one, "an alert_webhook has url, secret_file and perhaps ca_file, timeout");
+      std::string url, secret, ca;
+      unsigned timeout = 0;
+      for (const auto& pair : one) {
+        const std::string key = pair.first.IsScalar() ? pair.first.Scalar() : "";
+        Result<void> read;
+        if (key == "url" && pair.second.IsScalar()) {
+          url = pair.second.Scalar();
+        } else if (key == "secret_file") {
+          read = path(pair.second, secret);
+        } else if (key == "ca_file") {
+          read = path(pair.second, ca);
+        } else if (key == "timeout") {
+          const std::string text = pair.second.IsScalar() ? pair.second.Scalar() : "";
+          const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), timeout);
+          if (error != std::errc{} || end != text.data() + text.size() || timeout < 1 ||
+              timeout > Webhook::longest_timeout.count())
+            return wrong(pair.second,
+                         "timeout must be a number of seconds from 1 to 60" + quoted(pair.second));
+        } else {
+          return wrong(pair.first,
+                       "an alert_webhook has url, secret_file, ca_file and timeout" + quoted(pair.first));
+        }
+        if (!read) return read;
+      }
+      if (secret.empty()) return wrong(one, "an alert_webhook needs a secret_file: what is posted is signed");
+      auto made = make_webhook(url, secret, ca, timeout);
+      if (!made) return wrong(one, made.error().message);
+      for (const Webhook& other : config_.alert_webhooks)
+        if (other.name() == made->name())
+          return wrong(one, "the address \"" + made->url.text() + "\" is given twice");
+      config_.alert_webhooks.push_back(std::move(*made));
+    }
     return {};
   }
 
@@ -183,6 +225,18 @@ Result<void> add_upstream_for(std::string_view text, std::vector<UpstreamGroup>&
   if (group->servers.size() >= max_group_servers) return bad("a group has at most 8 servers");
   group->servers.push_back(std::move(*server));
   return {};
+}
+
+Result<Webhook> make_webhook(std::string_view url, std::string secret_file, std::string ca_file,
+                             unsigned timeout) {
+  auto parsed = parse_url(url);
+  if (!parsed) return tl::unexpected(parsed.error());
+  Webhook webhook;
+  webhook.url = std::move(*parsed);
+  webhook.secret_file = std::move(secret_file);
+  webhook.ca_file = std::move(ca_file);
+  if (timeout > 0) webhook.timeout = std::chrono::seconds(timeout);
+  return webhook;
 }
 
 std::vector<std::string> group_names(const std::vector<UpstreamGroup>& groups) {

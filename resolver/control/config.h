@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "resolver/courier/courier.h"
 #include "resolver/sandbox/broker.h"
 #include "rules/public_suffix.h"
 #include "rules/result.h"
@@ -22,9 +23,10 @@ struct ServeConfig {
   std::string policy;                     // file; default: the built-in policy
   std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
   std::string alert_exec;                 // program
-  bool sync_full = false;                 // journal_sync: full
-  bool audit_relaxed = false;             // audit: relaxed
-  std::string public_suffix_list;         // file; default: the system's or libpsl's, whichever is newer
+  std::vector<Webhook> alert_webhooks;
+  bool sync_full = false;          // journal_sync: full
+  bool audit_relaxed = false;      // audit: relaxed
+  std::string public_suffix_list;  // file; default: the system's or libpsl's, whichever is newer
 };
 
 // Reads and checks the file. Relative paths are taken from the file's own folder. Errors: "FILE:LINE:COLUMN:
@@ -35,6 +37,10 @@ Result<ServeConfig> parse_config(const std::string& text, const std::string& fil
 // "GROUP=ADDRESS[:PORT]", as --upstream-for takes it: adds the server to its group. Errors quote the text.
 Result<void> add_upstream_for(std::string_view text, std::vector<UpstreamGroup>& groups);
 std::vector<std::string> group_names(const std::vector<UpstreamGroup>& groups);
+
+// A webhook from its parts, as the configuration and `run` give them; `timeout` in seconds, 0: the default.
+Result<Webhook> make_webhook(std::string_view url, std::string secret_file, std::string ca_file,
+                             unsigned timeout);
 
 // The public suffix list in `file`; without one the system's, where it is newer than the one built into
 // libpsl. Errors quote the path.

@@ -17,6 +17,7 @@
 #include <chrono>
 
 #include "resolver/control/api.h"
+#include "resolver/courier/courier_wire.h"
 
 namespace postern {
 namespace {
@@ -66,8 +67,9 @@ class Control {
   Control(Resolver& resolver, ControlOptions options)
       : resolver_(resolver),
         drain_(options.drain),
-        dispatcher_({resolver.journal(), unix_us, chance}, resolver.alert_hooks()),
+        dispatcher_({resolver.journal(), unix_us, chance}, resolver.alert_hooks(options.courier.get())),
         events_(io_, options.events.release()) {
+    if (options.courier) courier_.emplace(io_, options.courier.release());
     if (options.listener) acceptor_.emplace(io_, Local(), options.listener.release());
     // On the journal's thread: only handed over.
     resolver_.journal().on_outbox([this](std::vector<std::int64_t> settled) {
@@ -80,6 +82,7 @@ class Control {
 
   void run() {
     wait_event();
+    wait_courier();
     accept();
     pump();  // what an earlier Postern left
     io_.run();
@@ -160,6 +163,36 @@ class Control {
         });
   }
 
+  void wait_courier() {
+    if (!courier_) return;
+    courier_->async_wait(asio::posix::descriptor_base::wait_read,
+                         [this](const boost::system::error_code& error) {
+                           if (error) return;
+                           for (ReceivedAnswer answer;;) {
+                             const Receipt receipt = receive_answer(courier_->native_handle(), answer);
+                             // The broker keeps the other end open, so that closed means garbage.
+                             if (receipt == Receipt::closed)
+                               return spdlog::error("the courier is not understood");
+                             if (receipt == Receipt::nothing_yet) break;
+                             take(answer);
+                           }
+                           pump();
+                           wait_courier();
+                         });
+  }
+
+  void take(const ReceivedAnswer& answer) {
+    if (answer.head.kind == CourierAnswer::Kind::began) {
+      dispatcher_.lost("webhook ", "the courier was started again");
+    } else if (answer.head.status < 0) {
+      dispatcher_.ended(answer.head.delivery, {Attempt::End::again, -1, answer.error, 0});
+    } else {
+      constexpr std::int64_t us_in_s = 1'000'000;
+      dispatcher_.ended(answer.head.delivery,
+                        http_attempt(answer.head.status, std::int64_t{answer.head.wait_s} * us_in_s));
+    }
+  }
+
   void accept() {
     if (!acceptor_ || ended_) return;
     if (clients_ >= max_clients) {
@@ -185,6 +218,7 @@ class Control {
   asio::io_context io_{1};
   asio::steady_timer timer_{io_};
   asio::posix::stream_descriptor events_;
+  std::optional<asio::posix::stream_descriptor> courier_;
   std::optional<Local::acceptor> acceptor_;
 };
 

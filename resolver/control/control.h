@@ -8,6 +8,7 @@
 //   "pid" | "netns",
 //                                 "policy_yaml", "overlay": {"allow": [], "block": [], "default": ""}}
 //   DELETE /v1/sandboxes/NAME     detach; its last counters come back
+//   POST   /v1/sandboxes/NAME/thaw  lets a frozen one go on, and its session ask again
 //   GET    /v1/status             journal, path, policy
 //   POST   /v1/reload             as SIGHUP
 //   GET    /v1/leak               the leak budgets of the sessions that are remembered
@@ -25,6 +26,7 @@ namespace postern {
 struct ControlOptions {
   Fd events;                      // of the broker
   Fd listener;                    // control socket, listening; none in `run`
+  Fd courier;                     // the courier's channel; none: no webhooks
   std::chrono::seconds drain{3};  // at the end: how long hooks may still take
 };
 

@@ -103,9 +103,12 @@ void Dispatcher::ended(std::int64_t delivery, Attempt attempt) {
       if (line->under_way[i].delivery.id == delivery) return finish(*line, i, std::move(attempt));
 }
 
-void Dispatcher::lost(std::size_t hook, const std::string& why) {
-  Line& line = *lines_.at(hook);
-  while (!line.under_way.empty()) finish(line, line.under_way.size() - 1, {Attempt::End::again, -1, why, 0});
+void Dispatcher::lost(std::string_view prefix, const std::string& why) {
+  for (const auto& line : lines_) {
+    if (!line->hook.name.starts_with(prefix)) continue;
+    while (!line->under_way.empty())
+      finish(*line, line->under_way.size() - 1, {Attempt::End::again, -1, why, 0});
+  }
 }
 
 void Dispatcher::settled(const std::vector<std::int64_t>& ids) {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "resolver/control/delivery_plan.h"
@@ -43,8 +44,9 @@ class Dispatcher {
 
   // Starts what may start. Returns when to be called again (Unix time); nothing: when something happens.
   std::optional<std::int64_t> pump();
-  void ended(std::int64_t delivery, Attempt attempt);   // of one that is not under way: ignored
-  void lost(std::size_t hook, const std::string& why);  // all that is under way to it
+  void ended(std::int64_t delivery, Attempt attempt);  // of one that is not under way: ignored
+  // All that is under way to hooks whose names begin so: whoever carried it is gone.
+  void lost(std::string_view prefix, const std::string& why);
   void settled(const std::vector<std::int64_t>& ids);
   // Nothing is under way or uncommitted, and nothing was due at the last `pump`.
   bool is_idle() const;

@@ -14,6 +14,8 @@
 #include <fstream>
 #include <vector>
 
+#include "resolver/courier/courier_wire.h"
+
 namespace postern {
 namespace {
 
@@ -62,11 +64,26 @@ int resolver_process(Broker::Ends ends, LaunchOptions& options, Fd ready) {
     if (auto attached = options.first(**resolver); !attached) return fail(attached.error().message);
   say(ready, "ok");
   ready.reset();
-  control_loop(**resolver, {std::move(ends.events), std::move(options.control_listener), options.drain});
+  control_loop(**resolver, {std::move(ends.events), std::move(options.control_listener),
+                            std::move(options.courier), options.drain});
   return 0;
 }
 
 }  // namespace
+
+Result<void> add_courier(const std::vector<Webhook>& webhooks, LaunchOptions& launch, BrokerOptions& broker) {
+  if (webhooks.empty()) return {};
+  if (auto fine = check_webhooks(webhooks); !fine) return fine;
+  auto channel = make_courier_channel();
+  if (!channel) return tl::unexpected(channel.error());
+  launch.courier = std::move(channel->resolver);
+  launch.resolver.webhooks = webhooks;
+  broker.courier_channel = std::make_shared<Fd>(std::move(channel->courier));
+  broker.courier = [options = CourierOptions{webhooks, launch.cell.uid, launch.cell.gid}](Fd end) {
+    return run_courier(options, std::move(end));
+  };
+  return {};
+}
 
 Result<Launched> launch_resolver(Broker& broker, LaunchOptions options) {
   auto ends = broker.make_channels();
@@ -85,6 +102,7 @@ Result<Launched> launch_resolver(Broker& broker, LaunchOptions options) {
   launched.ready.release();  // closed with the rest
   std::vector<int> keep{ends->requests.get(), ends->events.get(), ready.get()};
   if (options.control_listener) keep.push_back(options.control_listener.get());
+  if (options.courier) keep.push_back(options.courier.get());
   for (const int fd : options.keep) keep.push_back(fd);
   close_others(std::move(keep));
   const int status = resolver_process(std::move(*ends), options, std::move(ready));

@@ -120,9 +120,9 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
 
   if (finding.level != Level::tunnel) return;
   switch (rules_->policy->on_tunnel()) {
-    case TunnelAction::alert:
+    case Response::alert:
       return;
-    case TunnelAction::block_zone:
+    case Response::block_zone:
       if (finding.session_wide) return;
       if (blocked_zones_.size() < max_blocked_zones) {
         blocked_zones_.insert(query.name.suffix(labels));
@@ -130,7 +130,9 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
         return;
       }
       [[fallthrough]];
-    case TunnelAction::quarantine:
+    case Response::quarantine:
+    case Response::freeze:  // in a recording nobody is there to freeze: no more DNS
+    case Response::kill:
       quarantined_ = true;
       verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
   }
@@ -139,7 +141,7 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
 SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcode) {
   advance(now);
   if (rules_->policy != nullptr && queries_.add(now) > rules_->budgets.queries &&
-      rules_->policy->on_cap() == CapAction::quarantine)
+      rules_->policy->on_cap() >= Response::quarantine)
     quarantined_ = true;
   Step step;
   const std::string key = cache_key(query);
@@ -191,7 +193,7 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
     step.fate = Fate::cut;
     step.reason = Reason::budget;
     exhausted_ |= step.admission.refused_by == LedgerKind::session;
-    if (rules_->policy->on_budget() == SpentAction::quarantine) quarantined_ = true;
+    if (rules_->policy->on_budget() >= Response::quarantine) quarantined_ = true;
     cut(now, report, budget_text(step.admission), step.admission.refused_by == LedgerKind::name);
     return step;
   }

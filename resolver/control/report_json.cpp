@@ -84,6 +84,7 @@ nlohmann::ordered_json to_json(const SandboxReport& report) {
                                  {"policy", report.who.policy},
                                  {"record_protected", report.who.record_protected},
                                  {"quarantined", report.quarantined},
+                                 {"acted", report.acted},
                                  {"blocked_zones", report.blocked_zones},
                                  {"leak_bits", report.leak_bits},
                                  {"leak_budget_bits", report.leak_budget_bits},

@@ -89,12 +89,13 @@ Result<FreeJournal> free_journal(const std::string& folder) {
 }
 
 void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counters,
-                   const std::string& journal, const std::string& protection) {
+                   const std::string& journal, const std::string& protection, const std::string& acted) {
   if (flags.json) {
     Json summary = {{"sandbox", who.name},      {"session", who.session},
                     {"user", who.user},         {"code_sha256", who.code_sha256},
                     {"journal", journal},       {"record_protected", who.record_protected},
                     {"protection", protection}, {"counters", counters}};
+    if (!acted.empty()) summary["acted"] = acted;
     std::cerr << summary.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
     return;
   }
@@ -109,6 +110,7 @@ void print_summary(const RunFlags& flags, const Sandbox& who, const Json& counte
               << (flags.audit == "relaxed" ? " answered without a record" : " refused unrecorded");
   std::cerr << "; " << count("alerts") << (count("alerts") == 1 ? " alert" : " alerts")
             << "\npostern: recorded as " << who.name << " in " << journal << "\n";
+  if (!acted.empty()) std::cerr << "postern: the command was " << acted << "\n";
   if (!who.record_protected)
     std::cerr << "postern: this record is not protected from the command: " << protection << "\n";
 }
@@ -146,7 +148,8 @@ int run_under_daemon(const RunFlags& flags, Sandbox who, SandboxedCommand& comma
   // The daemon may have seen the namespace go first, and then has the counters in its log.
   const Json report = gone && gone->status == 200 ? Json::parse(gone->body, nullptr, false) : Json::object();
   print_summary(flags, who, report.is_object() ? report.value("counters", Json::object()) : Json::object(),
-                "the daemon's journal", command.protection());
+                "the daemon's journal", command.protection(),
+                report.is_object() ? report.value("acted", std::string()) : std::string());
   return status;
 }
 
@@ -203,11 +206,18 @@ int run_verb(const RunFlags& flags) {
 
   auto secrets = read_secrets(flags.secret_env, flags.secret_file);
   if (!secrets) return complain(secrets.error().message);
+  std::vector<Webhook> webhooks;
+  if (!flags.alert_webhook.empty()) {
+    auto webhook = make_webhook(flags.alert_webhook, flags.alert_webhook_secret, flags.alert_webhook_ca, 0);
+    if (!webhook) return complain(webhook.error().message);
+    webhooks.push_back(std::move(*webhook));
+    if (auto fine = check_webhooks(webhooks); !fine) return complain(fine.error().message);
+  }
 
   // A running daemon takes the sandbox, unless the caller wants a file, upstreams, a hook, a list or an audit
   // of their own.
   const bool own = !flags.db.empty() || !flags.upstream.empty() || !groups.empty() || !alert_exec.empty() ||
-                   !flags.public_suffix_list.empty() || flags.audit != "strict";
+                   !webhooks.empty() || !flags.public_suffix_list.empty() || flags.audit != "strict";
   const bool to_daemon =
       !own && access(flags.control.c_str(), R_OK | W_OK) == 0 && daemon_answers(flags.control);
 
@@ -316,6 +326,17 @@ int run_verb(const RunFlags& flags) {
   options.list_folders = list_folders;
   if (!alert_exec.empty()) options.hooks = {alert_exec};
   options.may_attach = false;
+  std::string acted;  // what was done to the command, and why: for the summary
+  options.own_act = [&](TreeAction action, const std::string& why) -> Result<void> {
+    auto done = command.act(action);
+    if (!done) return done;
+    acted = (action == TreeAction::kill ? "killed (" : "frozen (") + why + ")";
+    if (action == TreeAction::freeze && !flags.quiet)
+      std::cerr << "postern: the command is frozen (" << why << "): Ctrl-C ends it, kill -CONT " << getpid()
+                << " lets it go on\n";
+    return done;
+  };
+  if (auto added = add_courier(webhooks, launch, options); !added) return complain(added.error().message);
   Broker broker(std::move(options));
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);
@@ -365,7 +386,8 @@ int run_verb(const RunFlags& flags) {
     status = command.wait();
   }
   const Json counters = Json::parse(broker.last_report(), nullptr, false);
-  print_summary(flags, who, counters.is_object() ? counters : Json::object(), journal, command.protection());
+  print_summary(flags, who, counters.is_object() ? counters : Json::object(), journal, command.protection(),
+                acted);
   return *status;
 }
 

@@ -84,6 +84,7 @@ int serve_verb(const ServeFlags& flags) {
   }
   if (!config->alert_exec.empty() && access(config->alert_exec.c_str(), X_OK) != 0)
     return complain("cannot use the alert program \"" + config->alert_exec + "\": " + std::strerror(errno));
+  if (auto fine = check_webhooks(config->alert_webhooks); !fine) return complain(fine.error().message);
   if (flags.check) {
     std::cout << flags.config << ": ok\n";
     return 0;
@@ -128,6 +129,8 @@ int serve_verb(const ServeFlags& flags) {
   if (!config->policy.empty()) options.policy_files = {config->policy};
   options.list_folders = launch.resolver.list_folders;
   if (!config->alert_exec.empty()) options.hooks = {config->alert_exec};
+  if (auto added = add_courier(config->alert_webhooks, launch, options); !added)
+    return complain(added.error().message);
   Broker broker(std::move(options));
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);

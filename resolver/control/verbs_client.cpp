@@ -176,6 +176,13 @@ int detach_verb(const std::string& control, const std::string& name) {
   return 0;
 }
 
+int thaw_verb(const std::string& control, const std::string& name) {
+  auto reply = ask(control, "POST", "/v1/sandboxes/" + name + "/thaw");
+  if (!reply) return complain(reply.error().message);
+  std::cout << name << " goes on\n";
+  return 0;
+}
+
 int ls_verb(const std::string& control, bool json) {
   auto reply = ask(control, "GET", "/v1/sandboxes");
   if (!reply) return complain(reply.error().message);
@@ -190,7 +197,8 @@ int ls_verb(const std::string& control, bool json) {
     rows.push_back({one.value("name", ""), one.value("session", ""), one.value("user", ""),
                     one.value("policy", ""), count("queries"), count("blocked"), count("cached"),
                     count("failed"), leak_percent(one), count("alerts"),
-                    one.value("quarantined", false)
+                    !one.value("acted", std::string()).empty() ? one.value("acted", std::string())
+                    : one.value("quarantined", false)
                         ? "quarantined"
                         : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
   }

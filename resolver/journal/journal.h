@@ -145,6 +145,7 @@ struct SessionPast {
   std::vector<LeakGrant> grants;
   std::vector<Forward> forwards;     // in order
   std::uint64_t user_millibits = 0;  // of all the user's sessions together
+  std::int64_t began_us = 0;         // its first attachment on record, Unix time; 0: there is none
 };
 
 class Journal {

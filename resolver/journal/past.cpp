@@ -23,6 +23,8 @@ constexpr std::string_view select_spent =
     "SELECT coalesce(sum(a.charge_millibits), 0) FROM asked AS a"
     " WHERE a.sandbox IN (SELECT id FROM sandbox WHERE user = ?1) AND a.id > ?2"
     " AND (charge_millibits > 0 OR flags & 4 <> 0)";
+constexpr std::string_view select_began =
+    "SELECT coalesce(min(attached_us), 0) FROM sandbox WHERE session = ?2 AND user = ?1";
 constexpr std::string_view select_users =
     "SELECT DISTINCT user FROM sandbox WHERE session = ?1 ORDER BY user";
 
@@ -36,11 +38,9 @@ Result<std::unique_ptr<PastReader>> PastReader::open(Connection connection) {
 
 Result<void> PastReader::use(Connection connection) {
   const std::lock_guard lock(mutex_);
-  const std::pair<Statement*, std::string_view> statements[] = {{&snapshot_, select_snapshot},
-                                                                {&grants_, select_grants},
-                                                                {&forwards_, select_forwards},
-                                                                {&spent_, select_spent},
-                                                                {&users_, select_users}};
+  const std::pair<Statement*, std::string_view> statements[] = {
+      {&snapshot_, select_snapshot}, {&grants_, select_grants}, {&forwards_, select_forwards},
+      {&spent_, select_spent},       {&users_, select_users},   {&began_, select_began}};
   for (const auto& [statement, sql] : statements) {
     auto prepared = connection.prepare(sql);
     if (!prepared) return tl::unexpected(prepared.error());
@@ -52,7 +52,8 @@ Result<void> PastReader::use(Connection connection) {
 
 void PastReader::release() {
   const std::lock_guard lock(mutex_);
-  for (Statement* statement : {&snapshot_, &grants_, &forwards_, &spent_, &users_}) *statement = Statement();
+  for (Statement* statement : {&snapshot_, &grants_, &forwards_, &spent_, &users_, &began_})
+    *statement = Statement();
   connection_ = Connection();
 }
 
@@ -115,6 +116,9 @@ Result<SessionPast> PastReader::past(const std::string& user, const std::string&
   spent_.bind(2, spent.upto);
   if (!rows(spent_, [&] { past.user_millibits += static_cast<std::uint64_t>(spent_.integer(0)); }))
     return failed();
+  began_.bind(1, std::string_view(user));
+  began_.bind(2, std::string_view(session));
+  if (!rows(began_, [&] { past.began_us = began_.integer(0); })) return failed();
   return past;
 }
 

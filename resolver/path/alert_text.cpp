@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace postern {
 namespace {
 
 constexpr std::size_t max_data_octets = 512;
+// Names in an alert: enough to see the encoding, and few enough that a hook's object stays at some kilobytes.
+constexpr std::size_t shown_names = 8;
 
 std::string iso_time(std::int64_t unix_us) {
   const std::time_t seconds = static_cast<std::time_t>(unix_us / 1'000'000);
@@ -30,10 +33,10 @@ struct Meaning {
   std::string_view kind, severity, attack;
 };
 constexpr Meaning meanings[] = {
-    {"tunnel", "high", "T1071.004 T1572"}, {"leak", "high", "T1048.003"}, {"suspect", "medium", "T1071.004"},
-    {"leak_budget", "low", "T1048.003"},   {"secret", "critical", "T1048.003"},
-    {"query_cap", "high", "T1071.004"},    {"bytes_cap", "high", "T1071.004"},
-    {"first_query", "low", ""},
+    {"tunnel", "high", "T1071.004 T1572"}, {"leak", "high", "T1048.003"},
+    {"suspect", "medium", "T1071.004"},    {"leak_budget", "low", "T1048.003"},
+    {"secret", "critical", "T1048.003"},   {"query_cap", "high", "T1071.004"},
+    {"bytes_cap", "high", "T1071.004"},    {"first_query", "low", ""},
 };
 
 Meaning meaning_of(std::string_view kind) {
@@ -52,9 +55,37 @@ nlohmann::ordered_json words(std::string_view text) {
   return list;
 }
 
+// What was asked of the zone lately, with what it cost, and since when: the last names, the one that tipped
+// it at the end. Without a zone: of the session.
+void add_history(const Exchange& x, const std::string& zone, Alert& alert, nlohmann::ordered_json& evidence) {
+  const SessionState& session = *x.sandbox->session;
+  const auto parsed = zone.empty() ? std::nullopt : std::optional(Name::parse(zone));
+  const Name* within = parsed && *parsed ? &**parsed : nullptr;
+  std::vector<RecentNames::Asked> names = session.recent.in(within, shown_names);
+  const Type type = x.question.query.type;
+  std::erase_if(names, [&](const auto& one) { return one.name == x.row.name && one.type == type; });
+  if (names.size() == shown_names) names.erase(names.begin());
+  names.push_back({x.row.name, type, alert.row.time_us, x.row.charge_millibits});
+  nlohmann::ordered_json shown = nlohmann::ordered_json::array();
+  for (const RecentNames::Asked& one : names)
+    shown.push_back({{"name", one.name.text()},
+                     {"type", type_text(one.type)},
+                     {"time", iso_time(one.time_us)},
+                     {"charge_bits", one.charge_millibits / 1000.0}});
+  alert.row.first_us = session.recent.first_us(within, alert.row.time_us);
+  alert.row.last_us = alert.row.time_us;
+  evidence["first"] = iso_time(alert.row.first_us);
+  evidence["last"] = iso_time(alert.row.last_us);
+  evidence["names"] = std::move(shown);
+  evidence["session_charged_bits"] = static_cast<double>(session.meter.session().used()) / 1000;
+  if (within == nullptr) return;
+  for (const SessionMeter::ZoneUse& use : session.meter.zones())
+    if (!use.is_parent && use.zone == *within) evidence["zone_charged_bits"] = use.used_bits;
+}
+
 // The row and the hook's object around `evidence`.
 Alert alert_with(const Exchange& x, const std::string& kind, const std::string& zone, double score,
-                 const std::string& action, std::int64_t unix_us, const nlohmann::ordered_json& evidence) {
+                 const Done& done, std::int64_t unix_us, nlohmann::ordered_json evidence) {
   const Sandbox& who = x.sandbox->who;
   Alert alert;
   alert.row.time_us = unix_us;
@@ -62,8 +93,13 @@ Alert alert_with(const Exchange& x, const std::string& kind, const std::string& 
   alert.row.kind = kind;
   alert.row.zone = zone;
   alert.row.score = score;
-  alert.row.action = action;
-  alert.row.evidence = evidence.dump();
+  alert.row.action = done.action;
+  if (!done.wanted.empty()) {
+    evidence["action_wanted"] = done.wanted;
+    evidence["action_error"] = done.why_not;
+  }
+  add_history(x, zone, alert, evidence);
+  alert.row.evidence = evidence.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   alert.row.asked = x.row.id;
   const Meaning meaning = meaning_of(kind);
   alert.row.severity = meaning.severity;
@@ -80,7 +116,7 @@ Alert alert_with(const Exchange& x, const std::string& kind, const std::string& 
                                    {"labels", who.labels},
                                    {"policy", x.policy->name()},
                                    {"zone", zone},
-                                   {"action", action}};
+                                   {"action", done.action}};
   object.update(evidence);
   alert.row.message = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   return alert;
@@ -88,14 +124,14 @@ Alert alert_with(const Exchange& x, const std::string& kind, const std::string& 
 
 }  // namespace
 
-Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
+Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, const Done& done,
                  std::int64_t unix_us) {
   const Query& query = x.question.query;
   const std::string zone = finding.session_wide ? "" : x.row.name.suffix(x.row.registered_labels).text();
   nlohmann::ordered_json why = nlohmann::ordered_json::array();
   for (const Contribution& part : finding.why)
     why.push_back({{"feature", part.feature}, {"value", part.value}, {"weight", part.weight}});
-  return alert_with(x, kind, zone, finding.score, action, unix_us,
+  return alert_with(x, kind, zone, finding.score, done, unix_us,
                     {{"name", x.row.name.text()},
                      {"type", type_text(query.type)},
                      {"score", finding.score},
@@ -104,10 +140,10 @@ Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, st
                      {"why", why}});
 }
 
-Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding,
-                      const std::string& action, std::int64_t unix_us) {
+Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding, const Done& done,
+                      std::int64_t unix_us) {
   const Query& query = x.question.query;
-  return alert_with(x, std::string(kind), finding.zone, x.row.score, action, unix_us,
+  return alert_with(x, std::string(kind), finding.zone, x.row.score, done, unix_us,
                     {{"name", query.name.text()},
                      {"type", type_text(query.type)},
                      {"score", x.row.score},
@@ -119,8 +155,8 @@ Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFindin
 }
 
 Alert make_secret_alert(const Exchange& x, const SecretFinding& finding, std::uint64_t refused,
-                        const std::string& action, std::int64_t unix_us) {
-  return alert_with(x, "secret", x.row.name.suffix(x.row.registered_labels).text(), x.row.score, action,
+                        const Done& done, std::int64_t unix_us) {
+  return alert_with(x, "secret", x.row.name.suffix(x.row.registered_labels).text(), x.row.score, done,
                     unix_us,
                     {{"name", x.row.name.text()},
                      {"type", type_text(x.question.query.type)},
@@ -136,9 +172,9 @@ Alert make_secret_alert(const Exchange& x, const SecretFinding& finding, std::ui
                      {"refused", refused}});
 }
 
-Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const std::string& action,
+Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const Done& done,
                      std::int64_t unix_us) {
-  return alert_with(x, "query_cap", "", x.row.score, action, unix_us,
+  return alert_with(x, "query_cap", "", x.row.score, done, unix_us,
                     {{"name", x.row.name.text()},
                      {"type", type_text(x.question.query.type)},
                      {"score", x.row.score},

@@ -9,20 +9,20 @@ namespace postern {
 
 // The row and the hook's object for a finding about `x`. Evidence is one JSON object; times are Unix
 // microseconds and ISO 8601.
-Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, std::string action,
+Alert make_alert(const Exchange& x, std::string kind, const Finding& finding, const Done& done,
                  std::int64_t unix_us);
 
 // The same for what the meter found. `kind`: "leak" (a budget is spent) or "leak_budget" (it soon is).
-Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding,
-                      const std::string& action, std::int64_t unix_us);
+Alert make_leak_alert(const Exchange& x, std::string_view kind, const LeakFinding& finding, const Done& done,
+                      std::int64_t unix_us);
 
 // The same for a name that holds a secret: nothing in it tells the value. `refused`: queries of the session
 // so far.
 Alert make_secret_alert(const Exchange& x, const SecretFinding& finding, std::uint64_t refused,
-                        const std::string& action, std::int64_t unix_us);
+                        const Done& done, std::int64_t unix_us);
 
 // The same for a session that asks too much: `queries` of the last hour, `cap` of them may be.
-Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const std::string& action,
+Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const Done& done,
                      std::int64_t unix_us);
 
 // Addresses, targets and exchanges of an answer in presentation form, space separated, at most 512 octets.

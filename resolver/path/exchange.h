@@ -17,6 +17,7 @@
 #include "detect/secret_watch.h"
 #include "resolver/journal/journal.h"
 #include "resolver/path/cache.h"
+#include "resolver/path/evidence.h"
 #include "resolver/path/leak_terms.h"
 #include "resolver/path/referrals.h"
 #include "resolver/path/wire.h"
@@ -86,8 +87,11 @@ struct SessionState {
   SecretTold secrets_told;
   QueryWindow queries;
   Instant cap_told = -QueryWindow::length;  // when it last was over its cap
-  std::unordered_set<Name, NameHash>
-      blocked_zones;  // the detector's verdict; at most `max_blocked_zones`, then quarantine
+  RecentNames recent;                       // for alerts: what was asked lately
+  std::int64_t began_us = 0;                // first attachment on record, Unix time: refills count from here
+  std::uint64_t refilled_days = 0;          // in force in `meter`
+  // What findings have cut, and for which reason; at most `max_blocked_zones`, then quarantine.
+  std::unordered_map<Name, Reason, NameHash> blocked_zones;
   bool quarantined = false;
   std::size_t sandboxes = 0;    // attached now
   std::uint64_t last_used = 0;  // pipeline's counter, for forgetting
@@ -105,6 +109,7 @@ struct SandboxState {
   SandboxId row = 0;
   std::shared_ptr<const Policy> policy;
   bool own_policy = false;                 // given at attach: reloads leave it alone
+  std::uint64_t token = 0;                 // what the broker knows it by; 0: `run`'s own command
   std::shared_ptr<const LeakTerms> terms;  // of `policy`
   Ledger ledger{Budgets::unlimited};       // the sandbox's own, within its session's
   std::uint64_t policy_epoch = 0;
@@ -120,6 +125,7 @@ struct SandboxState {
   bool asked_before = false;
   void* listener = nullptr;  // the shard's; null once closed
   SandboxCounters counters;
+  std::string acted;  // "killed (tunnel: evil.example)"; empty: its processes were let be
 };
 
 struct Exchange {

@@ -36,6 +36,10 @@ Task Pipeline::walk(Exchange* x) {
   }
   if (!x->entry && x->verdict.action == Action::allow) meter(*x);  // may turn it, too: a budget is spent
 
+  if (!x->entry)
+    sandbox.session->recent.note({x->row.name, question.query.type}, x->row.registered_labels, unix_us_,
+                                 x->row.charge_millibits);
+
   const bool answered_here = x->entry != nullptr || x->verdict.action != Action::allow;
   if (answered_here) compose(*x);
 
@@ -84,7 +88,8 @@ Verdict Pipeline::decide(const Exchange& x) const {
     verdict = x.policy->decide_referred(x.question.query);
   if (verdict.action == Action::allow && !session.blocked_zones.empty()) {
     const Name zone = x.question.query.name.suffix(x.registered_labels);
-    if (session.blocked_zones.contains(zone)) return {Action::block_name, Reason::tunnel, 0, nullptr};
+    if (const auto cut = session.blocked_zones.find(zone); cut != session.blocked_zones.end())
+      return {Action::block_name, cut->second, 0, nullptr};
   }
   return verdict;
 }
@@ -115,23 +120,10 @@ void Pipeline::observe(Exchange& x) {
   }
   if (!finding.crossed) return;
   if (finding.level != Level::tunnel) return raise(x, "suspect", finding, "alert");
-  switch (x.policy->on_tunnel()) {
-    case TunnelAction::alert:
-      return raise(x, "tunnel", finding, "alert");
-    case TunnelAction::block_zone:
-      // No single zone is to blame: blocking the last one would stop nothing and hurt somebody.
-      if (finding.session_wide) return raise(x, "tunnel", finding, "alert");
-      if (session.blocked_zones.size() < max_blocked_zones) {
-        session.blocked_zones.insert(x.question.query.name.suffix(x.registered_labels));
-        x.verdict = {Action::block_name, Reason::tunnel, 0, nullptr};
-        return raise(x, "tunnel", finding, "block-zone");
-      }
-      [[fallthrough]];  // more zones than anybody honest has: no more DNS
-    case TunnelAction::quarantine:
-      session.quarantined = true;
-      x.verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
-      return raise(x, "tunnel", finding, "quarantine");
-  }
+  // No single zone is to blame: blocking the last one would stop nothing and hurt somebody.
+  const Name zone = x.question.query.name.suffix(x.registered_labels);
+  const Done done = respond(x, x.policy->on_tunnel(), Reason::tunnel, finding.session_wide ? nullptr : &zone);
+  raise(x, "tunnel", finding, done);
 }
 
 // The reply, from what is known now, and the row's part of it.
@@ -497,6 +489,7 @@ SessionState& Pipeline::session_for(const Sandbox& who, const std::shared_ptr<co
     session = std::make_unique<SessionState>(limits, terms, ports_.parts.code);
     session->user = who.user;
     session->session = session_text(who);
+    session->began_us = past.began_us > 0 ? past.began_us : unix_us_;
     session->payer = payer_for(who.user, past.user_millibits);
     rebuild(*session, past);
     if (sessions_.size() > max_sessions) {
@@ -573,10 +566,10 @@ std::int64_t Pipeline::rule_row(SandboxState& sandbox, const Policy& policy, Rul
   return row;
 }
 
-void Pipeline::raise(Exchange& x, std::string kind, const Finding& finding, std::string action) {
+void Pipeline::raise(Exchange& x, std::string kind, const Finding& finding, const Done& done) {
   SandboxState& sandbox = *x.sandbox;
   ++sandbox.counters.alerts;
-  Alert alert = make_alert(x, std::move(kind), finding, std::move(action), unix_us_);
+  Alert alert = make_alert(x, std::move(kind), finding, done, unix_us_);
   ports_.journal.alert(alert.row);
   if (ports_.alert) ports_.alert(alert);
 }

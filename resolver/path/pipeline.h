@@ -42,6 +42,15 @@ enum class Audit {
   relaxed,  // as if it were on record; counted, and told in the journal's next row of `gaps`
 };
 
+// What was done about a finding; and what could not be, though policy wants it.
+struct Done {
+  std::string action;           // "alert", "refuse", "block-zone", "quarantine", "freeze", "kill"
+  std::string wanted, why_not;  // empty: all was done
+  Done(const char* what) : action(what) {}
+  Done(std::string_view what, std::string_view instead_of = {}, std::string why = {})
+      : action(what), wanted(instead_of), why_not(std::move(why)) {}
+};
+
 // Something to tell a person, on its way to the journal and the hook.
 struct Alert {
   AlertRow row;
@@ -60,6 +69,8 @@ class Pipeline {
     std::vector<std::string> groups;  // of upstreams, as policies name them: the forwarder's from 1 on
     std::uint64_t seed = 0;           // random: keys the detector's sketches
     MeterParts parts = MeterParts::builtin();
+    // Freezes or kills all processes of a sandbox; `why` for people. Errors: it cannot be done, and why.
+    std::function<Result<void>(const SandboxState&, Response, const std::string& why)> act = {};
   };
   struct Counters {
     std::uint64_t received = 0, dropped = 0, formerr = 0, notimp = 0, badvers = 0, over_limit = 0,
@@ -103,6 +114,7 @@ class Pipeline {
   // A grant that is on record, to a session that may be remembered. Errors: the zone is no name.
   Result<void> grant(const LeakGrant& grant);
   std::vector<SessionLeak> leaks() const;
+  void lift_quarantine(SandboxState& sandbox) { sandbox.session->quarantined = false; }
   void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
   // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller
   // checks that first).
@@ -174,7 +186,7 @@ class Pipeline {
   void rebuild(SessionState& session, const SessionPast& past);
   Ask ask_about(const Query& query, const Policy& policy, LedgerCut cut) const;
   void refuse_leak(Exchange& x, const Admission& admission, const LedgerCut& cut);
-  void tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const std::string& action);
+  void tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const Done& done);
   void came_down(Exchange& x, std::size_t octets);
   void give_terms(SandboxState& sandbox);
   void compose(Exchange& x);  // from x.entry or x.verdict, into x.reply
@@ -186,7 +198,8 @@ class Pipeline {
   void fetched(SandboxState& sandbox, const Query& query, Resolution resolution);
   void reinspect(CacheEntry& entry, const SandboxState& sandbox) const;
   void committed(const std::shared_ptr<Batch>& batch, bool ok);
-  void raise(Exchange& x, std::string kind, const Finding& finding, std::string action);
+  void raise(Exchange& x, std::string kind, const Finding& finding, const Done& done);
+  Done respond(Exchange& x, Response wanted, Reason reason, const Name* zone);
   std::int64_t rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule);
   SessionState& session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms,
                             const SessionPast& past);

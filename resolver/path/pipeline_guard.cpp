@@ -1,5 +1,5 @@
-// The pipeline's guards: names that hold a secret of the session, and sessions that ask more than any program
-// would.
+// The pipeline's guards: names that hold a secret of the session, sessions that ask more than any program
+// would, and what policy does about a finding.
 #include <algorithm>
 
 #include "resolver/path/alert_text.h"
@@ -46,20 +46,11 @@ void Pipeline::find_secret(Exchange& x) {
   if (x.refreshes) return;
   ++sandbox.counters.secrets;
   ++session.secrets_told.refused;
-  std::string action = "refuse";
-  switch (x.policy->on_secret()) {
-    case SecretAction::refuse:
-      break;
-    case SecretAction::block_zone:
-      if (session.blocked_zones.size() < max_blocked_zones) {
-        session.blocked_zones.insert(name.suffix(x.registered_labels));
-        action = "block-zone";
-        break;
-      }
-      [[fallthrough]];
-    case SecretAction::quarantine:
-      session.quarantined = true;
-      action = "quarantine";
+  session.recent.forget_names();  // some may be parts of it
+  Done done = "refuse";
+  if (x.policy->on_secret() != Response::alert) {
+    const Name zone = name.suffix(x.registered_labels);
+    done = respond(x, x.policy->on_secret(), Reason::secret, &zone);
   }
   refuse_secret(x);
 
@@ -71,9 +62,37 @@ void Pipeline::find_secret(Exchange& x) {
   else
     told.many = true;  // one more, for all that are to come
   ++sandbox.counters.alerts;
-  const Alert alert = make_secret_alert(x, *found, told.refused, action, unix_us_);
+  const Alert alert = make_secret_alert(x, *found, told.refused, done, unix_us_);
   ports_.journal.alert(alert.row);
   if (ports_.alert) ports_.alert(alert);
+}
+
+// Does what policy wants done about a finding, as far as it can be done; the exchange's verdict follows.
+// Whoever is frozen or killed gets no more answers either, nor do others of the session. Without a zone to
+// blame, `block-zone` does nothing.
+Done Pipeline::respond(Exchange& x, Response wanted, Reason reason, const Name* zone) {
+  SessionState& session = *x.sandbox->session;
+  if (wanted == Response::block_zone && zone != nullptr) {
+    if (session.blocked_zones.size() < max_blocked_zones) {
+      session.blocked_zones.emplace(*zone, reason);
+      x.verdict = {Action::block_name, reason, 0, nullptr};
+      return response_text(wanted);
+    }
+    wanted = Response::quarantine;  // more zones than anybody honest has: no more DNS
+  }
+  if (wanted == Response::alert || wanted == Response::block_zone) return response_text(Response::alert);
+  session.quarantined = true;
+  x.verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
+  if (wanted == Response::quarantine) return response_text(wanted);
+  std::string why(reason_text(reason));
+  if (zone != nullptr) why += ": " + x.row.name.suffix(x.row.registered_labels).text();  // no secret in it
+  const Result<void> done =
+      ports_.act ? ports_.act(*x.sandbox, wanted, why) : failure("nobody here can do that");
+  if (done) {
+    x.sandbox->acted = (wanted == Response::kill ? "killed (" : "frozen (") + why + ")";
+    return response_text(wanted);
+  }
+  return {response_text(Response::quarantine), response_text(wanted), done.error().message};
 }
 
 void Pipeline::refuse_secret(Exchange& x) {
@@ -90,15 +109,19 @@ void Pipeline::count_query(Exchange& x) {
   SessionState& session = *sandbox.session;
   const std::uint64_t asked = session.queries.add(now_), cap = x.policy->budgets().queries;
   if (asked <= cap) return;
-  const bool quarantine = x.policy->on_cap() == CapAction::quarantine;
-  if (quarantine && x.verdict.action != Action::refuse && x.verdict.action != Action::drop)
-    x.verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
-  session.quarantined |= quarantine;
+  Done done = "alert";
+  if (const Response wanted = x.policy->on_cap(); wanted >= Response::quarantine) {
+    const Verdict before = x.verdict;
+    done = session.quarantined ? Done(response_text(Response::quarantine))
+                               : respond(x, wanted, Reason::quarantine, nullptr);
+    const bool stands = before.action == Action::refuse || before.action == Action::drop;
+    x.verdict = stands ? before : Verdict{Action::block_name, Reason::quarantine, 0, nullptr};
+  }
   const bool tell = now_ - session.cap_told >= QueryWindow::length;  // an hour without being over it
   session.cap_told = now_;
   if (!tell) return;
   ++sandbox.counters.alerts;
-  const Alert alert = make_cap_alert(x, asked, cap, quarantine ? "quarantine" : "alert", unix_us_);
+  const Alert alert = make_cap_alert(x, asked, cap, done, unix_us_);
   ports_.journal.alert(alert.row);
   if (ports_.alert) ports_.alert(alert);
 }

@@ -86,9 +86,17 @@ Ask Pipeline::ask_about(const Query& query, const Policy& policy, LedgerCut cut)
 // may be under different policies.
 OuterLedgers Pipeline::ledgers_around(SandboxState& sandbox) {
   SessionState& session = *sandbox.session;
-  if (session.terms != sandbox.terms) {
+  constexpr std::int64_t day_us = 86'400'000'000;
+  // Whole days since its first attachment on record: the same after a restart, and fewer when a clock is set
+  // back.
+  const std::int64_t age_us = std::max<std::int64_t>(0, unix_us_ - session.began_us);
+  const std::uint64_t days =
+      sandbox.terms->budgets().refill > 0 ? static_cast<std::uint64_t>(age_us / day_us) : 0;
+  if (session.terms != sandbox.terms || session.refilled_days != days) {
+    if (days > session.refilled_days) session.told = {};  // what is spent again is a new story
     session.terms = sandbox.terms;
-    session.meter.set_policy(session.terms->budgets(), session.terms->known);
+    session.refilled_days = days;
+    session.meter.set_policy(session.terms->budgets().after_days(days), session.terms->known);
   }
   OuterLedgers outer{&sandbox.ledger, nullptr};
   if (session.payer) {
@@ -209,30 +217,38 @@ void Pipeline::refuse_leak(Exchange& x, const Admission& admission, const Ledger
   x.verdict = {Action::block_name, Reason::budget, 0, nullptr};
 
   const bool capped = ledger == LedgerKind::answers;  // what came down, not what left: a cap of its own
-  const bool quarantine =
-      capped ? x.policy->on_cap() == CapAction::quarantine : x.policy->on_budget() == SpentAction::quarantine;
-  if (quarantine) session.quarantined = true;
-  const std::string action = quarantine ? "quarantine" : "refuse";
+  const Response wanted = capped ? x.policy->on_cap() : x.policy->on_budget();
+  const std::string_view kind = capped ? "bytes_cap" : "leak";
+  const Name zone = is_about_a_zone(ledger)
+                        ? x.question.query.name.suffix(ledger == LedgerKind::parent ? cut.parent : cut.zone)
+                        : Name();
+  // `alert` does nothing beyond the refusal.
+  Done done = "refuse";
+  if (wanted != Response::alert) {
+    const Name registered = x.question.query.name.suffix(x.registered_labels);
+    done = respond(x, wanted, Reason::budget, is_about_a_zone(ledger) ? &registered : nullptr);
+    if (done.action == response_text(Response::alert)) done = "refuse";
+    x.verdict = {Action::block_name, Reason::budget, 0, nullptr};  // for this one
+  }
+  // What ends a session's questions is told always, and once: nothing is metered afterwards.
+  if (session.quarantined) return tell_leak(x, kind, finding, done);
   if (!is_about_a_zone(ledger)) {
-    if (told.wide.insert(static_cast<std::uint8_t>(ledger)).second)
-      tell_leak(x, capped ? "bytes_cap" : "leak", finding, action);
+    if (told.wide.insert(static_cast<std::uint8_t>(ledger)).second) tell_leak(x, kind, finding, done);
     return;
   }
-  const Name zone = x.question.query.name.suffix(ledger == LedgerKind::parent ? cut.parent : cut.zone);
   if (told.zones.contains(zone) || told.many) return;
   if (told.zones.size() < LeakTold::max_refused_zones) {
     told.zones.insert(zone);
-    return tell_leak(x, "leak", finding, action);
+    return tell_leak(x, "leak", finding, done);
   }
   told.many = true;  // one more, for all the zones to come
   finding.zone.clear();
-  tell_leak(x, "leak", finding, action);
+  tell_leak(x, "leak", finding, done);
 }
 
-void Pipeline::tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding,
-                         const std::string& action) {
+void Pipeline::tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const Done& done) {
   ++x.sandbox->counters.alerts;
-  const Alert alert = make_leak_alert(x, kind, finding, action, unix_us_);
+  const Alert alert = make_leak_alert(x, kind, finding, done, unix_us_);
   ports_.journal.alert(alert.row);
   if (ports_.alert) ports_.alert(alert);
 }

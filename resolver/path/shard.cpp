@@ -149,7 +149,11 @@ Result<std::unique_ptr<Shard>> Shard::make(Journal& journal, std::unique_ptr<Bro
                         });
                       },
                       [&s](std::span<Exchange* const> exchanges) { s.deliver(exchanges); }, std::move(alert),
-                      std::move(group_names), seed, std::move(parts)});
+                      std::move(group_names), seed, std::move(parts),
+                      [&s](const SandboxState& box, Response wanted, const std::string& why) {
+                        const bool freeze = wanted == Response::freeze;
+                        return s.broker->act(box.token, freeze ? TreeAction::freeze : TreeAction::kill, why);
+                      }});
   s.pipeline->set_audit(audit);
   s.upstream_watch = std::make_unique<asio::posix::stream_descriptor>(s.io, s.transport->poll_descriptor());
   s.timer = std::make_unique<asio::steady_timer>(s.io);
@@ -175,7 +179,8 @@ void Shard::stop() {
 }
 
 void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-                   Listeners listeners, const SessionPast& past, std::shared_ptr<const SecretSet> secrets) {
+                   Listeners listeners, const SessionPast& past, std::shared_ptr<const SecretSet> secrets,
+                   std::uint64_t token) {
   auto sockets = std::make_shared<Listeners>(std::move(listeners));
   state_->call([&] {
     State& s = *state_;
@@ -183,6 +188,7 @@ void Shard::attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> pol
     const std::string name = who.name;
     SandboxState& sandbox =
         s.pipeline->attach(std::move(who), row, std::move(policy), own_policy, past, std::move(secrets));
+    sandbox.token = token;
     auto listener = std::make_shared<Listener>(s.io, *s.pipeline, sandbox, std::move(*sockets), *s.batch,
                                                s.counters, [&s] { return s.turn(); });
     sandbox.listener = listener.get();
@@ -202,6 +208,7 @@ SandboxReport report_of(const SandboxState& sandbox) {
   report.cache_octets = sandbox.cache.octets();
   report.blocked_zones = sandbox.session->blocked_zones.size();
   report.quarantined = sandbox.session->quarantined;
+  report.acted = sandbox.acted;
   report.leak_bits = static_cast<double>(sandbox.session->meter.session().used()) / 1000;
   report.leak_budget_bits = static_cast<double>(sandbox.session->meter.session().limit()) / 1000;
   return report;
@@ -238,6 +245,15 @@ std::shared_ptr<const SecretSet> Shard::secrets_of(const Sandbox& who) {
 
 Result<void> Shard::grant(const LeakGrant& grant) {
   return state_->call([&] { return state_->pipeline->grant(grant); });
+}
+
+bool Shard::lift_quarantine(const std::string& name) {
+  return state_->call([&] {
+    const auto at = state_->attached.find(name);
+    if (at == state_->attached.end()) return false;
+    state_->pipeline->lift_quarantine(*at->second.second);
+    return true;
+  });
 }
 
 std::vector<Pipeline::SessionLeak> Shard::leaks() {

@@ -25,6 +25,7 @@ struct SandboxReport {
   std::size_t in_flight = 0, cache_entries = 0, cache_octets = 0;
   std::size_t blocked_zones = 0;
   bool quarantined = false;
+  std::string acted;  // "killed (tunnel: evil.example)"; empty: its processes were let be
   double leak_bits = 0, leak_budget_bits = 0;  // of its session's ledger
 };
 
@@ -49,12 +50,14 @@ class Shard {
   void stop();
 
   // `past`: what its session has spent; may be empty for one that the shard remembers. `secrets`: all of the
-  // session's; null: as they are.
+  // session's; null: as they are. `token`: what the broker knows it by.
   void attach(Sandbox who, SandboxId row, std::shared_ptr<const Policy> policy, bool own_policy,
-              Listeners listeners, const SessionPast& past, std::shared_ptr<const SecretSet> secrets);
+              Listeners listeners, const SessionPast& past, std::shared_ptr<const SecretSet> secrets,
+              std::uint64_t token);
   std::shared_ptr<const SecretSet> secrets_of(const Sandbox& who);
   bool remembers(const Sandbox& who);
   Result<void> grant(const LeakGrant& grant);
+  bool lift_quarantine(const std::string& name);  // of that sandbox's session; false: it is not here
   std::vector<Pipeline::SessionLeak> leaks();
   // What the sandbox had done, and its row; nothing if no sandbox of that name is here.
   std::optional<std::pair<SandboxReport, SandboxId>> detach(const std::string& name);

@@ -185,6 +185,7 @@ std::optional<Broker::State::Clock::time_point> Broker::State::next_deadline() c
   };
   sooner(hooks.next_deadline());
   sooner(kill_at);
+  sooner(courier_due);
   if (servers_watch) sooner(servers_watch->due());
   if (servers_watch || netns.needs_tick()) sooner(next_tick);
   return next;
@@ -193,6 +194,7 @@ std::optional<Broker::State::Clock::time_point> Broker::State::next_deadline() c
 void Broker::State::act_on_time() {
   const auto now = Clock::now();
   hooks.enforce(now);
+  if (courier_due && *courier_due <= now) start_courier();
   if (kill_at && *kill_at <= now && resolver) {
     spdlog::error("the resolver process does not stop: it is killed");
     syscall(SYS_pidfd_send_signal, resolver.get(), SIGKILL, nullptr, 0);
@@ -252,6 +254,7 @@ void Broker::State::run(pid_t resolver_process, Loop joined) {
       if (!joined.on_extra(i)) loop->remove(fd);
     }));
   }
+  start_courier();
   flush_events();  // a stop that was asked for before
   next_tick = Clock::now() + NetnsWatch::tick_every;
 
@@ -277,6 +280,7 @@ void Broker::State::run(pid_t resolver_process, Loop joined) {
   }
   if (!hooks.idle()) spdlog::error("alert programs were not done when Postern ended: they are killed");
   hooks.kill_all();
+  end_courier();
   events.reset();
   servers_watch.reset();
   loop.reset();

@@ -73,6 +73,9 @@ struct Listeners {
 // after setns, by `run`'s init and by tests.
 Result<Listeners> open_listeners(std::uint16_t port = 53);
 
+// What can be done to all processes of a sandbox at once.
+enum class TreeAction : std::uint32_t { freeze = 1, thaw, kill };
+
 // The resolver's end of a channel. Thread: one at a time per client; each shard has its own client, so that
 // nobody waits for a lock. Calls block, at most `timeout` (2 s); errors are returned.
 class BrokerClient {
@@ -94,6 +97,9 @@ class BrokerClient {
   // Starts alert program `index` with `json` on its stdin, environment cleaned, time limit; does not wait.
   // `token` names it in the `hook_exited` event.
   Result<void> start_hook(std::size_t index, const std::string& json, std::uint64_t token = 0);
+  // Freezes, lets go on or kills all processes of an attachment (process_tree.h), in `run` of token 0, its
+  // command. `why` is for people. Errors: there is nothing that can be acted on, and why.
+  Result<void> act(std::uint64_t token, TreeAction action, const std::string& why);
   // A further channel, for another thread.
   Result<std::unique_ptr<BrokerClient>> another();
   // `run` only: what the summary should say (JSON), sent once at the end.
@@ -123,6 +129,13 @@ struct BrokerOptions {
   std::vector<std::string> policy_files;
   std::vector<std::string> list_folders;  // whatever lies below may be read as a list; absolute paths
   std::vector<std::string> hooks;         // programs, absolute paths
+  // `run`: acts on its command, for token 0.
+  std::function<Result<void>(TreeAction, const std::string& why)> own_act = {};
+  // The courier (courier/courier.h): a further process, started with the resolver and again when it ends.
+  // Called in it, with all descriptors closed but the standard ones and its end of the channel; what it
+  // returns is its exit status.
+  std::function<int(Fd channel)> courier = {};
+  std::shared_ptr<Fd> courier_channel = {};  // its end; kept, so that the next one finds what waits
   bool may_attach = true;  // false in `run`: its one sandbox is handed over, no other can be asked for
   std::uint16_t listen_port = 53;  // other ports: tests
 };

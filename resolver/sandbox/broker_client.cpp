@@ -188,6 +188,15 @@ Result<void> BrokerClient::start_hook(std::size_t index, const std::string& json
   return nothing_of(call(channel_, request, json, 0, what));
 }
 
+Result<void> BrokerClient::act(std::uint64_t token, TreeAction action, const std::string& why) {
+  wire::RequestHead request;
+  request.op = wire::Op::act;
+  request.sequence = ++sequence_;
+  request.index = static_cast<std::uint32_t>(action);
+  request.token = token;
+  return nothing_of(call(channel_, request, why.substr(0, wire::max_why), 0, "act on a sandbox"));
+}
+
 Result<std::unique_ptr<BrokerClient>> BrokerClient::another() {
   wire::RequestHead request;
   request.op = wire::Op::another_channel;

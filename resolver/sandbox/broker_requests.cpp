@@ -12,6 +12,7 @@
 
 #include "resolver/sandbox/broker_state.h"
 #include "resolver/sandbox/broker_upstream.h"
+#include "resolver/sandbox/process_tree.h"
 
 namespace postern {
 
@@ -20,13 +21,13 @@ namespace postern {
 const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::string_view text) const {
   using wire::Op;
   const Op op = request.op;
-  if (op < Op::upstream_udp || op > Op::open_list) return "an unknown operation";
-  const bool has_text =
-      op == Op::attach_path || op == Op::start_hook || op == Op::report || op == Op::open_list;
+  if (op < Op::upstream_udp || op > Op::act) return "an unknown operation";
+  const bool has_text = op == Op::attach_path || op == Op::start_hook || op == Op::report ||
+                        op == Op::open_list || op == Op::act;
   if (!has_text && !text.empty()) return "text that the operation does not take";
   if (op != Op::attach_pid && request.pid != 0) return "a process id that the operation does not take";
-  const bool has_token =
-      op == Op::attach_pid || op == Op::attach_path || op == Op::detach || op == Op::start_hook;
+  const bool has_token = op == Op::attach_pid || op == Op::attach_path || op == Op::detach ||
+                         op == Op::start_hook || op == Op::act;
   if (!has_token && request.token != 0) return "a token that the operation does not take";
   if (request.zero != 0) return "a reserved field that is not zero";
   switch (op) {
@@ -40,6 +41,11 @@ const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::
       return request.index < options.policy_files.size() ? nullptr : "a policy file that is not configured";
     case Op::start_hook:
       return request.index < options.hooks.size() ? nullptr : "an alert program that is not configured";
+    case Op::act:
+      if (request.index < static_cast<std::uint32_t>(TreeAction::freeze) ||
+          request.index > static_cast<std::uint32_t>(TreeAction::kill))
+        return "an action that there is not";
+      return text.size() <= wire::max_why ? nullptr : "a reason that is too long";
     case Op::open_list:
       if (request.index >= options.list_folders.size()) return "a folder of lists that is not configured";
       if (text.empty() || text.size() > wire::max_path) return "a list's path that is empty or too long";
@@ -152,6 +158,8 @@ Result<Broker::State::Grant> Broker::State::grant(const wire::RequestHead& reque
       return Grant{};
     case Op::open_list:
       return grant_list(request, text);
+    case Op::act:
+      return grant_act(request, text);
   }
   POSTERN_CHECK(false);  // what_is_wrong knows the operations
   return Grant{};
@@ -259,6 +267,23 @@ Result<Broker::State::Grant> Broker::State::grant_hook(const wire::RequestHead& 
     return tl::unexpected(started.error());
   }
   if (*started) watch_hook((*started)->pidfd);
+  return Grant{};
+}
+
+// Only what was attached, or what `run` itself started: the resolver cannot name a process.
+Result<Broker::State::Grant> Broker::State::grant_act(const wire::RequestHead& request,
+                                                      std::string_view text) {
+  const auto action = static_cast<TreeAction>(request.index);
+  const std::string why = wire::printable(text, wire::max_why);
+  Result<void> done;
+  if (request.token == 0 && options.own_act) {
+    done = options.own_act(action, why);
+  } else if (netns.has_token(request.token)) {
+    done = act_on_tree(netns.pidfd(request.token), action);
+  } else {
+    done = failure("it is not attached");
+  }
+  if (!done) return tl::unexpected(done.error());
   return Grant{};
 }
 

@@ -32,6 +32,10 @@ struct Broker::State {
   // How long the broker outlives the resolver for the sake of hooks that still run: as long as one hook may.
   static constexpr std::chrono::seconds hooks_outlive = HookRunner::time_limit;
 
+  // A courier that ended is started again after the first of these, then twice as long, up to the second; one
+  // that lived for the second begins anew.
+  static constexpr std::chrono::seconds courier_pause{1}, longest_courier_pause{60};
+
   explicit State(BrokerOptions given);
 
   BrokerOptions options;
@@ -52,6 +56,16 @@ struct Broker::State {
   pid_t resolver_pid = 0;
   std::optional<int> resolver_status;
   std::optional<Clock::time_point> first_stop, kill_at, next_tick;
+
+  Fd courier;  // pidfd
+  pid_t courier_pid = 0;
+  unsigned courier_ends = 0;  // in a row, each soon after its start
+  std::optional<Clock::time_point> courier_began, courier_due;
+
+  // broker_courier.cpp
+  void start_courier();
+  void courier_ended();
+  void end_courier();
 
   // broker.cpp
   void send_event(const BrokerEvent& event);
@@ -80,6 +94,7 @@ struct Broker::State {
   Result<Grant> grant_policy(const wire::RequestHead& request);
   Result<Grant> grant_list(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_hook(const wire::RequestHead& request, std::string_view text);
+  Result<Grant> grant_act(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_channel();
   const char* what_is_wrong(const wire::RequestHead& request, std::string_view text) const;
   void close_channel(int fd);

@@ -32,6 +32,7 @@ enum class Op : std::uint32_t {
   another_channel,
   report,
   open_list,
+  act,
 };
 
 // Octets of text in a request. An alert with its evidence takes some kilobytes; a socket buffer holds 200
@@ -39,6 +40,8 @@ enum class Op : std::uint32_t {
 inline constexpr std::size_t max_text = 64 * 1024;
 // Octets of a path in attach_path and open_list: PATH_MAX without the zero.
 inline constexpr std::size_t max_path = 4095;
+// Octets of the reason given with `act`: a kind, a zone, a few words.
+inline constexpr std::size_t max_why = 512;
 // Octets of an error's text in a reply: it is read by people.
 inline constexpr std::size_t max_error = 1024;
 // Octets of a policy file. Inline rules take a hundred octets each; a file this large is a mistake.
@@ -53,9 +56,9 @@ inline constexpr std::size_t max_fds = 2;
 struct RequestHead {
   Op op{};
   std::uint32_t sequence = 0;  // echoed: a reply that came after its time limit is told from the next one
-  std::uint32_t index = 0;     // server, policy file, hook, folder of lists; else 0
+  std::uint32_t index = 0;     // server, policy file, hook, folder of lists, TreeAction; else 0
   std::int32_t pid = 0;        // attach_pid; else 0
-  std::uint64_t token = 0;     // attach_*, detach, start_hook; else 0
+  std::uint64_t token = 0;     // attach_*, detach, start_hook, act; else 0
   std::uint32_t length = 0;    // octets of text that follow
   std::uint32_t zero = 0;
 };

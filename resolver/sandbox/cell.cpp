@@ -47,7 +47,9 @@ bool put(const char* path, const std::string& text) {
   return file && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-Result<void> own_user_namespace() {
+}  // namespace
+
+Result<void> enter_own_user_namespace() {
   const uid_t uid = getuid();
   const gid_t gid = getgid();
   if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
@@ -78,14 +80,23 @@ Result<void> drop_capabilities() {
   return {};
 }
 
-Result<void> become_service_user(const CellOptions& options) {
+Result<void> become_user(uid_t uid, gid_t gid) {
   if (setgroups(0, nullptr) != 0) return bad("drop the supplementary groups");
-  if (setresgid(options.gid, options.gid, options.gid) != 0)
-    return bad("become group " + std::to_string(options.gid));
-  if (setresuid(options.uid, options.uid, options.uid) != 0)
-    return bad("become user " + std::to_string(options.uid));
+  if (setresgid(gid, gid, gid) != 0) return bad("become group " + std::to_string(gid));
+  if (setresuid(uid, uid, uid) != 0) return bad("become user " + std::to_string(uid));
   return {};
 }
+
+Result<void> give_up_the_rest() {
+  const rlimit none{0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0)
+    return bad("switch core dumps off");  // they would hold names, and secrets in them
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return bad("become untraceable");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return bad("give up new privileges");
+  return {};
+}
+
+namespace {
 
 // A journal that cannot be opened is told now, with its reason, and not by the first query.
 Result<void> check_journal(const CellOptions& options, const std::string& name) {
@@ -130,7 +141,7 @@ Result<void> enter_cell(const CellOptions& options) {
     if (!folder) return bad("open folder \"" + options.state_folder + "\"");
     if (root) {
       if (Result<void> done = hand_over_journal(folder, options, *journal); !done) return done;
-    } else if (Result<void> done = own_user_namespace(); !done) {
+    } else if (Result<void> done = enter_own_user_namespace(); !done) {
       return done;
     }
     // By descriptor: the folder that was looked at is the one that becomes the root. The descriptor must not
@@ -141,16 +152,12 @@ Result<void> enter_cell(const CellOptions& options) {
   }
   if (Result<void> done = drop_bounding_set(); !done) return done;
   if (root) {
-    if (Result<void> done = become_service_user(options); !done) return done;
+    if (Result<void> done = become_user(options.uid, options.gid); !done) return done;
   }
   if (Result<void> done = drop_capabilities(); !done) return done;
   if (Result<void> done = check_journal(options, *journal); !done) return done;
-  const rlimit none{0, 0};
-  if (setrlimit(RLIMIT_CORE, &none) != 0)
-    return bad("switch core dumps off");  // they would hold names, and secrets in them
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return bad("become untraceable");
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return bad("give up new privileges");
-  return filter_system_calls();
+  if (Result<void> done = give_up_the_rest(); !done) return done;
+  return filter_system_calls(Inmate::resolver);
 }
 
 }  // namespace postern

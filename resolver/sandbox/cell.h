@@ -25,6 +25,15 @@ void service_ids(uid_t& uid, gid_t& gid);
 // the state folder.
 Result<std::string> journal_in_cell(const CellOptions& options);
 
+// The courier's cell (courier/courier.h): as below, but its file system is empty but for a copy of what name
+// resolution reads, and it may make internet sockets, connect them, and start threads. Call single-threaded,
+// with everything read that must be read. Errors say which step.
+struct CourierCellOptions {
+  uid_t uid = 0;  // as root: the service user; otherwise ignored
+  gid_t gid = 0;
+};
+Result<void> enter_courier_cell(const CourierCellOptions& options);
+
 // Call single-threaded, before the first untrusted byte. As root: chroot, setgroups, setresgid/uid; without
 // root: a user and mount namespace of its own, then chroot. In both: no capabilities in any set,
 // no_new_privs, not dumpable, and a seccomp filter under which execve, fork, ptrace, mount, socket() of every

@@ -241,6 +241,20 @@ scmp_arg_cmp int_is(unsigned argument, std::uint64_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, 0xffffffffU, value & 0xffffffffU};
 }
 
+// Streams and datagrams of the internet, nothing raw, nothing local, no netlink: and no listening.
+void add_courier_rules(Rules& rules) {
+  constexpr std::uint64_t kind_mask = 0xf;  // SOCK_CLOEXEC and SOCK_NONBLOCK are above it
+  for (const int family : {AF_INET, AF_INET6}) {
+    for (const int kind : {SOCK_STREAM, SOCK_DGRAM})
+      rules.allow("socket", {int_is(0, static_cast<std::uint64_t>(family)),
+                             {1, SCMP_CMP_MASKED_EQ, kind_mask, static_cast<std::uint64_t>(kind)}});
+  }
+  rules.allow("connect");
+  // The C library's resolver asks to hear that a nameserver is not there.
+  rules.allow("setsockopt", {int_is(1, IPPROTO_IP), int_is(2, IP_RECVERR)});
+  rules.allow("setsockopt", {int_is(1, IPPROTO_IPV6), int_is(2, IPV6_RECVERR)});
+}
+
 void add_rules(Rules& rules) {
   for (const char* name : allowed) rules.allow(name);
   rules.unknown(SCMP_SYS(clone3));
@@ -281,7 +295,7 @@ void add_rules(Rules& rules) {
 
 }  // namespace
 
-Result<void> filter_system_calls() {
+Result<void> filter_system_calls(Inmate who) {
   const auto bad = [](const std::string& what, int number) {
     return failure("cannot enter the cell: " + what + ": " + std::strerror(number));
   };
@@ -302,6 +316,7 @@ Result<void> filter_system_calls() {
   }
   Rules rules(filter.get());
   add_rules(rules);
+  if (who == Inmate::courier) add_courier_rules(rules);
   if (rules.first_error() != 0) return bad("write the system call filter", rules.first_error());
   if (const int error = seccomp_load(filter.get()); error < 0)
     return bad("load the system call filter", -error);

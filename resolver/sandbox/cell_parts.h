@@ -18,7 +18,15 @@ Result<std::string> journal_name(const CellOptions& options);
 Result<void> hand_over_journal(const Fd& folder, const CellOptions& options, const std::string& name);
 
 // The last step: from here on the thread, and those that it starts, make only the system calls of the list in
-// cell_filter.cpp.
-Result<void> filter_system_calls();
+// cell_filter.cpp. The courier may besides make internet sockets, connect them, and look names up.
+enum class Inmate { resolver, courier };
+Result<void> filter_system_calls(Inmate who);
+
+// Steps that both cells take, in this order. Errors say which.
+Result<void> enter_own_user_namespace();  // and a mount namespace; without root
+Result<void> drop_bounding_set();         // and the ambient set
+Result<void> become_user(uid_t uid, gid_t gid);
+Result<void> drop_capabilities();
+Result<void> give_up_the_rest();  // core dumps, being traced, new privileges
 
 }  // namespace postern

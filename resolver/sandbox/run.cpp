@@ -22,6 +22,7 @@
 #include "resolver/sandbox/command_lookup.h"
 #include "resolver/sandbox/command_message.h"
 #include "resolver/sandbox/idmap.h"
+#include "resolver/sandbox/process_tree.h"
 
 namespace postern {
 namespace {
@@ -92,7 +93,8 @@ void open_up_pipes() {
 sigset_t passed_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&set, number);
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT})
+    sigaddset(&set, number);
   return set;
 }
 
@@ -110,7 +112,9 @@ struct SandboxedCommand::State {
   bool released = false;
   bool had_terminal = false;
   bool maps_refused = false;
-  int status = -1;  // as a shell gives it, once ended
+  bool frozen = false;
+  std::optional<CommandGroup> group;  // where there is cgroup v2, and for us
+  int status = -1;                    // as a shell gives it, once ended
 
   Result<void> start(InitOrders orders);
   void reap();
@@ -171,6 +175,7 @@ Result<void> SandboxedCommand::State::start(InitOrders orders) {
   init = Fd(pidfd);
   init_pid = static_cast<pid_t>(pid);
   theirs.reset();
+  group = CommandGroup::make(init_pid);  // before it has children
 
   if (Result<Message> hello = receive_message(socket.get(), Step::hello, setup_limit_ms); !hello)
     return tl::unexpected(hello.error());
@@ -277,14 +282,33 @@ Result<void> SandboxedCommand::release() {
 void SandboxedCommand::pass_signals() {
   signalfd_siginfo seen;
   while (state_->signals && read(state_->signals.get(), &seen, sizeof seen) == sizeof seen) {
+    const auto number = static_cast<int>(seen.ssi_signo);
+    if (number == SIGCONT) {
+      if (state_->frozen) [[maybe_unused]]
+        const auto thawed = act(TreeAction::thaw);
+      continue;  // a shell's `fg` sends it too, to the command as well
+    }
+    if (state_->frozen && number != SIGUSR1 && number != SIGUSR2) {
+      [[maybe_unused]] const auto killed = act(TreeAction::kill);
+      continue;
+    }
     // SI_KERNEL: the terminal's own, sent to the whole foreground group.
-    if (seen.ssi_code != SI_KERNEL) signal(static_cast<int>(seen.ssi_signo));
+    if (seen.ssi_code != SI_KERNEL) signal(number);
   }
 }
 
 void SandboxedCommand::signal(int number) {
   // ESRCH: it has just ended.
   if (state_->command) syscall(SYS_pidfd_send_signal, state_->command.get(), number, nullptr, 0);
+}
+
+Result<void> SandboxedCommand::act(TreeAction action) {
+  Result<void> done = act_on_tree(state_->init.get(), action);
+  if (done) state_->frozen = action == TreeAction::freeze;
+  return done;
+}
+bool SandboxedCommand::is_frozen() const {
+  return state_->frozen;
 }
 
 int SandboxedCommand::wait() {

@@ -65,6 +65,10 @@ class SandboxedCommand {
   // process group and has got that already. Ctrl-Z needs nobody: it stops both.
   void pass_signals();
   void signal(int number);  // passed on to CMD
+  // Freezes, lets go on or kills all that was started (process_tree.h). While it is frozen, what asks for its
+  // end (HUP, INT, QUIT, TERM; Ctrl-C too) kills it, since it could not hear; CONT lets it go on.
+  Result<void> act(TreeAction action);
+  bool is_frozen() const;
   // Waits, passing signals on, and gives the terminal back to the caller's process group if CMD took it.
   int wait();  // exit status as a shell gives it: 0..255, 128+signal; 127 and 126 as a shell does
 
@@ -74,16 +78,16 @@ class SandboxedCommand {
   SandboxedCommand();
 };
 
-// What identifies the code that a command runs. Told apart by argv and by the program file's first octets; `env`,
-// with its options and assignments, is looked through first:
+// What identifies the code that a command runs. Told apart by argv and by the program file's first octets;
+// `env`, with its options and assignments, is looked through first:
 //
 //   a binary                              sha256 is the program's
 //   a file that begins with "#!"          script is the file itself, program its interpreter
 //   python, node, sh, ... FILE            script is FILE
 //   python, sh, ... -c TEXT (-e, -r)      script is "-c", script_sha256 that of TEXT
 //
-// Modules (`python -m`), stdin and other wrappers (timeout, nice, npx) are not looked into: the program's own hash
-// then.
+// Modules (`python -m`), stdin and other wrappers (timeout, nice, npx) are not looked into: the program's own
+// hash then.
 struct CodeHash {
   std::string sha256;  // what identifies the code: the script's hash if there is one, else the program's
   std::string program, program_sha256, script, script_sha256;

@@ -17,11 +17,12 @@ MAY_INCLUDE = {
     "detect": {"rules", "detect"},
     "resolver/journal": {"rules", "detect", "resolver", "resolver/journal"},
     "resolver/sandbox": {"rules", "resolver", "resolver/sandbox"},
+    "resolver/courier": {"rules", "resolver", "resolver/sandbox", "resolver/courier"},
     "resolver/path": {"rules", "detect", "resolver", "resolver/journal", "resolver/sandbox", "resolver/path"},
     "resolver/control": {"rules", "detect", "resolver", "resolver/journal", "resolver/sandbox", "resolver/path",
-                         "resolver/control"},
+                         "resolver/courier", "resolver/control"},
     "resolver": {"rules", "detect", "resolver", "resolver/journal", "resolver/sandbox", "resolver/path",
-                 "resolver/control"},
+                 "resolver/courier", "resolver/control"},
 }
 
 # One owner per C library (and for the two C++ ones that could spread): header -> where it may be included.
@@ -35,6 +36,7 @@ OWNERS = [
     (r"zlib\.h", r"rules/gunzip\.cpp$"),
     (r"pcap(/.*|\.h)", r"resolver/control/replay\w*\."),
     (r"seccomp\.h|linux/seccomp\.h|sys/capability\.h|linux/capability\.h", r"resolver/sandbox/"),
+    (r"openssl/ssl\.h|boost/asio/ssl.*", r"resolver/courier/"),
     (r"yaml-cpp/.*", r"rules/|resolver/config\w*\.|resolver/control/"),
 ]
 
@@ -247,6 +249,7 @@ PLANTED = [
     ("owner", "rules/name.h", "+#include <libpsl.h>\n"),
     ("owner", "resolver/main.cpp", "+#include <seccomp.h>\n"),
     ("owner", "resolver/path/wire.cpp", "+#include <yaml-cpp/yaml.h>\n"),
+    ("owner", "resolver/path/upstream.cpp", "+#include <openssl/ssl.h>\n"),
     ("pure", "rules/name.h", "+#include <fstream>\n"),
     ("pure", "detect/detector.h", "+auto now = std::chrono::steady_clock::now();\n"),
     ("first-line", "rules/name.h", "#pragma once\n"),

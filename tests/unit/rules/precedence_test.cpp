@@ -225,7 +225,7 @@ TEST_CASE("policies have names, and some are always there") {
   CHECK(set->find("default")->name() == "default");
   CHECK(decide(*set->find(""), "www.example.com") == "allow default");
   CHECK_FALSE(set->find("")->alert_on_first_query());
-  CHECK(set->find("")->on_tunnel() == TunnelAction::block_zone);
+  CHECK(set->find("")->on_tunnel() == Response::block_zone);
   CHECK(set->find("")->explains());
   const auto deny = set->find("deny-all");
   REQUIRE(deny != nullptr);
@@ -235,7 +235,7 @@ TEST_CASE("policies have names, and some are always there") {
   const auto file = postern::test::policies(
       "policies: {strict: {default: block, on_tunnel: quarantine, explain: false, profile: strict}}");
   CHECK(file->names() == std::vector<std::string>{"browse", "default", "deny-all", "strict"});
-  CHECK(file->find("strict")->on_tunnel() == TunnelAction::quarantine);
+  CHECK(file->find("strict")->on_tunnel() == Response::quarantine);
   CHECK_FALSE(file->find("strict")->explains());
   CHECK(file->find("strict")->profile() == "strict");
   CHECK(decide(*file->find(""), "www.example.com") == "allow default");

@@ -74,7 +74,7 @@ policies:
   CHECK(decide(*user, "x.z.example") == "local data local_data");
   CHECK(user->upstream_group(user->decide({name("f.example"), type::A}).route) == "two");
   CHECK(user->explain({name("a.example"), type::A}).excepted == std::vector<std::string>{"10.0.0.0/8"});
-  CHECK(user->on_tunnel() == TunnelAction::block_zone);
+  CHECK(user->on_tunnel() == Response::block_zone);
   CHECK(user->outline().expectations.empty());
   CHECK(user->outline().included == std::vector<std::string>{"base", "rust", "go"});
   // What is inherited is not taken in a second time.
