@@ -1,0 +1,143 @@
+// docs/COOKBOOK.md: each statement gives the answer that the story holds, and finds it by an index.
+#include <map>
+
+#include "resolver/journal/reader.h"
+#include "tests/support/journal_story.h"
+#include "tests/unit/journal/support.h"
+
+using namespace postern;
+using namespace postern::test;
+
+namespace {
+
+using Rows = std::vector<std::string>;
+
+std::vector<story::Question> cookbook() {
+  return story::questions(contents(std::string(POSTERN_SOURCE_DIR) + "/docs/COOKBOOK.md"));
+}
+
+// Times are cut to seconds of that morning, so that a row can be read here.
+Rows answer(const std::string& path, const std::string& sql) {
+  const auto table = run_sql(path, sql, 10'000);
+  REQUIRE_MESSAGE(table.has_value(), table.error().message);
+  Rows rows;
+  for (const auto& row : table->rows) {
+    std::string& line = rows.emplace_back();
+    for (const std::string& cell : row) {
+      const bool time = cell.starts_with("2026-03-02T");
+      line += (line.empty() && &cell == &row.front() ? "" : "|") + (time ? cell.substr(11, 8) : cell);
+    }
+  }
+  return rows;
+}
+
+Rows tunnel_names() {
+  Rows rows;
+  for (int i = 0; i < 10; ++i)
+    rows.push_back("10:05:0" + std::to_string(i) + "|aGVsbG8" + std::to_string(i) + ".evil.example");
+  for (std::string& row : rows) {
+    for (char& c : row) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    row += "|TXT|64.0|NXDOMAIN";
+  }
+  return rows;
+}
+
+const std::map<std::string, Rows>& expected() {
+  static const std::map<std::string, Rows> all = {
+      {"When did it start?", {"10:05:00|agent-1|ann-agent|ann|agvsbg80.evil.example"}},
+      {"Which sessions and users talked to that domain?",
+       {"ann|ann-agent|11|1772445900000000|1772445910000000",
+        "bob|bob-agent|2|1772446020000000|1772446021000000"}},
+      {"What left, and how many bits?", {"ann-agent|10|10|640.0", "bob-agent|2|2|114.0"}},
+      {"Which names carried it, in order?", tunnel_names()},
+      {"What else did that code do?", {"evil.example|13|1|2", "example.net|1|0|1", "pypi.org|1|0|1"}},
+      {"Where else did the same code run?",
+       {"agent-1|ann-agent|ann|10:01:00|detached", "agent-2|bob-agent|bob|10:06:40|attached"}},
+      {"Who else asked for this domain?", {"agent-2|bob-agent|bob"}},
+      {"When was a domain first and last seen?", {"10:05:00|12|13|2|754.0"}},
+      {"Which domains were new on a day?",
+       {"debian.org|10:00:01|1|0.0", "example.net|10:00:02|2|30.0", "example.org|10:00:10|20|0.0",
+        "corp.example|10:00:40|2|0.0", "pypi.org|10:01:40|1|9.0", "evil.example|10:05:00|13|754.0"}},
+      {"Which query tipped the alert?", {"10:05:10|agent-1|tunnel|evil.example|agvsbg8x.evil.example|0.0"}},
+      {"What was refused, and by which rule?",
+       {"policy.yaml:3:5 block **.corp.example|rule|2|db.corp.example"}},
+      {"Which names of a session cost most?",
+       {"agvsbg80.evil.example|1|64.0", "agvsbg81.evil.example|1|64.0", "agvsbg82.evil.example|1|64.0"}},
+      {"Which sessions leaked most?",
+       {"ann|ann-agent|679.0|13", "bob|bob-agent|114.0|2", "ann|ann-build|0.0|24"}},
+      {"Who asks for names that do not exist?", {"2026-03-02|build-1|example.org|20|20"}},
+      {"Who was told this address?",
+       {"10:00:02|build-1|ann|img.example.net|198.51.100.8 192.0.2.66",
+        "10:03:20|agent-1|ann|cdn.example.net|192.0.2.66"}},
+      {"What was asked in a span of time, by whom?", {"agent-1|evil.example|11"}},
+      {"Which types does a session ask for?", {"TXT|11", "A|2"}},
+      {"Whose record could the sandbox have altered?", {"open-1|bob-open|bob|10:08:20|attached"}},
+      {"What became of nothing? Forwarded queries without an outcome",
+       {"10:07:01|agent-2|late.evil.example"}},
+      {"Who was granted more, and what for?", {"10:10:00|ann|ann-agent|evil.example|1024"}},
+      {"Which domains are asked most?", {"example.org|20|1", "evil.example|13|2", "corp.example|2|1"}},
+  };
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("every question of docs/COOKBOOK.md has the answer that the story holds") {
+  const Folder folder;
+  must_open(folder.file()).reset();  // a first boot, so that there is a time when nobody wrote
+  const auto journal = must_open(folder.file());
+  REQUIRE(story::Writer(*journal).write());
+  Sql(folder.file()).wait_until_listed();
+  // Sums of outcomes come with the end of a run.
+  REQUIRE(eventually(*journal, [&](const Journal::Stats&) {
+    return Sql(folder.file()).one("SELECT coalesce(sum(nxdomain), 0) FROM tally") == "31";
+  }));
+  const auto questions = cookbook();
+  CHECK(questions.size() >= 20);
+  std::set<std::string> asked_for;
+  for (const auto& [heading, sql] : questions) {
+    INFO(heading);
+    const Rows rows = answer(folder.file(), sql);
+    asked_for.insert(heading);
+    if (heading == "What happened around an alert?") {
+      REQUIRE(rows.size() == 11);
+      CHECK(rows.back() == "10:05:10|agvsbg8x.evil.example|TXT|blocked|0.95");
+    } else if (heading == "When did nobody write?") {
+      REQUIRE(rows.size() == 2);
+      CHECK(rows[0].starts_with("ended|"));
+      CHECK(rows[0].ends_with("|0"));
+      CHECK(rows[1].starts_with("open|"));
+    } else {
+      REQUIRE(expected().count(heading) == 1);
+      std::string shown;
+      for (const std::string& row : rows) shown += row + "\n";
+      CHECK_MESSAGE(rows == expected().at(heading), shown);
+    }
+  }
+  for (const auto& [heading, rows] : expected()) CHECK_MESSAGE(asked_for.count(heading) == 1, heading);
+}
+
+TEST_CASE("whatever an analyst starts from, an index leads to it; nothing reads all queries") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  std::vector<std::string> statements;
+  for (const auto& question : cookbook()) statements.push_back(question.sql);
+  for (const char* where :
+       {"session = 's'", "user = 'u'", "sandbox = 'b'", "code_sha256 = 'c'", "name = 'n'", "id = 7",
+        "registered_domain = 'd'", "name_reversed GLOB 'com.example.*'", "time_us BETWEEN 1 AND 2",
+        "session IN (SELECT session FROM alerts)", "registered_domain = 'd' AND time_us > 5"})
+    statements.push_back(std::string("SELECT action, count(*) FROM queries WHERE ") + where +
+                         " GROUP BY action");
+  statements.push_back("SELECT * FROM queries ORDER BY id DESC LIMIT 20");
+  for (const std::string& statement : statements) {
+    INFO(statement);
+    std::string sql = statement.substr(0, statement.find(';')), plan;
+    for (const std::string& step : Sql(folder.file()).rows_now("EXPLAIN QUERY PLAN " + sql))
+      plan += step + "\n";
+    const bool last_ones = sql.find("ORDER BY id DESC LIMIT 20") != std::string::npos;
+    for (const char* table : {"SCAN x", "SCAN a\n", "SCAN a ", "SCAN o"}) {
+      if (last_ones && std::string(table).starts_with("SCAN a")) continue;
+      CHECK_MESSAGE(plan.find(table) == std::string::npos, plan);
+    }
+  }
+}
