@@ -328,11 +328,20 @@ int main(int argc, char** argv) {
 
   SqlFlags sql;
   CLI::App* sql_app = app.add_subcommand(
-      "sql", "Run one SQL statement on a journal, read-only (views: queries, alerts, sandboxes)");
-  sql_app->add_option("--db", sql.db, "Journal file; default: journal.db in the state folder");
+      "sql",
+      "Run one SQL statement on a journal, read-only (views: queries, alerts, sessions, sandboxes, domains, "
+      "usage, resolutions, grants, boots; docs/COOKBOOK.md has statements)");
+  sql_app
+      ->add_option("--db", sql.dbs,
+                   "Journal file; default: journal.db in the state folder. Given several times: each view is "
+                   "the union of the files', with a last column `journal`, the file's path")
+      ->allow_extra_args(false);
   sql_app->add_flag("--json", sql.json, "Rows as JSON");
   sql_app->add_flag("--csv", sql.csv, "Rows as CSV");
-  sql_app->add_option("--limit", sql.limit, "At most this many rows")->capture_default_str();
+  constexpr std::int64_t most_rows = 100'000'000;  // all of them are in memory before the first is printed
+  sql_app->add_option("--limit", sql.limit, "At most this many rows")
+      ->check(CLI::Range(std::int64_t{1}, most_rows))
+      ->capture_default_str();
   sql_app->add_option("statement", sql.statement, "The statement")->required();
   sql_app->callback([&] { status = sql_verb(sql); });
 

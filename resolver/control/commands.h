@@ -116,10 +116,10 @@ struct LogFlags {
 int log_verb(const LogFlags& flags);
 
 struct SqlFlags {
-  std::string db;
+  std::vector<std::string> dbs;
   std::string statement;
   bool json = false, csv = false;
-  std::size_t limit = 1000;
+  std::int64_t limit = 1000;
 };
 int sql_verb(const SqlFlags& flags);
 

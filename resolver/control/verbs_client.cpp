@@ -232,8 +232,9 @@ int reload_verb(const std::string& control) {
 }
 
 int sql_verb(const SqlFlags& flags) {
-  const std::string db = flags.db.empty() ? default_state_folder() + "/journal.db" : flags.db;
-  auto table = run_sql(db, flags.statement, flags.limit);
+  std::vector<std::string> dbs = flags.dbs;
+  if (dbs.empty()) dbs.push_back(default_state_folder() + "/journal.db");
+  auto table = run_sql(dbs, flags.statement, static_cast<std::size_t>(flags.limit));
   if (!table) return complain(table.error().message);
   if (flags.json) {
     Json rows = Json::array();

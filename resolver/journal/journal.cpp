@@ -149,6 +149,8 @@ class FileJournal final : public Journal {
                              lost_outcomes_ = 0, committed_outcomes_ = 0, committed_alerts_ = 0,
                              waiting_alerts_ = 0, dropped_deliveries_ = 0;
   std::atomic<bool> writable_ = true;
+  std::atomic<std::int64_t> listing_cpu_us_ = 0;
+  std::atomic<std::uint64_t> waiting_rows_ = 0;
   std::thread thread_;
 };
 
@@ -294,6 +296,11 @@ Journal::Stats FileJournal::stats() const {
   stats.pending_rows = pending_rows_;
   stats.pending_outcomes = pending_outcomes_;
   stats.writable = writable_;
+  stats.listing_cpu_us = listing_cpu_us_;
+  stats.waiting_rows = waiting_rows_;
+  if (clockid_t clock{};
+      ::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0)
+    stats.thread_cpu_us = clock_us(clock);
   stats.lost_alerts = lost_alerts_;
   stats.checkpoint_stall_us_max = in_use_->checkpointer().stall_us_max();
   stats.checkpoint_failures = in_use_->checkpointer().failures();
@@ -490,7 +497,10 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
   outage_.over();
   ++commits_;
   in_use_->rules().written(new_rules_.size());
-  if (count > 0) in_use_->lister().committed(work.batches, in_use_->writer().known());
+  if (count > 0) {
+    in_use_->lister().committed(work.batches, in_use_->writer().known());
+    waiting_rows_ = in_use_->lister().waiting();
+  }
   if (with_rest) {
     pending_outcomes_ -= outcomes;
     committed_outcomes_ += outcomes;
@@ -536,7 +546,10 @@ void FileJournal::list() {
   if (!writable_ || Clock::now() < in_use_->lister_due()) return;
   Lister& lister = in_use_->lister();
   gate_.enter();
+  const std::int64_t before = clock_us(CLOCK_THREAD_CPUTIME_ID);
   const int code = lister.step();
+  listing_cpu_us_ += clock_us(CLOCK_THREAD_CPUTIME_ID) - before;
+  waiting_rows_ = lister.waiting();
   gate_.leave();
   if (code != SQLITE_OK) return failed(code, 0, lister.error());
   in_use_->checkpointer().committed(in_use_->wal_octets());

@@ -188,6 +188,9 @@ class Journal {
     std::string set_aside;                  // where the last damaged file went
     bool wal_held = false;  // a reader of an old state keeps the log from starting over, beyond its limit
     std::int64_t wal_reader = -1;  // that reader's process id, 0: one that cannot be seen from here; -1: none
+    std::int64_t thread_cpu_us = 0;   // CPU time of the journal's thread
+    std::int64_t listing_cpu_us = 0;  // of it, for entering rows into the catalogue
+    std::uint64_t waiting_rows = 0;   // committed, and not in the catalogue yet
   };
 
   // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. A journal that

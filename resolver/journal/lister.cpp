@@ -227,6 +227,7 @@ void Lister::remember() {
   outcome_at_ = after_.outcome;
   if (!after_.over) return;
   in_run_ = false;
+  unnamed_at_ = run_at_ = outcome_at_ = 0;
   run_.clear();
   run_outcomes_.clear();
 }

@@ -53,9 +53,9 @@ std::string quoted(std::string_view sql) {
 
 // What was committed before now shows in the views once the writer has listed it, a moment later. A file
 // whose writer was killed may hold rows that nobody lists. True: there are some.
-bool some_stay_unlisted(Connection& connection) {
-  const auto last = connection.integer("SELECT coalesce(max(id), 0) FROM asked");
-  auto unlisted = connection.prepare("SELECT EXISTS (SELECT 1 FROM unlisted WHERE id <= ?1)");
+bool some_stay_unlisted(Connection& connection, const std::string& schema) {
+  const auto last = connection.integer("SELECT coalesce(max(id), 0) FROM " + schema + ".asked");
+  auto unlisted = connection.prepare("SELECT EXISTS (SELECT 1 FROM " + schema + ".unlisted WHERE id <= ?1)");
   if (!last || !unlisted) return false;  // an older file has no such view
   unlisted->bind(1, *last);
   for (const auto until = Clock::now() + listing_patience; Clock::now() < until;) {
@@ -67,28 +67,93 @@ bool some_stay_unlisted(Connection& connection) {
   return true;
 }
 
-}  // namespace
-
-Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t limit,
-                      std::chrono::milliseconds time_limit) {
+Result<Connection> open_first(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot
     return failure("cannot open journal \"" + path + "\": " + std::strerror(errno));
   if (auto checked = check_journal_path(path); !checked) return tl::unexpected(checked.error());
   auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
-  if (!connection) return tl::unexpected(connection.error());
-  sqlite3* raw = connection->raw();
-  sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_busy_timeout(raw, reader_busy_ms);
+  if (!connection) return connection;
+  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_busy_timeout(connection->raw(), reader_busy_ms);
   // The file's size decides what an analyst can sort, not a temporary folder that may not exist.
   if (auto done = connection->run("PRAGMA temp_store = MEMORY"); !done) return tl::unexpected(done.error());
   if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
       !checked)
     return tl::unexpected(checked.error());
-  if (some_stay_unlisted(*connection))
-    if (auto done = connection->run("CREATE TEMP VIEW queries AS SELECT * FROM main.queries UNION ALL"
-                                    " SELECT * FROM main.unlisted");
-        !done)
-      return tl::unexpected(done.error());
+  return connection;
+}
+
+std::string schema_of(std::size_t file) {
+  return file == 0 ? "main" : "j" + std::to_string(file);
+}
+
+std::string sql_text(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  return out + "'";
+}
+
+// The further files beside the first, checked as it was.
+Result<void> attach_others(Connection& connection, std::span<const std::string> paths) {
+  const auto version = connection.integer("PRAGMA user_version");
+  if (!version) return tl::unexpected(version.error());
+  for (std::size_t i = 1; i < paths.size(); ++i) {
+    auto alone = open_first(paths[i]);
+    if (!alone) return tl::unexpected(alone.error());
+    const auto other = alone->integer("PRAGMA user_version");
+    if (!other) return tl::unexpected(other.error());
+    if (*other != *version)
+      return failure("cannot read journals together: \"" + paths[0] + "\" is of version " +
+                     std::to_string(*version) + ", \"" + paths[i] + "\" of version " +
+                     std::to_string(*other));
+    const std::string attach = "ATTACH " + sql_text(paths[i]) + " AS " + schema_of(i);
+    if (auto done = connection.run(attach.c_str()); !done) return done;
+  }
+  return {};
+}
+
+// Views in front of the files' own: of several files, and with what a killed writer left unlisted.
+Result<void> shadow_views(Connection& connection, std::span<const std::string> paths, Listing listing) {
+  std::vector<bool> unlisted;
+  bool any = paths.size() > 1;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    unlisted.push_back(listing == Listing::waited_for && some_stay_unlisted(connection, schema_of(i)));
+    any = any || unlisted.back();
+  }
+  if (!any) return {};
+  auto views = connection.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'view' ORDER BY name");
+  if (!views) return tl::unexpected(views.error());
+  std::string sql;
+  while (views->step() == SQLITE_ROW) {
+    const std::string view = views->text(0);
+    std::string parts;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      const std::string journal = paths.size() > 1 ? ", " + sql_text(paths[i]) + " AS journal" : "";
+      const auto from = [&](const std::string& name) {
+        parts += (parts.empty() ? "SELECT *" : " UNION ALL SELECT *") + journal + " FROM " + schema_of(i) +
+                 "." + name;
+      };
+      from(view);
+      if (view == "queries" && unlisted[i]) from("unlisted");
+    }
+    sql += "CREATE TEMP VIEW " + view + " AS " + parts + ";";
+  }
+  views->reset();
+  return connection.run(sql.c_str());
+}
+
+}  // namespace
+
+Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, std::size_t limit,
+                      std::chrono::milliseconds time_limit, Listing listing) {
+  if (paths.empty() || paths.size() > max_sql_files)
+    return failure("cannot read " + std::to_string(paths.size()) + " journals at once; at most " +
+                   std::to_string(max_sql_files));
+  auto connection = open_first(paths[0]);
+  if (!connection) return tl::unexpected(connection.error());
+  sqlite3* raw = connection->raw();
+  if (auto done = attach_others(*connection, paths); !done) return tl::unexpected(done.error());
+  if (auto done = shadow_views(*connection, paths, listing); !done) return tl::unexpected(done.error());
   if (auto done = connection->run("PRAGMA query_only = ON"); !done) return tl::unexpected(done.error());
   sqlite3_set_authorizer(raw, permit, nullptr);
   Clock::time_point deadline = Clock::now() + time_limit;

@@ -42,7 +42,7 @@ class Writer {
     cast_.agent_again = attach("agent-2", "bob-agent", "bob", "bad0c0de", 400);
     cast_.open = attach("open-1", "bob-open", "bob", "0de", 500, false);
     const std::int64_t corp = journal_.intern_rule("policy.yaml:3:5 block **.corp.example");
-    answered(cast_.build, "deb.debian.org", 1, "198.51.100.7");
+    answered(cast_.build, "mirror.example.com", 1, "198.51.100.7");
     answered(cast_.build, "img.example.net", 2, "198.51.100.8 192.0.2.66");
     for (int i = 0; i < 20; ++i)
       answered(cast_.build, "host-" + std::to_string(i) + ".example.org", 10 + i, "", 3);
@@ -54,7 +54,7 @@ class Writer {
       row.rcode = 3;
       row.ede = 15;
     }
-    answered(cast_.agent, "pypi.org", 100, "198.51.100.9", 0, 9000);
+    answered(cast_.agent, "tools.example.com", 100, "198.51.100.9", 0, 9000);
     answered(cast_.agent, "cdn.example.net", 200, "192.0.2.66", 0, 30'000);
     for (int i = 0; i < 10; ++i)
       answered(cast_.agent, "aGVsbG8" + std::to_string(i) + ".evil.example", 300 + i, "", 3, 64'000,

@@ -62,6 +62,46 @@ TEST_CASE("a statement that does more than read the journal is refused") {
   CHECK(error_of(folder.file(), "SELECT name FROM pragma_table_info('asked')") == "");
 }
 
+TEST_CASE("several journals read as one, each row with its file") {
+  const Folder folder;
+  const std::string paths[] = {folder.file("it's one.db"), folder.file("two.db")};
+  for (int i = 0; i < 2; ++i) {
+    const auto journal = must_open(paths[i]);
+    const Asked row = asked(journal->reserve(1), i == 0 ? "a.example.com" : "b.example.net");
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  const auto both = run_sql(paths, "SELECT name, journal FROM queries ORDER BY name", 10);
+  REQUIRE_MESSAGE(both.has_value(), both.error().message);
+  CHECK(both->rows ==
+        std::vector<std::vector<std::string>>{{"a.example.com", paths[0]}, {"b.example.net", paths[1]}});
+  CHECK(run_sql(paths, "SELECT count(*) FROM domains", 10)->rows[0][0] == "2");
+  CHECK(run_sql(paths, "SELECT count(*) FROM j1.asked", 10)->rows[0][0] == "1");
+  CHECK(!run_sql(paths, "ATTACH 'x' AS y", 10).has_value());
+  Sql(paths[1]).rows("PRAGMA user_version = 3");
+  const auto uneven = run_sql(paths, "SELECT 1", 10);
+  REQUIRE(!uneven.has_value());
+  CHECK(uneven.error().message.find("of version 3") != std::string::npos);
+  const std::vector<std::string> many(11, paths[0]);
+  CHECK(!run_sql(many, "SELECT 1", 10).has_value());
+}
+
+TEST_CASE("what a killed writer left unlisted is read with the rest") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    const Asked row = asked(journal->reserve(1));
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  // As if the kill had come before the row was listed.
+  Sql(folder.file()).rows_now("DELETE FROM listed");
+  Sql(folder.file()).rows_now("UPDATE meta SET value = '0' WHERE key = 'listed_upto'");
+  CHECK(Sql(folder.file()).one_now("SELECT count(*) FROM queries") == "0");
+  CHECK(run_sql(folder.file(), "SELECT name, registered_domain FROM queries", 10)->rows ==
+        std::vector<std::vector<std::string>>{{"www.example.com", "example.com"}});
+  must_open(folder.file()).reset();  // the next writer lists it
+  CHECK(Sql(folder.file()).one_now("SELECT name FROM queries") == "www.example.com");
+}
+
 TEST_CASE("a statement without end is stopped") {
   const Folder folder;
   const auto journal = must_open(folder.file());

@@ -1,0 +1,13 @@
+// The cookbook's questions on a large generated journal, while it is written to.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace postern::bench {
+
+// Writes `rows` queries to a new journal at `path` (what that costs is printed), then times each statement of
+// docs/COOKBOOK.md. False: something failed; it was said.
+bool ask_questions(const std::string& path, std::size_t rows);
+
+}  // namespace postern::bench

@@ -1,0 +1,139 @@
+// The catalogue: every committed row is in it once, names and sums are right, and old files are caught up
+// with.
+#include "resolver/journal/schema.h"
+#include "tests/unit/journal/support.h"
+
+using namespace postern;
+using namespace postern::test;
+
+namespace {
+
+void write_all(Journal& journal, const std::deque<Asked>& rows) {
+  std::vector<const Asked*> batch;
+  for (const Asked& row : rows) batch.push_back(&row);
+  REQUIRE(submit_and_wait(journal, batch) == true);
+}
+
+// A file as version 3 left it: `rows` queries for names of ten domains, each tenth without an outcome.
+void make_version_3(const std::string& path, int rows) {
+  auto connection = Connection::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  REQUIRE(connection.has_value());
+  REQUIRE(connection->run("PRAGMA journal_mode = WAL").has_value());
+  REQUIRE(migrate(*connection, migrations().first(3)).has_value());
+  REQUIRE(seed_vocabulary(*connection).has_value());
+  const std::string sql =
+      "INSERT INTO boot VALUES (1, 'b', 1, 1, 1, '0', 1);"
+      "INSERT INTO sandbox VALUES (1, 1, 'box', 's', 'ann', 'c', '{}', 'default', 1, 1, 2);"
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+      std::to_string(rows) +
+      ") INSERT INTO asked SELECT i, 1700000000000000 + i, i, 1, 'h' || i % 100 || '.d' || i % 10 || '.com',"
+      " instr('h' || i % 100 || '.d', '.') + 1, 1, 0, 2, 0, -1, -1, 0, 0, 1000 FROM n;"
+      "INSERT INTO outcome SELECT id, time_us, 0, 2, 0, 3, -1, 5, 1, '192.0.2.' || id % 4, 9 FROM asked"
+      " WHERE id % 10 <> 0;";
+  const auto made = connection->run(sql.c_str());
+  REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
+}
+
+}  // namespace
+
+TEST_CASE("a file of the version before is listed in the background, and nothing of it is lost") {
+  const Folder folder;
+  make_version_3(folder.file(), 20'000);
+  for (int round = 0; round < 2; ++round) {  // the second finds nothing to do
+    const auto journal = must_open(folder.file());
+    // Rows of today go in between.
+    const Asked row = asked(journal->reserve(1), "new" + std::to_string(round) + ".example.com");
+    REQUIRE(write_one(*journal, row) == true);
+    Sql sql(folder.file());
+    CHECK(
+        sql.one("SELECT count(*), count(DISTINCT name) FROM queries WHERE session = 's' AND user = 'ann'") ==
+        std::to_string(20'001 + round) + "|" + std::to_string(101 + round));
+    CHECK(sql.one("SELECT count(*) FROM queries WHERE registered_domain = 'd3.com'") == "2000");
+    CHECK(sql.one("SELECT name FROM queries WHERE id = 17") == "h17.d7.com");
+    CHECK(sql.one("SELECT min(name_reversed) FROM queries WHERE name_reversed GLOB 'com.d7.*'") ==
+          "com.d7.h17.");
+  }
+  Sql sql(folder.file());
+  CHECK(sql.one("SELECT sum(queries), sum(nxdomain), sum(charge_bits) FROM usage WHERE sandbox = 'box'"
+                " AND registered_domain GLOB 'd*'") == "20000|18000|20000.0");
+  CHECK(sql.one("SELECT count(*) FROM resolutions WHERE value = '192.0.2.1'") == "20");
+  CHECK(sql.one("SELECT count(*) FROM asked WHERE name = '' AND name_id = 0") == "0");
+  CHECK(sql.rows("PRAGMA foreign_key_check").empty());
+}
+
+TEST_CASE("a name that is known is stored as its number, in the next boot too; the views do not tell") {
+  const Folder folder;
+  for (int round = 0; round < 2; ++round) {
+    const auto journal = must_open(folder.file());
+    for (int i = 0; i < 2; ++i) {
+      const Asked row = asked(journal->reserve(1), "a\\.b.www.example.com");
+      REQUIRE(write_one(*journal, row) == true);
+      Sql(folder.file()).wait_until_listed();
+    }
+  }
+  Sql sql(folder.file());
+  CHECK(sql.rows("SELECT name, name_id FROM asked ORDER BY id") ==
+        std::vector<std::string>{"a\\.b.www.example.com|0", "|1", "a\\.b.www.example.com|0", "|1"});
+  CHECK(sql.rows(
+            "SELECT DISTINCT name, name_reversed, registered_domain, newly_observed_domain FROM queries") ==
+        std::vector<std::string>{"a\\.b.www.example.com|com.example.www.a\\.b.|example.com|1"});
+  CHECK(sql.rows("SELECT DISTINCT name, registered_domain FROM on_record") ==
+        std::vector<std::string>{"a\\.b.www.example.com|example.com"});
+  CHECK(sql.one("SELECT count(*) FROM name") == "1");
+}
+
+TEST_CASE("sums follow what was asked and what became of it") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  Sandbox who;
+  who.name = "box";
+  who.session = "s";
+  who.user = "ann";
+  const SandboxId box = *journal->attach(who, 5);
+  std::deque<Asked> rows;
+  for (int i = 0; i < 6; ++i) {
+    rows.push_back(asked(journal->reserve(1), "n" + std::to_string(i) + ".example.com", box));
+    rows.back().charge_millibits = 500;
+  }
+  rows[1].cached = true;
+  rows[2].action = Action::block_name;
+  rows[2].rcode = 3;  // refused: no NXDOMAIN of the world's
+  write_all(*journal, rows);
+  journal->append(Outcome{.asked = rows[3].id, .rcode = 3, .data = {}});
+  journal->append(Outcome{.asked = rows[4].id, .action = Action::block_data, .data = "10.0.0.1"});
+  journal->append(Outcome{.asked = rows[5].id, .rcode = 0, .data = "192.0.2.1 edge.example.net"});
+  REQUIRE(submit_and_wait(*journal, {}) == true);
+  Sql sql(folder.file());
+  sql.wait_until_listed();
+  const std::string sums = "SELECT queries, cached, blocked, nxdomain, charge_bits FROM usage";
+  REQUIRE(eventually(*journal, [&](const Journal::Stats&) { return sql.one(sums) == "6|1|2|1|3.0"; }));
+  CHECK(sql.rows("SELECT value, name FROM resolutions ORDER BY value") ==
+        std::vector<std::string>{"10.0.0.1|n4.example.com", "192.0.2.1|n5.example.com",
+                                 "edge.example.net|n5.example.com"});
+  CHECK(sql.one("SELECT sandboxes, queries, blocked, registered_domains, charge_bits FROM sessions") ==
+        "1|6|2|1|3.0");
+}
+
+TEST_CASE("more rows and names than a step takes are all listed, in steps") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  std::deque<Asked> rows;
+  for (int i = 0; i < 5000; ++i)  // a step takes 4,096 rows and 512 new names
+    rows.push_back(asked(journal->reserve(1), "n" + std::to_string(i % 1500) + ".example.com"));
+  write_all(*journal, rows);
+  Sql sql(folder.file());
+  CHECK(sql.one("SELECT count(*), count(DISTINCT name) FROM queries") == "5000|1500");
+  CHECK(sql.one("SELECT names, queries FROM domains") == "1500|5000");
+}
+
+TEST_CASE("monotonic time is what it was, also beyond a step of the wall clock") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  Asked early = asked(journal->reserve(1)), late = asked(journal->reserve(1));
+  early.monotonic_us = 123;
+  late.time_us -= 3600 * 1'000'000LL;  // somebody set the clock back
+  late.monotonic_us = 5'000'000'000;
+  REQUIRE(submit_and_wait(*journal, {&early, &late}) == true);
+  CHECK(Sql(folder.file()).rows("SELECT monotonic_us FROM queries ORDER BY id") ==
+        std::vector<std::string>{"123", "5000000000"});
+}
