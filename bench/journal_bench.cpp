@@ -2,7 +2,7 @@
 //
 // `commit`: CPU time of the journal's thread less what it spends on the catalogue (lister.h). `all`: that and
 // catalogue, sums and checkpoints, that is, the process less the thread that submits. Then the cookbook's
-// questions on a journal of fifty times as many rows. usage: journal_bench [ROWS] [FOLDER]
+// questions on a journal of fifty times as many rows. usage: journal_bench [ROWS] [FOLDER] [seals]
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -84,10 +84,11 @@ struct Cost {
 };
 
 // `outcomes`: every row gets one, too.
-Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes) {
+Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes, bool sealed = true) {
   remove_all(path);
   Journal::Options options;
   options.path = path;
+  options.sealed = sealed;
   auto opened = Journal::open(options);
   if (!opened) give_up(opened.error().message);
   auto& journal = **opened;
@@ -176,12 +177,40 @@ auto median(Measure measure) {
   return values[rounds / 2];
 }
 
+// What sealing adds: the two kinds of writer take turns, so that whatever else the machine does meets both.
+void seals(const std::string& path, std::size_t rows) {
+  constexpr std::size_t turns = 7, batch = 64;
+  std::printf("what sealing adds, batches of %zu, median of %zu turns (records: rows of asked and outcome)\n",
+              batch, turns);
+  std::printf("%16s %12s %12s %14s %14s\n", "", "unsealed us", "sealed us", "us per record", "octets/record");
+  for (const bool outcomes : {false, true}) {
+    std::vector<double> plain, sealed, octets;
+    for (std::size_t i = 0; i < turns; ++i) {
+      const Cost without = journal(path, rows, batch, outcomes, false);
+      const Cost with = journal(path, rows, batch, outcomes, true);
+      plain.push_back(without.us);
+      sealed.push_back(with.us);
+      octets.push_back(with.octets - without.octets);
+    }
+    for (auto* values : {&plain, &sealed, &octets}) std::sort(values->begin(), values->end());
+    const double records = outcomes ? 2 : 1;
+    std::printf("%16s %12.2f %12.2f %14.2f %14.1f\n", outcomes ? "asked + outcome" : "asked",
+                plain[turns / 2], sealed[turns / 2], (sealed[turns / 2] - plain[turns / 2]) / records,
+                octets[turns / 2] / records);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::size_t rows = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 200'000;
   const std::string path = std::string(argc > 2 ? argv[2] : "/tmp") + "/postern-journal-bench.db";
   if (rows < 1000) give_up("give at least 1000 rows");
+  if (argc > 3 && std::string(argv[3]) == "seals") {
+    seals(path, rows);
+    remove_all(path);
+    return 0;
+  }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line at a time, also into a pipe
   std::printf("CPU us per row, median of %zu rounds; %zu batches in flight\n", rounds, in_flight);
   std::printf("%6s %12s | %13s %7s %8s | %20s %8s %12s\n", "batch", "bare insert", "asked: commit", "ratio",
@@ -199,6 +228,7 @@ int main(int argc, char** argv) {
   }
   std::printf("the longest pause of the writer for a checkpoint (of the medians' runs): %.1f ms\n",
               static_cast<double>(stall_us) / 1000);
+  seals(path, rows);
   remove_all(path);
   return postern::bench::ask_questions(path, rows * 50) ? 0 : 1;
 }

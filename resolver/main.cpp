@@ -345,6 +345,37 @@ int main(int argc, char** argv) {
   sql_app->add_option("statement", sql.statement, "The statement")->required();
   sql_app->callback([&] { status = sql_verb(sql); });
 
+  CLI::App* journal_app =
+      app.add_subcommand("journal", "Check the journal's seals, show the key that signs them");
+  journal_app->require_subcommand(1);
+  VerifyFlags verify;
+  CLI::App* verify_app = journal_app->add_subcommand(
+      "verify", "Name the first record that was changed, removed, inserted or cut off (status 1 if any)");
+  verify_app->add_option("file", verify.db, "Journal file; default: journal.db in the state folder")
+      ->type_name("FILE");
+  verify_app->add_option("--key", verify.key, "Public key that heads must be signed by: a file, or in hex")
+      ->type_name("PUB");
+  verify_app
+      ->add_option("--heads", verify.heads,
+                   "Signed heads that were kept outside, one a line; a log will do; - is standard input")
+      ->type_name("FILE");
+  verify_app->add_flag("--json", verify.json, "As JSON");
+  verify_app->footer(
+      "consistent: all hangs together. unaltered: and the heads given with --heads say the same.\n\n"
+      "Examples:\n"
+      "  postern journal verify\n"
+      "  postern journal verify copy.db --key seal.pub --heads /mnt/worm/heads.jsonl\n"
+      "  journalctl -u postern -o cat | postern journal verify --heads -");
+  verify_app->callback([&] { status = journal_verify_verb(verify); });
+  std::string key_file;
+  CLI::App* key_app =
+      journal_app->add_subcommand("key", "Print the public key that signs the journal's heads");
+  key_app
+      ->add_option("file", key_file,
+                   "Its file (seal_key, with or without .pub); default: beside the state folder")
+      ->type_name("FILE");
+  key_app->callback([&] { status = journal_key_verb(key_file); });
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -80,6 +80,12 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   if (!r.options_.alert_exec.empty())
     r.options_.journal.hooks.push_back(exec_hook_name(r.options_.alert_exec));
   for (const Webhook& webhook : r.options_.webhooks) r.options_.journal.hooks.push_back(webhook.name());
+  if (r.options_.sign_heads) {
+    auto channel = r.broker_->another();
+    if (!channel) return tl::unexpected(channel.error());
+    r.options_.journal.sign = [notary = std::shared_ptr<BrokerClient>(std::move(*channel))](
+                                  const HeadToSign& head) { return notary->sign_head(head); };
+  }
   auto journal = Journal::open(r.options_.journal);
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);

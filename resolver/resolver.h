@@ -40,6 +40,7 @@ struct ResolverOptions {
   std::string list_cache;                 // folder for compiled lists, as seen from inside the cell
   PolicySet::Overlay overlay;             // from the command line; put on top at every load
   std::vector<Webhook> webhooks;          // told of alerts by the courier, which has them in this order
+  bool sign_heads = false;                // the broker has a key for the journal
   std::string alert_exec;                 // the broker's hook 0, told of alerts; empty: none
   std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();  // public suffixes
 };

@@ -20,6 +20,34 @@ Digest sha256(std::span<const std::uint8_t> octets) {
   return digest;
 }
 
+struct Sha256::Context {
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> raw{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+};
+
+Sha256::Sha256() : context_(std::make_unique<Context>()) {
+  POSTERN_CHECK(context_->raw && EVP_DigestInit_ex2(context_->raw.get(), EVP_sha256(), nullptr) == 1);
+}
+Sha256::Sha256(Sha256&& other) noexcept = default;
+Sha256& Sha256::operator=(Sha256&& other) noexcept = default;
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::span<const std::uint8_t> octets) {
+  POSTERN_CHECK(EVP_DigestUpdate(context_->raw.get(), octets.data(), octets.size()) == 1);
+}
+
+void Sha256::add(std::string_view octets) {
+  POSTERN_CHECK(EVP_DigestUpdate(context_->raw.get(), octets.data(), octets.size()) == 1);
+}
+
+Digest Sha256::finish() {
+  Digest digest;
+  unsigned size = 0;
+  EVP_MD_CTX* const raw = context_->raw.get();
+  POSTERN_CHECK(EVP_DigestFinal_ex(raw, digest.data(), &size) == 1 && size == digest.size());
+  POSTERN_CHECK(EVP_DigestInit_ex2(raw, nullptr, nullptr) == 1);  // the same algorithm, fetched once
+  return digest;
+}
+
 ChecksumKey draw_checksum_key() noexcept {
   ChecksumKey key;
   if (getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size()))

@@ -123,8 +123,21 @@ struct SqlFlags {
 };
 int sql_verb(const SqlFlags& flags);
 
+// Is the journal what was written? Status 0: consistent or unaltered, 1: altered, 125: it cannot be said.
+struct VerifyFlags {
+  std::string db;     // empty: journal.db in the state folder
+  std::string key;    // public key: a file or hex; empty: by whom the heads say they are signed
+  std::string heads;  // file of signed heads, as seal_heads or a log has them; -: standard input; empty: none
+  bool json = false;
+};
+int journal_verify_verb(const VerifyFlags& flags);
+// Prints the public half of the key that signs the journal's heads.
+int journal_key_verb(const std::string& file);
+
 // Where state is kept: /var/lib/postern for root, else $XDG_STATE_HOME/postern or ~/.local/state/postern.
 std::string default_state_folder();
+// Beside it: the key that signs the journal's heads, which the resolver process must not reach.
+std::string default_seal_folder();
 
 // "K=V" texts as a map; errors quote the one that is not.
 Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::string>& texts);

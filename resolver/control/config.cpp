@@ -34,6 +34,11 @@ class Config {
       if (auto read = set(key, pair.first, pair.second); !read) return tl::unexpected(read.error());
     }
     if (config_.journal.empty()) config_.journal = config_.state + "/journal.db";
+    if (config_.seal_key.empty()) config_.seal_key = config_.state + "-seal/key";
+    for (const std::string& outside : {config_.seal_key, config_.seal_heads})
+      if (outside.starts_with(config_.state + "/"))
+        return failure(file_ + ": \"" + outside + "\" is in the state folder \"" + config_.state +
+                       "\": what vouches for the journal must lie outside");
     for (const char* shared : {"/", "/etc", "/usr", "/var", "/run", "/tmp", "/home", "/root"})
       if (config_.state == shared)
         return failure(file_ + ": the state folder cannot be \"" + config_.state +
@@ -59,6 +64,9 @@ class Config {
       return {};
     }
     if (key == "public_suffix_list") return path(value, config_.public_suffix_list);
+    if (key == "seal_key") return path(value, config_.seal_key);
+    if (key == "seal_heads") return path(value, config_.seal_heads);
+    if (key == "seal_exec") return path(value, config_.seal_exec);
     if (key == "alert_exec") return path(value, config_.alert_exec);
     if (key == "alert_webhook") return webhooks(value);
     if (key == "resolv_conf") return path(value, config_.resolv_conf);

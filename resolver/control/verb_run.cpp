@@ -45,10 +45,15 @@ std::string fresh_name() {
   return text;
 }
 
+// Without a place for the key (a home that cannot be written) the journal is sealed all the same, unsigned.
+bool seal_folder_is_there() {
+  return make_folder(default_seal_folder()).has_value();
+}
+
 // What the command must not see, made first so that it can be hidden. A journal of the caller's own choice is
 // hidden file by file.
 Result<std::vector<std::string>> hidden_paths(const std::string& journal, bool default_folder) {
-  std::vector<std::string> paths{"/run/postern", "/var/lib/postern"};
+  std::vector<std::string> paths{"/run/postern", "/var/lib/postern", default_seal_folder()};
   const std::string folder = std::filesystem::path(journal).parent_path().string();
   if (default_folder) {
     paths.push_back(folder);
@@ -163,6 +168,10 @@ std::string default_state_folder() {
   return std::string(home != nullptr && home[0] == '/' ? home : "/tmp") + "/.local/state/postern";
 }
 
+std::string default_seal_folder() {
+  return default_state_folder() + "-seal";
+}
+
 int run_verb(const RunFlags& flags) {
   spdlog::set_level(spdlog::level::warn);  // the terminal is the command's
   auto labels = parse_labels(flags.labels);
@@ -224,7 +233,8 @@ int run_verb(const RunFlags& flags) {
   std::string journal, folder;
   std::optional<FileLock> lock;  // of a journal that was chosen here; the resolver process takes it over
   bool made_folder = false;
-  std::vector<std::string> hide{"/run/postern", "/var/lib/postern"};
+  std::vector<std::string> hide{"/run/postern", "/var/lib/postern", "/var/lib/postern-seal"};
+  const bool sealed = !to_daemon && seal_folder_is_there();
   if (!to_daemon) {
     if (auto known = check_upstream_groups(*policies, group_names(groups)); !known)
       return complain(known.error().message);
@@ -302,6 +312,7 @@ int run_verb(const RunFlags& flags) {
     launch.resolver.list_cache = std::filesystem::path(*inside).replace_filename("lists").string();
   launch.resolver.overlay = flags.overlay;
   launch.resolver.alert_exec = alert_exec;
+  launch.resolver.sign_heads = sealed;
   launch.drain = run_drain;
   launch.own_session = true;
   Listeners listeners = command.take_listeners();
@@ -337,6 +348,8 @@ int run_verb(const RunFlags& flags) {
     return done;
   };
   if (auto added = add_courier(webhooks, launch, options); !added) return complain(added.error().message);
+  if (sealed) options.seal.key = default_seal_folder() + "/key";
+  options.seal.log = false;
   Broker broker(std::move(options));
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);

@@ -85,6 +85,9 @@ int serve_verb(const ServeFlags& flags) {
   if (!config->alert_exec.empty() && access(config->alert_exec.c_str(), X_OK) != 0)
     return complain("cannot use the alert program \"" + config->alert_exec + "\": " + std::strerror(errno));
   if (auto fine = check_webhooks(config->alert_webhooks); !fine) return complain(fine.error().message);
+  if (!config->seal_exec.empty() && access(config->seal_exec.c_str(), X_OK) != 0)
+    return complain("cannot use the program for signed heads \"" + config->seal_exec +
+                    "\": " + std::strerror(errno));
   if (flags.check) {
     std::cout << flags.config << ": ok\n";
     return 0;
@@ -117,6 +120,7 @@ int serve_verb(const ServeFlags& flags) {
   }
   if (!make_list_cache(config->state, launch.cell.uid, launch.cell.gid).empty())
     launch.resolver.list_cache = std::filesystem::path(*journal).replace_filename("lists").string();
+  launch.resolver.sign_heads = true;
   launch.resolver.alert_exec = config->alert_exec;
   auto control = open_control(config->control, launch.cell.gid);
   if (!control) return complain(control.error().message);
@@ -131,6 +135,7 @@ int serve_verb(const ServeFlags& flags) {
   if (!config->alert_exec.empty()) options.hooks = {config->alert_exec};
   if (auto added = add_courier(config->alert_webhooks, launch, options); !added)
     return complain(added.error().message);
+  options.seal = {config->seal_key, config->seal_heads, config->seal_exec};
   Broker broker(std::move(options));
   auto launched = launch_resolver(broker, std::move(launch));
   if (!launched) return complain(launched.error().message);

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "resolver/journal/head_keeper.h"
 #include "resolver/journal/mend.h"
 #include "resolver/journal/outage.h"
 #include "resolver/journal/signals_held.h"
@@ -125,6 +126,7 @@ class FileJournal final : public Journal {
   std::unique_ptr<FileInUse> in_use_;
   Outage outage_;
   std::atomic<RowId> next_id_ = 1;
+  HeadKeeper heads_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, answered_;
@@ -132,6 +134,7 @@ class FileJournal final : public Journal {
   Clock::time_point first_outcome_;      // when the oldest outcome in inbox_ came
   bool asleep_ = false, timed_ = false;  // the thread sleeps; with a timer that outcomes can wait for
   bool stopping_ = false;
+  bool signed_ = false;  // the notary has an answer
   std::uint64_t ends_asked_ = 0, ends_written_ = 0;
   std::string last_error_;
   std::function<void(std::vector<std::int64_t>)> tell_outbox_;
@@ -161,6 +164,12 @@ Result<void> FileJournal::start() {
   in_use_ = std::move(*in_use);
   next_id_ = in_use_->file().first_id();
   next_look_ = Clock::now() + FileInUse::looked_every;
+  heads_.start(options_.path, options_.sign, [this] {
+    const std::lock_guard lock(mutex_);
+    signed_ = true;
+    wake();
+  });
+  heads_.offer(in_use_->seal());
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -173,7 +182,8 @@ FileJournal::~FileJournal() {
     wake();
   }
   thread_.join();
-  std::move(*in_use_).end(next_id_.load() - 1);
+  heads_.stop(in_use_->seal());
+  std::move(*in_use_).end(next_id_.load() - 1, [this] { heads_.close(*in_use_->seal()); });
 }
 
 // Called with mutex_ held, after what the thread shall find is in place. On submit's own way the signal is
@@ -301,6 +311,7 @@ Journal::Stats FileJournal::stats() const {
   if (clockid_t clock{};
       ::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0)
     stats.thread_cpu_us = clock_us(clock);
+  heads_.tell(stats);
   stats.lost_alerts = lost_alerts_;
   stats.checkpoint_stall_us_max = in_use_->checkpointer().stall_us_max();
   stats.checkpoint_failures = in_use_->checkpointer().failures();
@@ -324,9 +335,11 @@ Journal::Stats FileJournal::stats() const {
 
 void FileJournal::run() {
   while (take()) {
+    heads_.take(in_use_->seal());
     make_attachments();
     write_hand();
     list();
+    heads_.offer(in_use_->seal());
   }
   if (writable_) in_use_->lister().finish(next_id_.load() - 1);
   if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())
@@ -337,13 +350,13 @@ void FileJournal::run() {
 
 // When there is something to do: now (the distant past), at a timer, or never. Called with mutex_ held.
 Clock::time_point FileJournal::due() const {
-  if (!inbox_.batches.empty() || !inbox_.attachments.empty()) return Clock::time_point::min();
+  if (!inbox_.batches.empty() || !inbox_.attachments.empty() || signed_) return Clock::time_point::min();
   if (!writable_) return last_failure_ + retry_after;  // what nobody waits for does not hammer a full disk
   if (!inbox_.alerts.empty() || !inbox_.ends.empty() || !inbox_.snapshots.empty() ||
       !inbox_.deliveries.empty() || inbox_.outcomes.size() >= outcome_burst)
     return Clock::time_point::min();
-  const auto listing = in_use_->lister_due();
-  return inbox_.outcomes.empty() ? listing : std::min(listing, first_outcome_ + outcome_delay);
+  const auto soonest = std::min(in_use_->lister_due(), in_use_->seal_due());
+  return inbox_.outcomes.empty() ? soonest : std::min(soonest, first_outcome_ + outcome_delay);
 }
 
 // Sleeps until something is due, then moves the inbox into the hand. False: stopping, and all that can be
@@ -373,6 +386,7 @@ bool FileJournal::take() {
     std::move(from.begin(), from.end(), std::back_inserter(to));
     from.clear();
   };
+  signed_ = false;
   std::swap(inbox_.batches, hand_.batches);
   std::swap(inbox_.attachments, hand_.attachments);
   move_over(inbox_.outcomes, hand_.outcomes);
@@ -479,20 +493,20 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     work.snapshots = std::span(hand_.snapshots).first(snapshots);
     work.deliveries = hand_.deliveries;
   }
-  const bool nothing = work.empty();
-  if (nothing && writable_ && Clock::now() < next_look_) return SQLITE_OK;
+  const bool nothing = work.empty(), sealing = in_use_->seal_due() <= Clock::now();
+  if (nothing && writable_ && !sealing && Clock::now() < next_look_) return SQLITE_OK;
   next_look_ = Clock::now() + FileInUse::looked_every;
   const int code = transact(
       [&](std::string& why) {
-        if (nothing && writable_) return SQLITE_OK;  // only a look at the file
+        if (nothing && writable_ && !sealing) return SQLITE_OK;  // only a look at the file
         RecordWriter& writer = in_use_->writer();
-        const int done = nothing ? writer.probe() : writer.write(work);
+        const int done = nothing && !writable_ ? writer.probe() : writer.write(work);
         if (done != SQLITE_OK) why = writer.error();
         return done;
       },
       count);
   if (code != SQLITE_OK) return code;
-  if (nothing && writable_) return SQLITE_OK;
+  if (nothing && writable_ && !sealing) return SQLITE_OK;
   writable_ = true;
   outage_.over();
   ++commits_;

@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "rules/signed_head.h"
 #include "rules/vocabulary.h"
 
 namespace postern {
@@ -163,6 +164,10 @@ class Journal {
     // May a new file take the place of one that is lost or damaged? Not where somebody hides the files from a
     // sandbox one by one: a new one would be seen. Then it is an error, or fails closed until somebody helps.
     bool may_begin_anew = true;
+    // Signs the head of a block (rules/signed_head.h); called on a thread of the journal's own, and in its
+    // destructor. What comes back for another block: refused, and that one was signed last. Empty: unsigned.
+    std::function<Result<SignedHead>(const HeadToSign&)> sign = {};
+    bool sealed = true;          // hash-chained blocks (seal_writer.h); false: benchmarks
     std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
     std::vector<std::string> hooks;  // names of those that are told of alerts: "exec PROGRAM", "webhook URL"
     // Deliveries that wait for one hook; some 20 MiB. A sandbox can cause alerts: what comes after is on
@@ -191,6 +196,7 @@ class Journal {
     std::int64_t thread_cpu_us = 0;   // CPU time of the journal's thread
     std::int64_t listing_cpu_us = 0;  // of it, for entering rows into the catalogue
     std::uint64_t waiting_rows = 0;   // committed, and not in the catalogue yet
+    std::uint64_t sealed_blocks = 0, signed_heads = 0, unsigned_heads = 0;  // unsigned: asked for in vain
   };
 
   // Opens or creates the file (0640), migrates it, takes the writer's lock, starts the thread. A journal that

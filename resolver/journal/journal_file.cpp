@@ -252,11 +252,14 @@ Result<void> JournalFile::begin() {
   return {};
 }
 
+std::string JournalFile::ending(RowId last_id_drawn, std::int64_t ended_us) const {
+  return "UPDATE boot SET ended_us = " + std::to_string(ended_us) + " WHERE id = " + std::to_string(boot_) +
+         "; INSERT INTO meta (key, value) VALUES ('last_id_drawn', '" + std::to_string(last_id_drawn) +
+         "') ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+}
+
 void JournalFile::end(RowId last_id_drawn) {
-  const std::string sql =
-      "BEGIN IMMEDIATE; UPDATE boot SET ended_us = " + std::to_string(clock_us(CLOCK_REALTIME)) +
-      " WHERE id = " + std::to_string(boot_) + "; INSERT INTO meta (key, value) VALUES ('last_id_drawn', '" +
-      std::to_string(last_id_drawn) + "') ON CONFLICT (key) DO UPDATE SET value = excluded.value; COMMIT";
+  const std::string sql = "BEGIN IMMEDIATE; " + ending(last_id_drawn, clock_us(CLOCK_REALTIME)) + "; COMMIT";
   // When the disk is full even now, the next writer sees a boot without an end and skips ids: nothing is
   // reused.
   if (connection_.exec(sql.c_str()) != SQLITE_OK) connection_.exec("ROLLBACK");

@@ -43,6 +43,8 @@ class JournalFile {
   RowId first_id() const { return first_id_; }  // above every id that the file has seen or may have promised
   // A clean end: notes the last id drawn and folds the log into the file.
   void end(RowId last_id_drawn);
+  // What `end` notes, for a transaction of the caller's.
+  std::string ending(RowId last_id_drawn, std::int64_t ended_us) const;
 
  private:
   JournalFile(const Journal::Options& options, FileLock lock) : options_(options), lock_(std::move(lock)) {}

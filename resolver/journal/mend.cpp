@@ -60,8 +60,14 @@ Result<void> FileInUse::bind(RowId next_id) {
   if (auto used = outbox_->use(std::move(*for_outbox)); !used) return used;
   auto for_checkpoints = file_->connect();
   if (!for_checkpoints) return tl::unexpected(for_checkpoints.error());
+  if (options_.sealed) {
+    auto seal = SealWriter::open(file_->connection(), file_->boot(), file_.get() == sealed_file_);
+    if (!seal) return tl::unexpected(seal.error());
+    seal_ = std::move(*seal);
+    sealed_file_ = file_.get();
+  }
   auto writer = RecordWriter::create(file_->connection(), {options_.hooks, options_.max_pending_deliveries},
-                                     names_, file_->boot_offset_us());
+                                     names_, file_->boot_offset_us(), seal_.get());
   if (!writer) return tl::unexpected(writer.error());
   auto lister = Lister::create(file_->connection(), names_, next_id, file_->boot());
   if (!lister) return tl::unexpected(lister.error());
@@ -90,6 +96,7 @@ void FileInUse::unbind() {
   checkpointer_->release();
   lister_.reset();
   writer_.reset();
+  seal_.reset();
   names_.clear();
   outbox_->release();
   past_->release();
@@ -132,9 +139,19 @@ void FileInUse::failed(int code) {
   if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) damaged_ = true;
 }
 
-void FileInUse::end(RowId last_id_drawn) && {
+void FileInUse::end(RowId last_id_drawn, const std::function<void()>& sealed) && {
   checkpointer_.reset();
-  if (file_->is_open() && !damaged_) file_->end(last_id_drawn);
+  if (!file_->is_open() || damaged_) return;
+  if (!seal_ || !writer_) return file_->end(last_id_drawn);
+  // When the disk is full even now, the next writer sees a boot without an end, skips ids, so that nothing is
+  // reused, and seals what is left.
+  const std::int64_t ended_us = clock_us(CLOCK_REALTIME);
+  const std::string ending = file_->ending(last_id_drawn, ended_us);
+  if (writer_->close(file_->boot(), ended_us, ending.c_str()) == SQLITE_OK) {
+    sealed();
+    if (seal_->has_signatures()) writer_->write({});
+  }
+  file_->fold();
 }
 
 std::int64_t FileInUse::wal_octets() const {

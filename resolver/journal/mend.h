@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,6 +28,7 @@
 #include "resolver/journal/past.h"
 #include "resolver/journal/record.h"
 #include "resolver/journal/rule_book.h"
+#include "resolver/journal/seal_writer.h"
 
 namespace postern {
 
@@ -50,6 +52,11 @@ class FileInUse {
   Lister::Clock::time_point lister_due() const {
     return lister_ ? lister_->due() : Lister::Clock::time_point::max();
   }
+  SealWriter* seal() { return seal_.get(); }  // null: not sealed, or not bound
+  // When the open block must be closed or a signature written; max(): nothing to do.
+  Lister::Clock::time_point seal_due() const {
+    return seal_ ? seal_->due().value_or(Lister::Clock::time_point::max()) : Lister::Clock::time_point::max();
+  }
   Connection& connection() { return file_->connection(); }
   RuleBook& rules() { return *rules_; }        // any thread
   PastReader& past() { return *past_; }        // any thread
@@ -64,8 +71,9 @@ class FileInUse {
   bool still_there(std::string& why);
   // A commit failed with that code of SQLite's: is the file damaged?
   void failed(int code);
-  // A clean end; nothing else is called after it.
-  void end(RowId last_id_drawn) &&;
+  // A clean end; nothing else is called after it. `sealed`: once the last block is on record; what it adds to
+  // `seal` is written, too.
+  void end(RowId last_id_drawn, const std::function<void()>& sealed) &&;
   // Of the log, after the last commit.
   std::int64_t wal_octets() const;
 
@@ -93,9 +101,11 @@ class FileInUse {
   std::unique_ptr<RuleBook> rules_;
   std::unique_ptr<PastReader> past_;
   std::unique_ptr<OutboxReader> outbox_;
-  NameBook names_;                        // of the file in use, and of no other
-  std::unique_ptr<RecordWriter> writer_;  // null: not bound
-  std::unique_ptr<Lister> lister_;        // likewise
+  NameBook names_;                            // of the file in use, and of no other
+  std::unique_ptr<SealWriter> seal_;          // null: not bound, or Options::sealed is false
+  const JournalFile* sealed_file_ = nullptr;  // whose boot is sealed
+  std::unique_ptr<RecordWriter> writer_;      // null: not bound
+  std::unique_ptr<Lister> lister_;            // likewise
   std::unique_ptr<Checkpointer> checkpointer_;
   FileWatch watch_;
   std::int64_t wal_frames_ = 0;

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "resolver/journal/migration_catalogue.h"
+#include "resolver/journal/migration_seals.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
@@ -381,12 +382,13 @@ FROM gap AS g;
 )sql";
 
 // Append here; never change or remove what stands above.
-const std::array<Migration, 5> all{{
+const std::array<Migration, 6> all{{
     {"the first schema", first_schema},
     {"ledgers that survive", leak_ledgers},
     {"alerts' outbox", alert_outbox},
     {"a catalogue to search by", catalogue_schema},
     {"gaps of the record", gaps},
+    {"seals", seals_migration},
 }};
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "resolver/journal/name_text.h"
+#include "resolver/journal/seal_writer.h"
 
 namespace postern {
 namespace {
@@ -92,12 +93,6 @@ constexpr sqlite3_module source_module = [] {
   return module;
 }();
 
-std::int64_t thousandths(float value) {
-  constexpr float largest = 1e9F;  // far beyond any charge, and exact
-  if (!(value > 0)) return 0;      // also not-a-number
-  return std::llround(static_cast<double>(value < largest ? value : largest) * 1000.0);
-}
-
 class AskedSource final : public RowSource {
  public:
   std::span<const AskedBatch> batches;
@@ -150,8 +145,7 @@ class AskedSource final : public RowSource {
       case 11:
         return sqlite3_result_int64(out, row.ede);
       case 12:
-        return sqlite3_result_int64(out,
-                                    (row.cached ? 1 : 0) | (row.tcp ? 2 : 0) | (row.refresh ? 4 : 0) | 8);
+        return sqlite3_result_int64(out, flags_of(row) | 8);
       case 13:
         return sqlite3_result_int64(out, thousandths(row.score));
       case 14:
@@ -285,11 +279,45 @@ std::string labels_json(const std::map<std::string, std::string>& labels) {
   return out += '}';
 }
 
+// What one statement has inserted: OR IGNORE leaves out a second outcome, which must not be sealed either.
+class Inserted {
+ public:
+  explicit Inserted(sqlite3* raw) : raw_(raw) {
+    sqlite3_update_hook(
+        raw_,
+        [](void* ids, int, const char*, const char*, sqlite3_int64 id) {
+          static_cast<std::vector<std::int64_t>*>(ids)->push_back(id);
+        },
+        &ids_);
+  }
+  Inserted(const Inserted&) = delete;
+  Inserted& operator=(const Inserted&) = delete;
+  ~Inserted() { sqlite3_update_hook(raw_, nullptr, nullptr); }
+  // Asked in the order of insertion, for each row that was offered.
+  bool next_is(std::int64_t id) {
+    if (at_ == ids_.size() || ids_[at_] != id) return false;
+    ++at_;
+    return true;
+  }
+
+ private:
+  sqlite3* raw_;
+  std::vector<std::int64_t> ids_;
+  std::size_t at_ = 0;
+};
+
 }  // namespace
+
+std::int64_t thousandths(float value) {
+  constexpr float largest = 1e9F;  // far beyond any charge, and exact
+  if (!(value > 0)) return 0;      // also not-a-number
+  return std::llround(static_cast<double>(value < largest ? value : largest) * 1000.0);
+}
 
 struct RecordWriter::State {
   explicit State(Connection& c) : connection(c) {}
   Connection& connection;
+  SealWriter* seal = nullptr;
   AskedSource asked_source;
   OutcomeSource outcome_source;
   Statement begin, commit, rollback, asked, outcome, alert, rule, sandbox, end, snapshot, grant, probe;
@@ -300,12 +328,14 @@ RecordWriter::RecordWriter() = default;
 RecordWriter::~RecordWriter() = default;
 
 Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connection, OutboxLimits outbox,
-                                                           NameBook& names, std::int64_t boot_offset_us) {
+                                                           NameBook& names, std::int64_t boot_offset_us,
+                                                           SealWriter* seal) {
   std::unique_ptr<RecordWriter> writer(new RecordWriter);
   writer->state_ = std::make_unique<State>(connection);
   State& state = *writer->state_;
   state.asked_source.names = &names;
   state.asked_source.boot_offset_us = boot_offset_us;
+  state.seal = seal;
   const auto offer = [&](const char* name, RowSource& source) {
     return sqlite3_create_module(connection.raw(), name, &source_module, &source) == SQLITE_OK;
   };
@@ -349,14 +379,22 @@ int RecordWriter::inside(const Work& work) {
     state.rule.bind(1, rule.id);
     state.rule.bind(2, std::string_view(rule.text));
     if (const int code = state.rule.run(); code != SQLITE_OK) return code;
+    if (state.seal) state.seal->rule(rule.id, rule.text);
   }
   if (!work.batches.empty()) {
     state.asked_source.batches = work.batches;
     if (const int code = state.asked.run(); code != SQLITE_OK) return code;
+    if (state.seal)
+      for (const AskedBatch& batch : work.batches)
+        for (const Asked* row : batch.rows) state.seal->asked(*row);
   }
   if (!work.outcomes.empty()) {
     state.outcome_source.outcomes = work.outcomes;
+    Inserted inserted(state.connection.raw());
     if (const int code = state.outcome.run(); code != SQLITE_OK) return code;
+    if (state.seal)
+      for (const Outcome& outcome : work.outcomes)
+        if (inserted.next_is(outcome.asked)) state.seal->outcome(outcome);
   }
   for (const AlertRow& alert : work.alerts) {
     state.alert.bind(1, alert.time_us);
@@ -375,12 +413,15 @@ int RecordWriter::inside(const Work& work) {
     if (const int code = state.alert.run(); code != SQLITE_OK) return code;
     const std::int64_t id = sqlite3_last_insert_rowid(state.connection.raw());
     if (const int code = state.outbox->add(id, alert); code != SQLITE_OK) return code;
+    if (state.seal) state.seal->alert(id, alert);
   }
   if (const int code = state.outbox->settle(work.deliveries); code != SQLITE_OK) return code;
   for (const SandboxEnd& end : work.ends) {
     state.end.bind(1, end.sandbox);
     state.end.bind(2, end.time_us);
     if (const int code = state.end.run(); code != SQLITE_OK) return code;
+    const bool ended = sqlite3_changes(state.connection.raw()) == 1;
+    if (state.seal && ended && end.time_us != 0) state.seal->detached(end.sandbox, end.time_us);
   }
   for (const LeakSnapshot& snapshot : work.snapshots) {
     state.snapshot.bind(1, std::string_view(snapshot.user));
@@ -394,8 +435,20 @@ int RecordWriter::inside(const Work& work) {
   return SQLITE_OK;
 }
 
+int RecordWriter::close(std::int64_t boot, std::int64_t ended_us, const char* update) {
+  int code = state_->begin.run();
+  if (code == SQLITE_OK) code = state_->connection.exec(update);
+  if (code == SQLITE_OK && state_->seal) {
+    state_->seal->boot_end(boot, ended_us);
+    code = state_->seal->seal(SealWriter::When::now, seal_closing);
+  }
+  return finish(code);
+}
+
 int RecordWriter::finish(int code) {
+  if (code == SQLITE_OK && state_->seal) code = state_->seal->seal(SealWriter::When::if_due);
   if (code == SQLITE_OK) code = state_->commit.run();
+  if (state_->seal) code == SQLITE_OK ? state_->seal->committed() : state_->seal->rolled_back();
   if (code == SQLITE_OK) return SQLITE_OK;
   error_ = state_->connection.failed("cannot write").message;  // before ROLLBACK replaces it
   if (sqlite3_get_autocommit(state_->connection.raw()) == 0) state_->rollback.run();
@@ -434,6 +487,9 @@ Result<SandboxId> RecordWriter::attach(const Sandbox& sandbox, std::int64_t boot
     code = insert.run();
   }
   const SandboxId id = sqlite3_last_insert_rowid(state_->connection.raw());
+  if (code == SQLITE_OK && state_->seal)
+    state_->seal->sandbox({id, boot, sandbox.name, session, sandbox.user, sandbox.code_sha256, labels, policy,
+                           sandbox.record_protected, time_us});
   if (finish(code) != SQLITE_OK) return failure("cannot attach sandbox \"" + sandbox.name + "\": " + error_);
   return id;
 }
@@ -450,6 +506,7 @@ Result<std::int64_t> RecordWriter::grant(const LeakGrant& grant) {
     code = insert.run();
   }
   const std::int64_t id = sqlite3_last_insert_rowid(state_->connection.raw());
+  if (code == SQLITE_OK && state_->seal) state_->seal->grant(id, grant);
   if (finish(code) != SQLITE_OK)
     return failure("cannot grant anything to session \"" + grant.session + "\": " + error_);
   return id;

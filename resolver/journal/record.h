@@ -51,20 +51,32 @@ struct Work {
   }
 };
 
+// As the file has them.
+std::int64_t thousandths(float value);
+constexpr std::int64_t flags_of(const Asked& row) {
+  return (row.cached ? 1 : 0) | (row.tcp ? 2 : 0) | (row.refresh ? 4 : 0);
+}
+
+class SealWriter;
+
 class RecordWriter {
  public:
   static constexpr std::size_t max_data_octets = 4096;  // of Outcome::data; what is longer is cut
   static constexpr std::size_t probe_octets = 32768;    // less would fit where the next rows do not
 
   // `connection` and `names` must outlive this. `boot_offset_us`: wall clock less CLOCK_BOOTTIME in this
-  // boot's row, against which rows note their monotonic time.
+  // boot's row, against which rows note their monotonic time. With `seal`, which must too, every record is
+  // told to it.
   static Result<std::unique_ptr<RecordWriter>> create(Connection& connection, OutboxLimits outbox,
-                                                      NameBook& names, std::int64_t boot_offset_us);
+                                                      NameBook& names, std::int64_t boot_offset_us,
+                                                      SealWriter* seal = nullptr);
   ~RecordWriter();
 
   // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the
   // file, and `error()` says why. An outcome for an id that has one is left out: the first one stands.
   int write(const Work& work);
+  // The clean end of `boot`, in a block of its own kind. `update`: what else belongs to that transaction.
+  int close(std::int64_t boot, std::int64_t ended_us, const char* update);
   // Writes something that nobody reads, and takes it back: can this file be written, and is there room for
   // some rows?
   int probe();

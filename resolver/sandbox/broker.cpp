@@ -17,10 +17,16 @@
 
 namespace postern {
 
+std::vector<std::string> Broker::State::programs_of(const BrokerOptions& options) {
+  std::vector<std::string> programs = options.hooks;
+  if (!options.seal.exec.empty()) programs.push_back(options.seal.exec);
+  return programs;
+}
+
 Broker::State::State(BrokerOptions given)
     : options(std::move(given)),
       servers(options.servers),
-      hooks(options.hooks),
+      hooks(programs_of(options)),
       buffer(sizeof(wire::RequestHead) + wire::max_text) {
   if (servers.empty() && !options.resolv_conf.empty()) servers = ServersWatch::read(options.resolv_conf);
   if (servers.size() > wire::max_servers) servers.resize(wire::max_servers);
@@ -117,9 +123,13 @@ void Broker::State::hook_ended(int pidfd) {
   loop->remove(pidfd);  // before it is closed
   const std::optional<HookRunner::Ended> ended = hooks.ended(pidfd, Clock::now());
   if (!ended) return watch_hook(pidfd);
-  send_event({BrokerEvent::Kind::hook_exited, ended->token, {}, ended->status});
-  for (const std::uint64_t token : ended->not_started)
-    send_event({BrokerEvent::Kind::hook_exited, token, {}, -1});
+  const auto tell = [&](std::uint64_t token, int status) {
+    if (token != seal_hook_token) return send_event({BrokerEvent::Kind::hook_exited, token, {}, status});
+    if (status != 0)
+      spdlog::error("\"{}\" did not take a signed head: wait status {}", options.seal.exec, status);
+  };
+  tell(ended->token, ended->status);
+  for (const std::uint64_t token : ended->not_started) tell(token, -1);
   if (ended->next) watch_hook(ended->next->pidfd);
 }
 
@@ -229,6 +239,7 @@ void Broker::State::run(pid_t resolver_process, Loop joined) {
     signals = Fd(signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC));
     POSTERN_CHECK(signals && loop->add(signals.get(), [this, fd = signals.get()] { signalled(fd); }));
   }
+  open_signer();
   if (Result<Netns> own = current_netns()) {
     home = std::move(*own);
   } else {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "rules/result.h"
+#include "rules/signed_head.h"
 
 namespace postern {
 
@@ -102,6 +103,9 @@ class BrokerClient {
   Result<void> act(std::uint64_t token, TreeAction action, const std::string& why);
   // A further channel, for another thread.
   Result<std::unique_ptr<BrokerClient>> another();
+  // The broker's signature of a block's head. Where it has signed that number with another head, or a later
+  // one: the last that it has signed, and nothing new. Errors: there is no key, or too many heads.
+  Result<SignedHead> sign_head(const HeadToSign& head);
   // `run` only: what the summary should say (JSON), sent once at the end.
   Result<void> report(const std::string& json);
 
@@ -122,6 +126,14 @@ struct BrokerEvent {
 // nothing at the end of the stream (the broker is gone: stop).
 std::optional<BrokerEvent> read_broker_event(int fd);
 
+// Signed heads of the journal (broker_seal.h). Absolute paths.
+struct SealOptions {
+  std::string key;    // made at the first start; empty: nothing is signed
+  std::string heads;  // each head is appended to it; empty: none
+  std::string exec;   // program that gets each head on stdin; empty: none
+  bool log = true;    // each head is a line of the log
+};
+
 struct BrokerOptions {
   std::vector<Server> servers;
   std::vector<UpstreamGroup> groups;  // at most max_upstream_groups
@@ -136,6 +148,7 @@ struct BrokerOptions {
   // returns is its exit status.
   std::function<int(Fd channel)> courier = {};
   std::shared_ptr<Fd> courier_channel = {};  // its end; kept, so that the next one finds what waits
+  SealOptions seal = {};
   bool may_attach = true;  // false in `run`: its one sandbox is handed over, no other can be asked for
   std::uint16_t listen_port = 53;  // other ports: tests
 };

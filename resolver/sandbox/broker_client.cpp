@@ -38,6 +38,7 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
 struct Reply {
   wire::ReplyHead head;
   std::vector<Fd> fds;
+  std::string text;
 };
 
 // One request, one reply. `what` begins every error.
@@ -75,6 +76,7 @@ Result<Reply> call(const Fd& channel, wire::RequestHead request, std::string_vie
     if (got.fds.size() != fds)
       return bad("descriptors are missing in the broker's answer (is the limit reached?)");
     reply.fds = std::move(got.fds);
+    reply.text.assign(reinterpret_cast<const char*>(buffer.data()) + sizeof reply.head, reply.head.length);
     return reply;
   }
 }
@@ -212,6 +214,16 @@ Result<void> BrokerClient::report(const std::string& json) {
   request.op = wire::Op::report;
   request.sequence = ++sequence_;
   return nothing_of(call(channel_, request, json, 0, "send the summary"));
+}
+
+Result<SignedHead> BrokerClient::sign_head(const HeadToSign& head) {
+  wire::RequestHead request;
+  request.op = wire::Op::sign_head;
+  request.sequence = ++sequence_;
+  Result<Reply> reply = call(channel_, request, wire::head_octets(head), 0,
+                             "get a signature for block " + std::to_string(head.block));
+  if (!reply) return tl::unexpected(reply.error());
+  return read_signed_head(reply->text);
 }
 
 std::optional<BrokerEvent> read_broker_event(int fd) {

@@ -21,6 +21,7 @@ namespace postern {
 const char* Broker::State::what_is_wrong(const wire::RequestHead& request, std::string_view text) const {
   using wire::Op;
   const Op op = request.op;
+  if (op == Op::sign_head) return what_is_wrong_with_head(request, text);
   if (op < Op::upstream_udp || op > Op::act) return "an unknown operation";
   const bool has_text = op == Op::attach_path || op == Op::start_hook || op == Op::report ||
                         op == Op::open_list || op == Op::act;
@@ -95,6 +96,7 @@ bool Broker::State::serve_channel(int fd) {
   std::string why;
   if (granted) {
     head = granted->head;
+    why = granted->text;
     head.ok = 1;
     for (const Fd& one : granted->fds) fds.push_back(one.get());
   } else {
@@ -160,6 +162,8 @@ Result<Broker::State::Grant> Broker::State::grant(const wire::RequestHead& reque
       return grant_list(request, text);
     case Op::act:
       return grant_act(request, text);
+    case Op::sign_head:
+      return grant_head(text);
   }
   POSTERN_CHECK(false);  // what_is_wrong knows the operations
   return Grant{};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "resolver/sandbox/broker_loop.h"
+#include "resolver/sandbox/broker_seal.h"
 #include "resolver/sandbox/broker_wire.h"
 #include "resolver/sandbox/hook.h"
 #include "resolver/sandbox/netns_watch.h"
@@ -26,6 +27,8 @@ struct Broker::State {
   // Events that the resolver has not read. Honest ones are bounded by attachments and hooks; beyond, they are
   // dropped and logged.
   static constexpr std::size_t most_events = 2 * NetnsWatch::most;
+  // Of the program that is told of signed heads: the resolver is not told of its end.
+  static constexpr std::uint64_t seal_hook_token = ~std::uint64_t{0};
   // How long a resolver that was asked to stop may write its journal out; and once it was asked again,
   // counted from the first time.
   static constexpr std::chrono::seconds stop_limit{30}, impatient_stop_limit{5};
@@ -37,6 +40,7 @@ struct Broker::State {
   static constexpr std::chrono::seconds courier_pause{1}, longest_courier_pause{60};
 
   explicit State(BrokerOptions given);
+  static std::vector<std::string> programs_of(const BrokerOptions& options);
 
   BrokerOptions options;
   std::vector<Server> servers;  // options.servers, or what resolv_conf says by now
@@ -46,7 +50,9 @@ struct Broker::State {
   std::optional<Netns> home;
   NetnsWatch netns;
   std::optional<ServersWatch> servers_watch;
-  HookRunner hooks;
+  HookRunner hooks;  // options.hooks, then the one of the seals
+  Fd heads_file;
+  std::optional<HeadSigner> signer;  // from `run` on: the resolver process was forked before there was a key
   std::deque<wire::Event> pending;  // events not yet sent
   std::uint64_t dropped_events = 0;
   std::string report;
@@ -88,6 +94,7 @@ struct Broker::State {
   struct Grant {
     std::vector<Fd> fds;
     wire::ReplyHead head;
+    std::string text = {};  // at most wire::max_error octets
   };
   Result<Grant> grant(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_attach(const wire::RequestHead& request, std::string_view text);
@@ -96,6 +103,9 @@ struct Broker::State {
   Result<Grant> grant_hook(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_act(const wire::RequestHead& request, std::string_view text);
   Result<Grant> grant_channel();
+  Result<Grant> grant_head(std::string_view text);  // broker_seal.cpp
+  void open_signer();
+  static const char* what_is_wrong_with_head(const wire::RequestHead& request, std::string_view text);
   const char* what_is_wrong(const wire::RequestHead& request, std::string_view text) const;
   void close_channel(int fd);
 };

@@ -24,6 +24,30 @@ Event to_wire(const BrokerEvent& event) {
   return out;
 }
 
+std::string head_octets(const HeadToSign& head) {
+  std::string out(head.journal.begin(), head.journal.end());
+  for (const std::int64_t value : {head.block, head.records})
+    for (unsigned i = 0; i < 8; ++i) out += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
+  out.append(head.head.begin(), head.head.end());
+  return out;
+}
+
+bool read_head(std::string_view octets, HeadToSign& head) {
+  constexpr std::size_t numbers_at = sizeof head.journal, head_at = numbers_at + 16;
+  if (octets.size() != head_at + sizeof head.head) return false;
+  const auto number = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    for (unsigned i = 0; i < 8; ++i)
+      value |= std::uint64_t{static_cast<std::uint8_t>(octets[at + i])} << (8 * i);
+    return static_cast<std::int64_t>(value);
+  };
+  std::copy_n(octets.begin(), numbers_at, head.journal.begin());
+  head.block = number(numbers_at);
+  head.records = number(numbers_at + 8);
+  std::copy_n(octets.begin() + head_at, sizeof head.head, head.head.begin());
+  return head.block > 0 && head.records >= 0;
+}
+
 int send_message(int fd, std::span<const std::byte> head, std::string_view text, std::span<const int> fds) {
   POSTERN_CHECK(fds.size() <= max_fds);
   std::array<iovec, 2> parts{

@@ -18,6 +18,7 @@
 
 #include "resolver/sandbox/broker.h"
 #include "rules/result.h"
+#include "rules/signed_head.h"
 
 namespace postern::wire {
 
@@ -33,6 +34,7 @@ enum class Op : std::uint32_t {
   report,
   open_list,
   act,
+  sign_head = 64,  // apart: its text is head_octets()
 };
 
 // Octets of text in a request. An alert with its evidence takes some kilobytes; a socket buffer holds 200
@@ -69,7 +71,7 @@ struct ReplyHead {
   std::uint32_t fds = 0;
   std::uint32_t ipv6 = 0;
   std::uint64_t netns_dev = 0, netns_ino = 0;
-  std::uint32_t length = 0;  // octets of error text that follow; 0 when ok
+  std::uint32_t length = 0;  // octets of text that follow: the error's, or sign_head's line
   std::uint32_t zero = 0;
 };
 
@@ -90,6 +92,10 @@ static_assert(std::is_trivially_copyable_v<RequestHead> && std::is_trivially_cop
               std::is_trivially_copyable_v<Event>);
 
 Event to_wire(const BrokerEvent& event);
+
+// sign_head's text: the fields, least octet first.
+std::string head_octets(const HeadToSign& head);
+bool read_head(std::string_view octets, HeadToSign& head);  // false: not a head
 
 // One message with descriptors; never waits, never raises SIGPIPE. Errors: errno.
 int send_message(int fd, std::span<const std::byte> head, std::string_view text, std::span<const int> fds);

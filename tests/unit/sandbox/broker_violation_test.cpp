@@ -77,7 +77,23 @@ TEST_CASE("a message that our client never sends closes its channel, and only it
   wire::RequestHead longest = head(wire::Op::report), too_long = longest;
   longest.length = wire::max_text;
   too_long.length = wire::max_text + 1;
+  postern::HeadToSign block;
+  block.block = 1;
+  wire::RequestHead sign = head(wire::Op::sign_head);
+  sign.length = static_cast<std::uint32_t>(wire::head_octets(block).size());
+  wire::RequestHead sign_more = sign;
+  ++sign_more.length;
   const std::vector<Row> rows = {
+      {"a block's head", message(sign, wire::head_octets(block)), "answered"},
+      {"block 0", message(sign, wire::head_octets({})), "closed"},
+      {"a head with an octet more", message(sign_more, wire::head_octets(block) + "x"), "closed"},
+      {"a head without octets", message(head(wire::Op::sign_head)), "closed"},
+      {"a head with an index",
+       message(with(wire::Op::sign_head, [&](R r) { r.index = 1, r.length = sign.length; }),
+               wire::head_octets(block)),
+       "closed"},
+      {"operation 65, beyond the last", message(head(static_cast<wire::Op>(65))), "closed"},
+      {"operation 63, in the gap", message(head(static_cast<wire::Op>(63))), "closed"},
       {"an honest one", message(head(wire::Op::read_policy)), "answered"},
       {"one octet", "x", "closed"},
       {"a head cut short", message(head(wire::Op::read_policy)).substr(1), "closed"},

@@ -1,0 +1,120 @@
+// The tables of seals: statements, and rows as values.
+#include "resolver/journal/seal_store.h"
+
+#include <algorithm>
+
+#include "rules/hex.h"
+
+namespace postern {
+namespace {
+
+constexpr std::string_view blocks_forward =
+    "SELECT block, time_us, flags, records, cover, leaves, content, head FROM seal ORDER BY block";
+constexpr std::string_view blocks_backward =
+    "SELECT block, time_us, flags, records, cover, leaves, content, head FROM seal ORDER BY block DESC";
+constexpr std::string_view select_heads =
+    "SELECT h.block, h.counter, h.time_us, h.records, s.public_key, h.signature FROM seal_head AS h"
+    " LEFT JOIN seal_signer AS s ON s.id = h.signer ORDER BY h.block";
+constexpr std::string_view select_tombstones =
+    "SELECT id, time_us, removed, upto_block, upto_records, upto_head FROM seal_tombstone ORDER BY id";
+
+bool take(std::string_view octets, std::span<std::uint8_t> into) {
+  if (octets.size() != into.size()) return false;
+  std::copy(octets.begin(), octets.end(), into.begin());
+  return true;
+}
+
+}  // namespace
+
+Result<SealStore> SealStore::open(Connection& connection) {
+  return SealStore(connection);
+}
+
+Result<std::optional<JournalId>> SealStore::journal_id() {
+  const auto text = connection_->text("SELECT value FROM meta WHERE key = 'journal_id'");
+  if (!text) return tl::unexpected(text.error());
+  if (text->empty()) return std::optional<JournalId>();
+  JournalId id;
+  if (!read_hex(*text, id))
+    return failure("cannot read the id of journal \"" + connection_->path() + "\": \"" + text->substr(0, 64) +
+                   "\" is none");
+  return std::optional(id);
+}
+
+Result<void> SealStore::each(bool newest_first, const Found& found) {
+  auto rows = connection_->prepare(newest_first ? blocks_backward : blocks_forward);
+  if (!rows) return tl::unexpected(rows.error());
+  int code = SQLITE_DONE;
+  while ((code = rows->step()) == SQLITE_ROW) {
+    SealBlock block{rows->integer(0),
+                    rows->integer(1),
+                    rows->integer(2),
+                    rows->integer(3),
+                    rows->octets(4),
+                    rows->octets(5),
+                    {},
+                    {}};
+    std::string broken;
+    if (!take(rows->octets(6), block.content) || !take(rows->octets(7), block.head))
+      broken = "a hash that has not 32 octets";
+    if (!found(block, broken)) return {};
+  }
+  if (code != SQLITE_DONE) return tl::unexpected(connection_->failed("cannot read the blocks of"));
+  return {};
+}
+
+Result<std::vector<StoredHead>> SealStore::heads() {
+  auto rows = connection_->prepare(select_heads);
+  if (!rows) return tl::unexpected(rows.error());
+  std::vector<StoredHead> heads;
+  int code = SQLITE_DONE;
+  while ((code = rows->step()) == SQLITE_ROW)
+    heads.push_back({rows->integer(0), rows->integer(1), rows->integer(2), rows->integer(3), rows->octets(4),
+                     rows->octets(5)});
+  if (code != SQLITE_DONE) return tl::unexpected(connection_->failed("cannot read the signed heads of"));
+  return heads;
+}
+
+Result<std::vector<Tombstone>> SealStore::tombstones() {
+  auto rows = connection_->prepare(select_tombstones);
+  if (!rows) return tl::unexpected(rows.error());
+  std::vector<Tombstone> all;
+  int code = SQLITE_DONE;
+  while ((code = rows->step()) == SQLITE_ROW) {
+    Tombstone one;
+    one.id = rows->integer(0);
+    one.time_us = rows->integer(1);
+    auto removed = read_cover(rows->octets(2));
+    one.upto_block = rows->integer(3);
+    one.upto_records = rows->integer(4);
+    if (!removed || !take(rows->octets(5), one.upto_head))
+      return failure("cannot read tombstone " + std::to_string(one.id) + " of journal \"" +
+                     connection_->path() +
+                     "\": " + (removed ? "its head has not 32 octets" : removed.error().message));
+    one.removed = std::move(*removed);
+    all.push_back(std::move(one));
+  }
+  if (code != SQLITE_DONE) return tl::unexpected(connection_->failed("cannot read the tombstones of"));
+  return all;
+}
+
+bool SealTail::allows(SealKind kind, std::int64_t id, std::int64_t time_us) const {
+  const bool later = id > covered->highest(kind);
+  // A writer's own row comes first, in a transaction of its own.
+  if (kind == SealKind::boot) return later;
+  if (closed) return false;
+  switch (kind) {
+    case SealKind::asked:
+    case SealKind::outcome:
+      return id >= first_asked && (later || time_us >= last_time_us - late_us);
+    case SealKind::detached:
+      return time_us >= last_time_us - late_us;
+    case SealKind::boot_end:
+    case SealKind::tombstone:
+      return false;  // they are committed together with the block that covers them
+    default:
+      return later;
+  }
+}
+
+}  // namespace postern

@@ -1,0 +1,429 @@
+// Verify: block by block, then what no block covers, then the heads.
+#include "resolver/journal/seal_verify.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <map>
+
+#include "resolver/journal/schema.h"
+#include "resolver/journal/seal_rows.h"
+#include "resolver/journal/seal_store.h"
+#include "resolver/journal/seal_tables.h"
+
+namespace postern {
+namespace {
+
+constexpr std::int64_t lowest_id = std::numeric_limits<std::int64_t>::min();
+constexpr int verify_busy_ms = 2000;  // how long a log that is just being recovered is waited for
+// Records between two calls of `progress`.
+constexpr std::int64_t progress_every = 1 << 16;
+
+std::string record_text(SealKind kind, std::int64_t id) {
+  return std::string(seal_kind_text(kind)) + " " + std::to_string(id);
+}
+
+std::string table_text(SealKind kind) {
+  if (kind == SealKind::detached) return "sandbox";
+  if (kind == SealKind::boot_end) return "boot";
+  return std::string(seal_kind_text(kind));
+}
+
+class Verifier {
+ public:
+  Verifier(Connection& connection, const VerifyOptions& options, SealRows rows, SealStore store,
+           VerifyReport report)
+      : connection_(connection),
+        options_(options),
+        rows_(std::move(rows)),
+        store_(std::move(store)),
+        report_(std::move(report)) {}
+
+  Result<VerifyReport> run() {
+    auto id = store_.journal_id();
+    if (!id) return tl::unexpected(id.error());
+    if (!*id)
+      return failure("cannot verify journal \"" + connection_.path() +
+                     "\": it was never sealed (written by an older Postern, or not opened since)");
+    report_.journal = **id;
+    for (const auto step :
+         {&Verifier::read_tombstones, &Verifier::walk, &Verifier::look_for_others, &Verifier::check_catalogue,
+          &Verifier::check_own_heads, &Verifier::check_given_heads})
+      if (auto done = (this->*step)(); !done) return tl::unexpected(done.error());
+    if (report_.all_findings > 0) report_.verdict = VerifyReport::Verdict::altered;
+    return std::move(report_);
+  }
+
+ private:
+  struct Walked {  // of a block
+    Digest head{};
+    std::int64_t records = 0;
+    std::int64_t last_asked = 0;  // in this block or before
+    std::string first_record;
+  };
+
+  void found(const std::string& record, const std::string& table, std::int64_t id, std::int64_t block,
+             const std::string& what) {
+    ++report_.all_findings;
+    if (report_.findings.size() < VerifyReport::findings_kept)
+      report_.findings.push_back({record, table, id, block, what});
+  }
+  void found_record(SealKind kind, std::int64_t id, std::int64_t block, const std::string& what) {
+    found(record_text(kind, id), table_text(kind), id, block, what);
+  }
+  void found_block(std::int64_t block, const std::string& what) {
+    found("block " + std::to_string(block), "seal", block, block, what);
+  }
+
+  Result<void> read_tombstones() {
+    auto all = store_.tombstones();
+    if (!all) {
+      found("a tombstone", "seal_tombstone", 0, 0, all.error().message);
+      return {};
+    }
+    for (const Tombstone& one : *all) {
+      for (const SealRun& run : one.removed) removed_.add(run);  // two may speak of the same rows
+      tombstones_.push_back(one.id);
+      if (one.upto_block <= before_block_) continue;
+      before_block_ = one.upto_block;
+      before_records_ = one.upto_records;
+      before_head_ = one.upto_head;
+    }
+    return {};
+  }
+
+  Result<void> walk() {
+    const auto total = connection_.integer("SELECT records FROM seal ORDER BY block DESC LIMIT 1");
+    if (!total) return tl::unexpected(total.error());
+    if (before_block_ == 0) before_head_ = first_head(report_.journal);
+    report_.pruned = before_records_;
+    Result<void> trouble;
+    auto done = store_.each(false, [&](const SealBlock& block, const std::string& broken) {
+      if (block.number <= before_block_) {
+        found_block(block.number, "stands where an earlier one should be");
+        return true;
+      }
+      ++report_.blocks;
+      trouble = look_at(block, broken);
+      if (report_.records + report_.pruned >= told_ + progress_every && options_.progress) {
+        told_ = report_.records + report_.pruned;
+        options_.progress(told_, *total);
+      }
+      return trouble.has_value();
+    });
+    if (!trouble) return trouble;
+    for (const std::int64_t id : tombstones_)
+      if (!covered_.has(SealKind::tombstone, id))
+        found_record(SealKind::tombstone, id, 0, "is not sealed: it excuses nothing");
+    return done;
+  }
+
+  Result<void> look_at(const SealBlock& block, const std::string& broken) {
+    bool chained = true;
+    if (block.number != before_block_ + 1) {
+      chained = false;
+      const std::string first = std::to_string(before_block_ + 1), last = std::to_string(block.number - 1);
+      found_block(before_block_ + 1, first == last ? "is missing" : "to block " + last + " are missing");
+    }
+    auto runs = read_cover(block.cover);
+    const bool sound = chained && broken.empty() && runs.has_value() &&
+                       head_of(report_.journal, before_head_, block) == block.head;
+    if (!broken.empty())
+      found_block(block.number, "has " + broken);
+    else if (!runs)
+      found_block(block.number, "was changed: " + runs.error().message);
+    else if (chained && !sound)
+      found_block(block.number,
+                  "was changed, or the one before it was put in its place: its head does not fit");
+    before_block_ = block.number;
+    before_head_ = block.head;
+    if (!runs) runs = std::vector<SealRun>();
+    const std::uint64_t count = records_in(*runs);
+    if (count > max_block_records || block.leaves.size() != count * leaf_octets ||
+        (chained && sound && block.records != before_records_ + static_cast<std::int64_t>(count))) {
+      if (sound) found_block(block.number, "does not count its records right");
+      runs->clear();
+    }
+    before_records_ = block.records;
+    auto done = compare(block, *runs, sound);
+    Walked& walked = walked_[block.number];
+    walked.head = block.head;
+    walked.records = block.records;
+    walked.last_asked = std::max(last_asked_, covered_.highest(SealKind::asked));
+    last_asked_ = walked.last_asked;
+    for (const SealRun& run : *runs)
+      if (walked.first_record.empty() && (static_cast<std::uint8_t>(run.kind) & before_mark) == 0)
+        walked.first_record = record_text(run.kind, run.first);
+    report_.last_block = block.number;
+    report_.last_block_us = block.time_us;
+    report_.closed = (block.flags & seal_closing) != 0;
+    if ((block.flags & seal_recovered) != 0) {
+      report_.recovered += static_cast<std::int64_t>(count);
+      report_.last_recovered_block = block.number;
+    }
+    return done;
+  }
+
+  // The records that a block covers, as the tables have them now, against what it says they were.
+  Result<void> compare(const SealBlock& block, const std::vector<SealRun>& runs, bool sound) {
+    Sha256 content, hash;
+    std::size_t at = 0;
+    bool all_there = true, all_fit = true;
+    // While the block itself is in doubt, its leaves prove nothing against a record.
+    const char* const changed =
+        sound ? "was changed" : "is not what its block says, and the block was changed";
+    const auto leaf_fits = [&](const Digest& leaf) {
+      const bool fits = std::equal(leaf.begin(), leaf.begin() + leaf_octets,
+                                   reinterpret_cast<const std::uint8_t*>(block.leaves.data()) + at);
+      at += leaf_octets;
+      content.add(leaf);
+      all_fit = all_fit && fits;
+      return fits;
+    };
+    for (const SealRun& run : runs) {
+      if (!covered_.add(run)) {
+        found_block(block.number, "covers " + record_text(run.kind, run.first) + " once more");
+      }
+      if ((static_cast<std::uint8_t>(run.kind) & before_mark) != 0) {
+        hash.add(SealSpelling().before(run.kind, run.first));
+        if (block.number != 1 || run.count != 1 || !leaf_fits(hash.finish())) {
+          found_block(block.number, "has a mark that does not fit");
+          return {};
+        }
+        continue;
+      }
+      std::int64_t next = run.first;
+      const auto missing_before = [&](std::int64_t id) {
+        std::int64_t first_missing = 0, count = 0;
+        for (; next < id; ++next) {
+          at += leaf_octets;
+          all_there = false;
+          const SealRun gone = removed_.at_or_after(run.kind, next);
+          if (gone.count != 0 && gone.first <= next) {
+            ++report_.pruned;
+          } else if (count++ == 0) {
+            first_missing = next;
+          }
+        }
+        if (count == 1) found_record(run.kind, first_missing, block.number, "was removed");
+        if (count > 1)
+          found_record(run.kind, first_missing, block.number,
+                       "was removed, and " + std::to_string(count - 1) + " more of its block after it");
+      };
+      const auto done =
+          rows_.each(run.kind, run.first, run.last(), [&](std::int64_t id, std::string_view octets) {
+            missing_before(id);
+            ++next;
+            ++report_.records;
+            hash.add(octets);
+            if (!leaf_fits(hash.finish())) found_record(run.kind, id, block.number, changed);
+            return true;
+          });
+      if (!done) return done;
+      missing_before(run.last() + 1);
+    }
+    if (all_there && !runs.empty() && content.finish() != block.content && all_fit)
+      found_block(block.number,
+                  "holds a record that was changed so that its short hash fits; which one cannot be told");
+    return {};
+  }
+
+  // Rows that no block covers: from before the first block, after the last one, or smuggled in.
+  Result<void> look_for_others() {
+    SealTail tail;
+    tail.covered = &covered_;
+    tail.closed = report_.closed;
+    tail.last_time_us = report_.last_block_us;
+    const auto first = connection_.integer("SELECT first_asked FROM boot WHERE id = " +
+                                           std::to_string(covered_.highest(SealKind::boot)));
+    if (!first) return tl::unexpected(first.error());
+    tail.first_asked = *first;
+    for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
+      const auto kind = SealKind(number);
+      const std::int64_t before = covered_.highest(SealKind(number | before_mark));
+      SealRun run = covered_.at_or_after(kind, lowest_id);
+      const auto done = rows_.ids(kind, lowest_id, [&](std::int64_t id, std::int64_t time_us) {
+        while (run.count != 0 && id > run.last()) run = covered_.at_or_after(kind, id);
+        if (run.count != 0 && run.first <= id) return true;
+        if (id <= before) {
+          ++report_.unsealed_before;
+        } else if (tail.allows(kind, id, time_us)) {
+          if (report_.unsealed++ == 0) report_.first_unsealed = record_text(kind, id);
+        } else {
+          found_record(kind, id, 0, "was inserted, or the block that covered it was removed");
+        }
+        return true;
+      });
+      if (!done) return done;
+    }
+    return {};
+  }
+
+  Result<void> check_catalogue() {
+    return differing_catalogue(connection_, [&](const std::string& what, const std::string& why) {
+      found(what, "listed", 0, 0, why);
+    });
+  }
+
+  std::string records_between(std::int64_t good, std::int64_t bad) const {
+    const auto first = walked_.upper_bound(good);
+    return first == walked_.end() || first->first > bad || first->second.first_record.empty()
+               ? ""
+               : ": from " + first->second.first_record + " on";
+  }
+
+  Result<void> check_own_heads() {
+    auto heads = store_.heads();
+    if (!heads) return tl::unexpected(heads.error());
+    std::int64_t good = 0, counter = 0;
+    for (const StoredHead& stored : *heads) {
+      SignedHead head;
+      head.journal = report_.journal;
+      head.block = stored.block;
+      head.records = stored.records;
+      head.counter = stored.counter;
+      head.time_us = stored.time_us;
+      const auto block = walked_.find(stored.block);
+      if (block == walked_.end()) {
+        if (stored.block > before_block_ || (!walked_.empty() && stored.block >= walked_.begin()->first))
+          found_block(stored.block, "was signed on " + iso_time(stored.time_us) + ", and is not there");
+        continue;
+      }
+      head.head = block->second.head;
+      if (stored.public_key.size() != head.key.size() || stored.signature.size() != head.signature.size()) {
+        found_block(stored.block, "has a signature of a wrong length");
+        continue;
+      }
+      std::copy(stored.public_key.begin(), stored.public_key.end(), head.key.begin());
+      std::copy(stored.signature.begin(), stored.signature.end(), head.signature.begin());
+      const std::string between = records_between(good, stored.block);
+      if (options_.key && head.key != *options_.key) {
+        found_block(stored.block, "is signed by another key, " + fingerprint(head.key) + between);
+      } else if (!signature_fits(head) || head.records != block->second.records || head.counter <= counter) {
+        found_block(stored.block, "or one since block " + std::to_string(good) +
+                                      " was written anew, without the key: its signature does not fit" +
+                                      between);
+      } else {
+        good = report_.signed_block = stored.block;
+        counter = stored.counter;
+        report_.signed_records = stored.records;
+        report_.signed_us = stored.time_us;
+        report_.signer = head.key;
+      }
+    }
+    return {};
+  }
+
+  Result<void> check_given_heads() {
+    if (!options_.with_heads) return {};
+    std::vector<SignedHead> mine;
+    for (const SignedHead& head : options_.heads) {
+      if (head.journal != report_.journal)
+        ++report_.heads_of_others;
+      else if ((options_.key && head.key != *options_.key) || !signature_fits(head))
+        ++report_.heads_bad;
+      else
+        mine.push_back(head);
+    }
+    report_.heads_used = static_cast<std::int64_t>(mine.size());
+    if (mine.empty())
+      return failure("cannot verify journal \"" + connection_.path() + "\": of the " +
+                     std::to_string(options_.heads.size()) + " heads given, " +
+                     std::to_string(report_.heads_of_others) + " are of other journals and " +
+                     std::to_string(report_.heads_bad) + " are not signed by the key");
+    std::sort(mine.begin(), mine.end(), [](const SignedHead& a, const SignedHead& b) {
+      return a.block != b.block ? a.block < b.block : a.counter < b.counter;
+    });
+    const std::int64_t oldest = walked_.empty() ? 0 : walked_.begin()->first;
+    bool all_fit = true;
+    for (const SignedHead& head : mine) {
+      if (head.block < oldest) continue;  // retention
+      const auto block = walked_.find(head.block);
+      const std::string when = "signed on " + iso_time(head.time_us);
+      if (block == walked_.end()) {
+        const std::string after = last_asked_ > 0 ? " after asked " + std::to_string(last_asked_)
+                                                  : std::string(" at the beginning");
+        found_block(head.block, "was " + when + " with " + std::to_string(head.records) +
+                                    " records, and is not there: the file was cut off" + after +
+                                    ", or replaced by an older copy");
+      } else if (block->second.head != head.head || block->second.records != head.records) {
+        found_block(head.block,
+                    "is not the one that was " + when + records_between(report_.head_block, head.block));
+      } else {
+        if (!all_fit) continue;
+        report_.head_block = head.block;
+        report_.head_records = head.records;
+        report_.head_us = head.time_us;
+        if (block->second.last_asked > 0)
+          report_.head_last_record = record_text(SealKind::asked, block->second.last_asked);
+        continue;
+      }
+      all_fit = false;
+    }
+    if (report_.head_block > 0) report_.verdict = VerifyReport::Verdict::unaltered;
+    return {};
+  }
+
+  Connection& connection_;
+  const VerifyOptions& options_;
+  SealRows rows_;
+  SealStore store_;
+  VerifyReport report_;
+  SealSet covered_, removed_;
+  std::vector<std::int64_t> tombstones_;
+  std::map<std::int64_t, Walked> walked_;
+  std::int64_t before_block_ = 0, before_records_ = 0, last_asked_ = 0, told_ = 0;
+  Digest before_head_{};
+};
+
+Result<Connection> open_to_read(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot
+    return failure("cannot open journal \"" + path + "\": " + std::strerror(errno));
+  const auto newest = static_cast<std::int64_t>(migrations().size());
+  if (auto checked = check_journal_path(path); !checked) return tl::unexpected(checked.error());
+  auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
+  if (!connection) return connection;
+  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_busy_timeout(connection->raw(), verify_busy_ms);
+  for (const char* pragma : {"PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY", "BEGIN"})
+    if (auto done = connection->run(pragma); !done) return tl::unexpected(done.error());
+  if (auto checked = check_journal_identity(*connection, newest); !checked)
+    return tl::unexpected(checked.error());
+  const auto version = connection->integer("PRAGMA user_version");
+  if (!version) return tl::unexpected(version.error());
+  if (*version != newest)
+    return failure("cannot verify journal \"" + path + "\": its schema is version " +
+                   std::to_string(*version) + ", and this Postern reads the seals of version " +
+                   std::to_string(newest) + "; a writer that opens it brings it up to date");
+  return connection;
+}
+
+}  // namespace
+
+Result<VerifyReport> verify_journal(const VerifyOptions& options) {
+  auto connection = open_to_read(options.path);
+  if (!connection) return tl::unexpected(connection.error());
+  VerifyReport report;
+  bool readable = true;
+  auto compared = differing_tables(*connection, [&](const std::string& what, const std::string& why) {
+    readable = readable && !what.starts_with("table ");
+    ++report.all_findings;
+    if (report.findings.size() < VerifyReport::findings_kept)
+      report.findings.push_back({what, "", 0, 0, why});
+  });
+  if (!compared) return tl::unexpected(compared.error());
+  if (!readable) {  // what a table of another shape says proves nothing
+    report.verdict = VerifyReport::Verdict::altered;
+    return report;
+  }
+  auto rows = SealRows::open(*connection);
+  if (!rows) return tl::unexpected(rows.error());
+  auto store = SealStore::open(*connection);
+  if (!store) return tl::unexpected(store.error());
+  return Verifier(*connection, options, std::move(*rows), std::move(*store), std::move(report)).run();
+}
+
+}  // namespace postern

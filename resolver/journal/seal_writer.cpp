@@ -1,0 +1,350 @@
+// The sealer: the open block, its row, and what to do on opening a file.
+#include "resolver/journal/seal_writer.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "resolver/journal/journal_file.h"
+#include "resolver/journal/record.h"
+#include "rules/hex.h"
+
+namespace postern {
+namespace {
+
+constexpr std::string_view insert_seal =
+    "INSERT INTO seal (block, time_us, flags, records, cover, leaves, content, head)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+constexpr std::string_view insert_signer_row =
+    "INSERT INTO seal_signer (public_key) VALUES (?1) ON CONFLICT (public_key) DO NOTHING";
+constexpr std::string_view insert_signed_head =
+    "INSERT OR IGNORE INTO seal_head (block, counter, time_us, records, signer, signature)"
+    " VALUES (?1, ?2, ?3, ?4, (SELECT id FROM seal_signer WHERE public_key = ?5), ?6)";
+constexpr std::string_view insert_tombstone_row =
+    "INSERT INTO seal_tombstone (time_us, removed, upto_block, upto_records, upto_head)"
+    " VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr std::string_view remove_blocks_upto = "DELETE FROM seal WHERE block <= ?1";
+constexpr std::string_view write_journal_id = "INSERT INTO meta (key, value) VALUES ('journal_id', ?1)";
+
+std::string_view as_text(std::span<const std::uint8_t> octets) {
+  return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SealWriter>> SealWriter::open(Connection& connection, std::int64_t boot, bool again) {
+  std::unique_ptr<SealWriter> writer(new SealWriter(connection));
+  const std::pair<Statement*, std::string_view> statements[] = {
+      {&writer->insert_block_, insert_seal},         {&writer->insert_signer_, insert_signer_row},
+      {&writer->insert_head_, insert_signed_head},   {&writer->insert_tombstone_, insert_tombstone_row},
+      {&writer->remove_blocks_, remove_blocks_upto},
+  };
+  for (const auto& [statement, sql] : statements) {
+    auto prepared = connection.prepare(sql);
+    if (!prepared) return tl::unexpected(prepared.error());
+    *statement = std::move(*prepared);
+  }
+  auto rows = SealRows::open(connection);
+  if (!rows) return tl::unexpected(rows.error());
+  writer->rows_.emplace(std::move(*rows));
+  if (auto begun = connection.run("BEGIN IMMEDIATE"); !begun) return tl::unexpected(begun.error());
+  auto done = writer->begin(boot, again);
+  if (done && connection.exec("COMMIT") != SQLITE_OK)
+    done = tl::unexpected(connection.failed("cannot seal the beginning of"));
+  if (!done) {
+    connection.exec("ROLLBACK");
+    return tl::unexpected(done.error());
+  }
+  writer->committed();
+  return writer;
+}
+
+Result<void> SealWriter::begin(std::int64_t boot, bool again) {
+  auto store = SealStore::open(connection_);
+  if (!store) return tl::unexpected(store.error());
+  auto id = store->journal_id();
+  if (!id) return tl::unexpected(id.error());
+  if (*id) {
+    head_.journal = **id;
+    next_ = head_;
+    if (auto done = recover(*store, boot, again); !done) return done;
+  } else if (auto done = first_block(); !done) {
+    return done;
+  }
+  const auto spelled = [&](std::int64_t row, std::string_view octets) {
+    add(SealKind::boot, row, octets);
+    return true;
+  };
+  if (again) return {};
+  if (auto done = rows_->each(SealKind::boot, boot, boot, spelled); !done) return done;
+  if (write_block(open_, 0) != SQLITE_OK)
+    return tl::unexpected(connection_.failed("cannot seal the beginning of"));
+  sealed_now_ = true;
+  return {};
+}
+
+// A file that was never sealed: what is in it stays outside, and the first block says up to where.
+Result<void> SealWriter::first_block() {
+  if (getrandom(head_.journal.data(), head_.journal.size(), 0) != static_cast<ssize_t>(head_.journal.size()))
+    return failure("cannot draw an id for journal \"" + connection_.path() + "\"");
+  const std::string text = hex_text(head_.journal);
+  auto insert = connection_.prepare(write_journal_id);
+  if (!insert) return tl::unexpected(insert.error());
+  insert->bind(1, std::string_view(text));
+  if (insert->run() != SQLITE_OK) return tl::unexpected(connection_.failed("cannot seal the beginning of"));
+  head_.head = first_head(head_.journal);
+  next_ = head_;
+  for (std::uint8_t number = first_row_kind; number < last_row_kind; ++number) {
+    auto highest = rows_->highest(SealKind(number));
+    if (!highest) return tl::unexpected(highest.error());
+    // The boot's own row, just written, is not from before.
+    const std::int64_t last = SealKind(number) == SealKind::boot ? *highest - 1 : *highest;
+    const auto before = SealKind(number | before_mark);
+    if (last > 0) add(before, last, spelling_.before(before, last));
+  }
+  return {};
+}
+
+// What the writer before has left. The row of `this_boot` is ours.
+Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool again) {
+  SealSet covered;
+  SealTail tail;
+  tail.covered = &covered;
+  std::int64_t looked_at = 0, boot = again ? this_boot : 0;
+  std::string wrong;
+  const auto look = [&](const SealBlock& block, const std::string& broken) {
+    const bool newest = next_.block == 0;
+    if (newest) {
+      next_.block = block.number;
+      next_.records = block.records;
+      next_.head = block.head;
+      tail.closed = (block.flags & seal_closing) != 0;
+      tail.last_time_us = block.time_us;
+    }
+    auto runs = read_cover(block.cover);
+    if (!broken.empty() || !runs || records_in(*runs) > max_block_records) {
+      wrong = "block " + std::to_string(block.number) + " cannot be read";
+      return false;  // verify names it; the chain goes on from where it can
+    }
+    for (const SealRun& run : *runs) covered.add(run);
+    boot = std::max(boot, covered.highest(SealKind::boot));
+    looked_at += static_cast<std::int64_t>(records_in(*runs));
+    return looked_at < recovery_looks_at && (newest || (block.flags & seal_closing) == 0);
+  };
+  if (auto done = store.each(true, look); !done) return done;
+  head_ = next_;
+  if (next_.block == 0) {  // its blocks are gone: verify will say so
+    head_.head = next_.head = first_head(head_.journal);
+    return {};
+  }
+  auto first = connection_.integer("SELECT first_asked FROM boot WHERE id = " + std::to_string(boot));
+  if (!first) return tl::unexpected(first.error());
+  // Further back nothing was looked at, so nothing can be called missing.
+  const SealRun lowest = covered.at_or_after(SealKind::asked, std::numeric_limits<std::int64_t>::min());
+  tail.first_asked =
+      looked_at >= recovery_looks_at && lowest.count != 0 ? std::max(*first, lowest.first) : *first;
+
+  std::vector<SealRun> missing;
+  for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
+    const auto kind = SealKind(number);
+    const bool by_asked = kind == SealKind::asked || kind == SealKind::outcome;
+    const bool by_end = kind == SealKind::detached || kind == SealKind::boot_end;
+    const std::int64_t from = by_asked ? tail.first_asked : by_end ? 1 : covered.highest(kind) + 1;
+    auto read = rows_->ids(kind, from, [&](std::int64_t row, std::int64_t time_us) {
+      if (covered.has(kind, row) || !tail.allows(kind, row, time_us)) return true;
+      if (kind == SealKind::boot && row == this_boot) return true;
+      if (!missing.empty() && missing.back().kind == kind && missing.back().last() + 1 == row)
+        ++missing.back().count;
+      else
+        missing.push_back({kind, row, 1});
+      return true;
+    });
+    if (!read) return read;
+  }
+  for (const SealRun& run : missing) {
+    auto read = rows_->each(run.kind, run.first, run.last(), [&](std::int64_t row, std::string_view octets) {
+      add(run.kind, row, octets);
+      return open_.size() < recovered_records || write_block(open_, seal_recovered) == SQLITE_OK;
+    });
+    if (!read) return read;
+  }
+  if (!open_.empty() && write_block(open_, seal_recovered) != SQLITE_OK)
+    return tl::unexpected(connection_.failed("cannot seal what was left in"));
+  return {};
+}
+
+void SealWriter::add(SealKind kind, std::int64_t id, std::string_view octets) {
+  if (open_.empty()) opened_ = Clock::now();
+  hash_.add(octets);
+  open_.push_back({kind, id, hash_.finish()});
+}
+
+void SealWriter::asked(const Asked& row) {
+  name_.set(row.name, row.registered_labels);
+  add(SealKind::asked, row.id,
+      spelling_.asked({row.id, row.time_us, row.monotonic_us, row.sandbox, name_.text(), row.type,
+                       static_cast<int>(row.action), static_cast<int>(row.reason), row.rule, row.rcode,
+                       row.ede, flags_of(row), thousandths(row.score), row.charge_millibits}));
+}
+
+void SealWriter::outcome(const Outcome& row) {
+  add(SealKind::outcome, row.asked,
+      spelling_.outcome({row.asked, row.time_us, static_cast<int>(row.action), static_cast<int>(row.reason),
+                         row.rule, row.rcode, row.ede, row.upstream_us, row.answers,
+                         std::string_view(row.data).substr(0, RecordWriter::max_data_octets), row.octets}));
+}
+
+void SealWriter::alert(std::int64_t id, const AlertRow& row) {
+  add(SealKind::alert, id,
+      spelling_.alert({id, row.time_us, row.sandbox, row.kind, row.zone,
+                       std::isfinite(row.score) ? row.score : 0.0, row.action, row.evidence, row.asked,
+                       row.uid, row.severity, row.attack, row.first_us, row.last_us}));
+}
+
+void SealWriter::sandbox(const SandboxFields& row) {
+  add(SealKind::sandbox, row.id, spelling_.sandbox(row));
+}
+
+void SealWriter::detached(std::int64_t sandbox, std::int64_t time_us) {
+  add(SealKind::detached, sandbox, spelling_.detached(sandbox, time_us));
+}
+
+void SealWriter::grant(std::int64_t id, const LeakGrant& row) {
+  add(SealKind::grant, id,
+      spelling_.grant(
+          {id, row.time_us, row.user, row.session, row.zone, static_cast<std::int64_t>(row.octets)}));
+}
+
+void SealWriter::rule(std::int64_t id, std::string_view text) {
+  add(SealKind::rule, id, spelling_.rule(id, text));
+}
+
+void SealWriter::boot_end(std::int64_t boot, std::int64_t ended_us) {
+  add(SealKind::boot_end, boot, spelling_.boot_end(boot, ended_us));
+}
+
+// Leaves `entries` as they are when they are open_ (the transaction may fail), else empties them.
+int SealWriter::write_block(std::vector<SealEntry>& entries, std::int64_t flags) {
+  sorted_ = entries;
+  SealBlock block;
+  block.number = next_.block + 1;
+  block.time_us = clock_us(CLOCK_REALTIME);
+  block.flags = flags;
+  block.records = next_.records + static_cast<std::int64_t>(entries.size());
+  fill_block(block, sorted_);
+  block.head = head_of(next_.journal, next_.head, block);
+  insert_block_.bind(1, block.number);
+  insert_block_.bind(2, block.time_us);
+  insert_block_.bind(3, block.flags);
+  insert_block_.bind(4, block.records);
+  insert_block_.bind_octets(5, block.cover);
+  insert_block_.bind_octets(6, block.leaves);
+  insert_block_.bind_octets(7, as_text(block.content));
+  insert_block_.bind_octets(8, as_text(block.head));
+  const int code = insert_block_.run();
+  if (code != SQLITE_OK) return code;
+  next_.block = block.number;
+  next_.records = block.records;
+  next_.head = block.head;
+  if (flags == seal_recovered) entries.clear();
+  return SQLITE_OK;
+}
+
+int SealWriter::write_signatures() {
+  for (const StoredHead& one : signatures_) {
+    insert_signer_.bind_octets(1, one.public_key);
+    if (const int code = insert_signer_.run(); code != SQLITE_OK) return code;
+    insert_head_.bind(1, one.block);
+    insert_head_.bind(2, one.counter);
+    insert_head_.bind(3, one.time_us);
+    insert_head_.bind(4, one.records);
+    insert_head_.bind_octets(5, one.public_key);
+    insert_head_.bind_octets(6, one.signature);
+    if (const int code = insert_head_.run(); code != SQLITE_OK) return code;
+  }
+  signatures_written_ = signatures_.size();
+  return SQLITE_OK;
+}
+
+int SealWriter::seal(When when, std::int64_t flags) {
+  if (!signatures_.empty())
+    if (const int code = write_signatures(); code != SQLITE_OK) return code;
+  if (open_.empty()) return SQLITE_OK;
+  if (when == When::if_due && open_.size() < block_records && Clock::now() < opened_ + block_age)
+    return SQLITE_OK;
+  const int code = write_block(open_, flags);
+  sealed_now_ = code == SQLITE_OK;
+  return code;
+}
+
+int SealWriter::tombstone(std::span<const SealRun> removed, std::int64_t time_us) {
+  const std::string runs = cover_octets(removed);
+  // Blocks from the front of which every record is gone: the tombstone keeps the last one's head in their
+  // place. `removed` is enough to tell for this call; what earlier ones removed is gone from the tables.
+  SealBlock upto;
+  upto.head = Digest{};
+  auto store = SealStore::open(connection_);
+  if (!store) return SQLITE_ERROR;
+  int code = SQLITE_OK;
+  auto done = store->each(false, [&](const SealBlock& block, const std::string& broken) {
+    auto cover = read_cover(block.cover);
+    if (!broken.empty() || !cover || block.number == next_.block) return false;
+    bool left = false;
+    for (const SealRun& run : *cover) {
+      if ((static_cast<std::uint8_t>(run.kind) & before_mark) != 0) return false;
+      auto read = rows_->ids(run.kind, run.first, [&](std::int64_t id, std::int64_t) {
+        left = id <= run.last();
+        return false;
+      });
+      if (!read || left) return false;
+    }
+    upto = block;
+    return true;
+  });
+  if (!done) return SQLITE_ERROR;
+  insert_tombstone_.bind(1, time_us);
+  insert_tombstone_.bind_octets(2, runs);
+  insert_tombstone_.bind(3, upto.number);
+  insert_tombstone_.bind(4, upto.records);
+  insert_tombstone_.bind_octets(5, as_text(upto.head));
+  if (code = insert_tombstone_.run(); code != SQLITE_OK) return code;
+  const std::int64_t id = sqlite3_last_insert_rowid(connection_.raw());
+  add(SealKind::tombstone, id,
+      spelling_.tombstone({id, time_us, runs, upto.number, upto.records, as_text(upto.head)}));
+  if (upto.number > 0) {
+    remove_blocks_.bind(1, upto.number);
+    if (code = remove_blocks_.run(); code != SQLITE_OK) return code;
+  }
+  return seal(When::now);
+}
+
+void SealWriter::committed() {
+  if (sealed_now_) open_.clear();
+  sealed_now_ = false;
+  committed_ = open_.size();
+  head_ = next_;
+  signatures_.erase(signatures_.begin(),
+                    signatures_.begin() + static_cast<std::ptrdiff_t>(signatures_written_));
+  signatures_written_ = 0;
+}
+
+void SealWriter::rolled_back() {
+  open_.resize(committed_);
+  sealed_now_ = false;
+  next_ = head_;
+  signatures_written_ = 0;
+}
+
+void SealWriter::leave_out(std::int64_t block) {
+  head_.block = next_.block = std::max(next_.block, block);
+}
+
+std::optional<SealWriter::Clock::time_point> SealWriter::due() const {
+  if (!signatures_.empty()) return Clock::time_point::min();
+  if (open_.empty()) return std::nullopt;
+  return open_.size() >= block_records ? Clock::time_point::min() : opened_ + block_age;
+}
+
+}  // namespace postern
