@@ -511,10 +511,7 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
   outage_.over();
   ++commits_;
   in_use_->rules().written(new_rules_.size());
-  if (count > 0) {
-    in_use_->lister().committed(work.batches, in_use_->writer().known());
-    waiting_rows_ = in_use_->lister().waiting();
-  }
+  if (count > 0) waiting_rows_ = in_use_->lister().committed(work.batches, in_use_->writer().known());
   if (with_rest) {
     pending_outcomes_ -= outcomes;
     committed_outcomes_ += outcomes;

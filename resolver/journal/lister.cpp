@@ -64,7 +64,7 @@ Result<std::unique_ptr<Lister>> Lister::create(Connection& connection, NameBook&
   return lister;
 }
 
-void Lister::committed(std::span<const AskedBatch> batches, std::span<const NameBook::Known> known) {
+std::size_t Lister::committed(std::span<const AskedBatch> batches, std::span<const NameBook::Known> known) {
   if (waiting_.empty() && waiting_outcomes_.empty()) first_waiting_ = Clock::now();
   std::size_t at = 0;
   NameText text;
@@ -87,6 +87,7 @@ void Lister::committed(std::span<const AskedBatch> batches, std::span<const Name
       waiting_.push_back(row);
     }
   if (waiting_.size() > max_waiting) give_up_waiting();
+  return waiting();
 }
 
 void Lister::committed(std::span<Outcome> outcomes) {

@@ -50,8 +50,8 @@ class Lister {
                                                 std::int64_t boot);
   ~Lister();
 
-  // After a commit: its rows, with what the name book had of each of them; its outcomes.
-  void committed(std::span<const AskedBatch> batches, std::span<const NameBook::Known> known);
+  // After a commit: its rows, with what the name book had of each of them; its outcomes. Returns `waiting`.
+  std::size_t committed(std::span<const AskedBatch> batches, std::span<const NameBook::Known> known);
   void committed(std::span<Outcome> outcomes);
 
   Clock::time_point due() const;  // when there is something to do; max(): nothing
