@@ -84,7 +84,8 @@ struct Cost {
 };
 
 // `outcomes`: every row gets one, too.
-Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes, bool sealed = true) {
+Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes,
+             bool sealed = true) {
   remove_all(path);
   Journal::Options options;
   options.path = path;

@@ -42,8 +42,8 @@ class Name {
   // The uncompressed name that begins `wire`; nothing if it is cut off, compressed or longer than 255.
   // Octets after the name are not looked at: `size()` says how many were used.
   static std::optional<Name> from_wire(std::span<const std::uint8_t> wire) noexcept;
-  // The same, into this name, without touching more of it than the name has: for a million in a row. False, and
-  // this name is as it was, where from_wire gives nothing.
+  // The same, into this name, without touching more of it than the name has: for a million in a row. False,
+  // and this name is as it was, where from_wire gives nothing.
   bool assign_wire(std::span<const std::uint8_t> wire) noexcept;
 
   std::span<const std::uint8_t> wire() const noexcept { return {octets_.data(), size_}; }

@@ -24,9 +24,9 @@ struct ServeConfig {
   std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
   std::string alert_exec;                 // program
   std::vector<Webhook> alert_webhooks;
-  bool sync_full = false;                 // journal_sync: full
-  bool audit_relaxed = false;             // audit: relaxed
-  std::string seal_key;  // file of the key that signs the journal's heads; default: STATE-seal/key
+  bool sync_full = false;      // journal_sync: full
+  bool audit_relaxed = false;  // audit: relaxed
+  std::string seal_key;        // file of the key that signs the journal's heads; default: STATE-seal/key
   std::string seal_heads, seal_exec;  // a file that gets each head, a program that does; default: neither
   std::string public_suffix_list;     // file; default: the system's or libpsl's, whichever is newer
 };

@@ -2,7 +2,6 @@
 #include "resolver/journal/journal.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <chrono>
@@ -38,19 +37,6 @@ constexpr std::size_t max_snapshots_per_transaction = 4;
 constexpr auto retry_after = 250ms;
 // attach and detach give up waiting for a stalled disk after this.
 constexpr auto control_patience = 10s;
-
-// "al_" and 32 digits of hex: nobody else draws the same, and a receiver knows an alert again by it.
-std::string fresh_uid() {
-  constexpr std::string_view hex = "0123456789abcdef";
-  unsigned char octets[16] = {};
-  POSTERN_CHECK(getrandom(octets, sizeof octets, 0) == static_cast<ssize_t>(sizeof octets));  // never for 16
-  std::string uid = "al_";
-  for (const unsigned char octet : octets) {
-    uid += hex[octet >> 4];
-    uid += hex[octet & 15];
-  }
-  return uid;
-}
 
 class FileJournal final : public Journal {
  public:
@@ -229,7 +215,7 @@ void FileJournal::append(Outcome outcome) {
 }
 
 void FileJournal::alert(AlertRow alert) {
-  if (alert.uid.empty()) alert.uid = fresh_uid();
+  if (alert.uid.empty()) alert.uid = fresh_alert_uid();
   const std::lock_guard lock(mutex_);
   if (waiting_alerts_.load(std::memory_order_relaxed) >= max_waiting_alerts) {
     if (lost_alerts_.fetch_add(1, std::memory_order_relaxed) == 0)

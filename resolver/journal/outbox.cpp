@@ -1,7 +1,11 @@
 // The outbox: the statements that add, settle, remove and find deliveries.
 #include "resolver/journal/outbox.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
+
+#include "rules/hex.h"
 
 namespace postern {
 namespace {
@@ -173,6 +177,12 @@ Result<std::vector<Delivery>> OutboxReader::pending(const std::string& hook, std
   if (code != SQLITE_DONE)
     return tl::unexpected(connection_.failed("cannot read what hooks are to be told in"));
   return found;
+}
+
+std::string fresh_alert_uid() {
+  std::uint8_t octets[16] = {};
+  POSTERN_CHECK(getrandom(octets, sizeof octets, 0) == static_cast<ssize_t>(sizeof octets));  // never for 16
+  return "al_" + hex_text(octets);
 }
 
 }  // namespace postern

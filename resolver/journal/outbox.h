@@ -72,4 +72,7 @@ class OutboxReader {
   Statement pending_;
 };
 
+// "al_" and 32 digits of hex: nobody else draws the same, and a receiver knows an alert again by it.
+std::string fresh_alert_uid();
+
 }  // namespace postern

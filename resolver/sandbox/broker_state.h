@@ -53,7 +53,7 @@ struct Broker::State {
   HookRunner hooks;  // options.hooks, then the one of the seals
   Fd heads_file;
   std::optional<HeadSigner> signer;  // from `run` on: the resolver process was forked before there was a key
-  std::deque<wire::Event> pending;  // events not yet sent
+  std::deque<wire::Event> pending;   // events not yet sent
   std::uint64_t dropped_events = 0;
   std::string report;
   std::vector<std::byte> buffer;  // one request

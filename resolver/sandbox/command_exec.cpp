@@ -62,7 +62,8 @@ Result<void> drop_rights(const IdPlan& plan) {
   return {};
 }
 
-// What namespaces and ids leave open, and no more: a long list breaks programs and is not what keeps the command in.
+// What namespaces and ids leave open, and no more: a long list breaks programs and is not what keeps the
+// command in.
 //
 //   ioctl TIOCSTI, TIOCLINUX
 //       the command shares the caller's terminal; these type into it, for the caller's shell to run

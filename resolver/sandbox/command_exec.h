@@ -26,8 +26,8 @@ struct ExecOrders {
 std::vector<std::string> command_environment(const char* const* environment, const IdPlan& plan);
 
 // In init's child: does all that comes before exec, tells `socket` (Step::unshared, then ::prepared with the
-// program's path, or ::error), waits for ::go and executes. Ends with 126 or 127 if that fails, having said why
-// on stderr.
+// program's path, or ::error), waits for ::go and executes. Ends with 126 or 127 if that fails, having said
+// why on stderr.
 [[noreturn]] void become_command(const ExecOrders& orders, const IdPlan& plan, int socket);
 
 }  // namespace postern

@@ -77,7 +77,8 @@ TEST_CASE("a name asked twice within 300 s is refreshed when its TTL ends, one a
   CHECK(session.zone("example.org").refreshed == 12);             // and the timer had noticed
 }
 
-TEST_CASE("policy refuses first, and what it refuses is not charged; the meter alone knows special names only") {
+TEST_CASE(
+    "policy refuses first, and what it refuses is not charged; the meter alone knows special names only") {
   const std::string yaml = std::string(open_policy) + "    block: ['**.example.edu']\n";
   Session session(rules_of(yaml.c_str()));
   CHECK(session.ask(0s, "a.blocked.example.edu") == Fate::refused);

@@ -134,7 +134,8 @@ TEST_CASE(
   check(round_trip(queries));
 }
 
-TEST_CASE("hosts that development tools ask, and their neighbours, are coded within their charge and read back") {
+TEST_CASE(
+    "hosts that development tools ask, and their neighbours, are coded within their charge and read back") {
   std::ifstream in(POSTERN_SOURCE_DIR "/detect/known_hosts.inc");
   std::vector<Query> queries;
   for (std::string line; std::getline(in, line);) {

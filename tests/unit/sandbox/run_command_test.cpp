@@ -60,7 +60,8 @@ Supervisor supervise(const std::string& script, const std::function<int(Sandboxe
   return supervisor;
 }
 
-// For a session's leader: its end hangs the terminal up, and what the other side has not read by then may be lost.
+// For a session's leader: its end hangs the terminal up, and what the other side has not read by then may be
+// lost.
 [[noreturn]] void leave_terminal(int status) {
   signal(SIGTTOU, SIG_IGN);
   tcsetpgrp(0, getpgrp());
@@ -381,11 +382,12 @@ TEST_CASE("Ctrl-C reaches the command once, and the supervisor lives to tell the
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     CommandSpec spec;
-    // The trap counts. The supervisor's turn to pass signals on comes only after the first has been counted, since
-    // two of a kind that wait together are one.
+    // The trap counts. The supervisor's turn to pass signals on comes only after the first has been counted,
+    // since two of a kind that wait together are one.
     spec.argv = {"/bin/bash", "-c",
-                 "n=0; trap 'n=$((n+1))' INT; echo started; while [ $n = 0 ]; do sleep 0.02; done; touch " + seen_file +
-                     "; while [ ! -e " + passed_file + " ]; do sleep 0.02; done; echo count $n; exit 6"};
+                 "n=0; trap 'n=$((n+1))' INT; echo started; while [ $n = 0 ]; do sleep 0.02; done; touch " +
+                     seen_file + "; while [ ! -e " + passed_file +
+                     " ]; do sleep 0.02; done; echo count $n; exit 6"};
     spec.quiet = true;
     auto sandbox = SandboxedCommand::prepare(spec);
     if (!sandbox || !(*sandbox)->release()) leave_terminal(99);

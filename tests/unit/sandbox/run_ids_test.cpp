@@ -91,7 +91,8 @@ TEST_CASE("draws stay below their bound") {
 
 TEST_CASE("root's commands are users of nobody else, and two at once are two users") {
   if (!can_sandbox()) return;
-  // The smallest of ranges, so that without the claim they would meet; its place differs between runs of this test.
+  // The smallest of ranges, so that without the claim they would meet; its place differs between runs of this
+  // test.
   const std::uint32_t first = 3'000'000 + static_cast<std::uint32_t>(getpid()) * 4;
   const std::string text = in_private_mounts([first] {
     replace_file("/etc/subuid", "root:" + std::to_string(first) + ":2\n");
@@ -103,7 +104,8 @@ TEST_CASE("root's commands are users of nobody else, and two at once are two use
     if (!one || !two) return std::string("cannot prepare");
     if (three) return std::string("a third has the id of one of them");
     if ((*one)->command_uid() == (*two)->command_uid()) return std::string("the same");
-    return std::to_string((*one)->command_uid() + (*two)->command_uid() - 2 * first) + " " + three.error().message;
+    return std::to_string((*one)->command_uid() + (*two)->command_uid() - 2 * first) + " " +
+           three.error().message;
   });
   CHECK(text == "1 cannot find a free user id for the command among 2 from " + std::to_string(first) +
                     ": other sandboxes hold them");
