@@ -1,5 +1,5 @@
 // The tables of seals: blocks of records that hang together, heads that the broker has signed, and what
-// retention removed (docs/decisions/0007-seal.md, seal_block.h).
+// retention removed (docs/decisions/0008-seal.md, seal_block.h).
 #pragma once
 
 namespace postern {

@@ -2,7 +2,7 @@
 //
 // The writer spells a record from what it was given to write, `postern journal verify` from what the file
 // says now; the two must be the same octets. So a column may move to another table, or be stored in another
-// way, as long as it can be read back. docs/decisions/0007-seal.md lists what is covered and what is not.
+// way, as long as it can be read back. docs/decisions/0008-seal.md lists what is covered and what is not.
 //
 // The form (version 1): one octet of kind, then the fields in the order below. Integers are LEB128, zigzag
 // where they may be negative; texts have their length before them; a double is its eight IEEE 754 octets,

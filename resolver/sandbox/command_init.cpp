@@ -153,11 +153,15 @@ Result<Started> set_up(const InitOrders& orders, const IdPlan& plan, int supervi
   if (!pidfd) return refused("open a descriptor of the command's process");
   const ReadyText ready{listeners->netns_dev, listeners->netns_ino, listeners->ipv6};
   const std::string text = std::string(reinterpret_cast<const char*>(&ready), sizeof ready) + prepared->text;
-  if (Result<void> sent = send_message(supervisor, Step::ready, text,
-                                       {listeners->udp.get(), listeners->tcp.get(), pidfd.get()});
-      !sent) {
+  if (Result<void> sent =
+          send_message(supervisor, Step::listening, {}, {listeners->udp.get(), listeners->tcp.get()});
+      !sent)
     return tl::unexpected(sent.error());
-  }
+  // Before `ready`: a daemon that is handed the namespace binds the same port.
+  listeners->udp.reset();
+  listeners->tcp.reset();
+  if (Result<void> sent = send_message(supervisor, Step::ready, text, {pidfd.get()}); !sent)
+    return tl::unexpected(sent.error());
   return Started{command, std::move(ours)};
 }
 

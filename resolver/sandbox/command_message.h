@@ -13,13 +13,14 @@ namespace postern {
 
 // The first octet of `text` says what it is. One SOCK_SEQPACKET message each.
 enum class Step : char {
-  hello = 'H',     // init -> supervisor: it runs and may be mapped
-  mapped = 'M',    // supervisor -> init, init -> command: the id maps are written
-  unshared = 'U',  // command -> init: it has its own user namespace
-  prepared = 'P',  // command -> init: all but exec is done; the rest is the program's path
-  ready = 'R',     // init -> supervisor: listeners and the command's pidfd come along
-  go = 'G',        // supervisor -> init -> command: execute
-  error = 'E',     // either way up: the rest is a sentence
+  hello = 'H',      // init -> supervisor: it runs and may be mapped
+  mapped = 'M',     // supervisor -> init, init -> command: the id maps are written
+  unshared = 'U',   // command -> init: it has its own user namespace
+  prepared = 'P',   // command -> init: all but exec is done; the rest is the program's path
+  listening = 'L',  // init -> supervisor: the listeners come along
+  ready = 'R',      // init -> supervisor: the command's pidfd comes along; init has no listeners any more
+  go = 'G',         // supervisor -> init -> command: execute
+  error = 'E',      // either way up: the rest is a sentence
 };
 
 struct Message {

@@ -184,16 +184,18 @@ Result<void> SandboxedCommand::State::start(InitOrders orders) {
     return mapped;
   }
   if (Result<void> sent = send_message(socket.get(), Step::mapped); !sent) return sent;
+  Result<Message> listening = receive_message(socket.get(), Step::listening, setup_limit_ms);
+  if (!listening) return failure(explain_apparmor(listening.error().message));
   Result<Message> ready = receive_message(socket.get(), Step::ready, setup_limit_ms);
   if (!ready) return failure(explain_apparmor(ready.error().message));
   ReadyText text;
-  if (ready->fds.size() != 3 || ready->text.size() < sizeof text)
+  if (listening->fds.size() != 2 || ready->fds.size() != 1 || ready->text.size() < sizeof text)
     return failure("cannot set the sandbox up: its init sent garbage");
   std::memcpy(&text, ready->text.data(), sizeof text);
   program = ready->text.substr(sizeof text);
-  listeners.udp = std::move(ready->fds[0]);
-  listeners.tcp = std::move(ready->fds[1]);
-  command = std::move(ready->fds[2]);
+  listeners.udp = std::move(listening->fds[0]);
+  listeners.tcp = std::move(listening->fds[1]);
+  command = std::move(ready->fds[0]);
   listeners.ipv6 = text.ipv6;
   listeners.netns_dev = text.netns_dev;
   listeners.netns_ino = text.netns_ino;
