@@ -59,7 +59,7 @@ TEST_CASE("kill -9 at any moment loses no row that was said to be committed") {
   const Folder folder;
   std::mt19937 random(7);
   std::set<RowId> promised;
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 6; ++round) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     const unsigned seed = random();
@@ -70,7 +70,7 @@ TEST_CASE("kill -9 at any moment loses no row that was said to be committed") {
       submit_for_ever(folder.file(), ends[1], seed);
     }
     ::close(ends[1]);
-    std::size_t wanted = 1 + random() % 20'000, here = 0;
+    std::size_t wanted = 1 + random() % 10'000, here = 0;
     bool killed = false;
     RowId id = 0;
     ssize_t got = 0;
