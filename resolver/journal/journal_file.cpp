@@ -173,6 +173,7 @@ Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id) {
     return tl::unexpected(error);
   };
   if (auto done = file.prepare(true); !done) return give_up(done.error());
+  if (auto seeded = seed_vocabulary(file.connection_); !seeded) return give_up(seeded.error());
   if (auto carried = carry_over(lost.connection_, file.connection_, false); !carried)
     return give_up(carried.error());
   file.boot_ = lost.boot_;

@@ -53,6 +53,7 @@ TEST_CASE("a journal that is deleted fails the next rows, and a new one knows th
   CHECK(world.journal->stats().outages == 1);
   Sql sql(world.folder.file());
   CHECK(sql.one("SELECT sandbox, state FROM sandboxes") == "box|attached");
+  CHECK(sql.one("SELECT DISTINCT action, reason FROM on_record") == "allowed|default");
   CHECK(sql.one("SELECT refused, answered, why LIKE '%deleted%' FROM gaps") == "1|0|1");
   CHECK(sql.one("PRAGMA integrity_check") == "ok");
 }
