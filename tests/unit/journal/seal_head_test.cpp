@@ -97,7 +97,7 @@ TEST_CASE("with the heads from outside an untouched journal is unaltered up to t
   write_signed(folder.file(), signer, 1500);
   write_signed(folder.file(), signer, 1500);
   const auto heads = signer.heads();
-  REQUIRE(heads.size() >= 4);  // the beginning and the end, twice
+  REQUIRE(heads.size() >= 2);  // each end at least; a thread of its own asks, so a beginning may be late
   auto report = must_verify(folder.file(), with(heads));
   CHECK(verdict(report) == "unaltered");
   CHECK(report.head_block == report.last_block);
@@ -108,8 +108,8 @@ TEST_CASE("with the heads from outside an untouched journal is unaltered up to t
   // Without the last heads: up to the one before, and the tail is told.
   report = must_verify(folder.file(), with({heads.front()}));
   CHECK(verdict(report) == "unaltered");
-  CHECK(report.head_block == 1);
-  CHECK(report.last_block > 1);
+  CHECK(report.head_block == heads.front().block);
+  CHECK(report.last_block > report.head_block);
   // Without heads it never says so.
   CHECK(verdict(folder.file(), with_key(signer.key())) == "consistent");
 }
