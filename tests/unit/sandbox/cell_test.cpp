@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
+#include <latch>
 #include <thread>
 
 #include "broker_support.h"
@@ -229,14 +230,17 @@ TEST_CASE("the parent sees a process in its cell without capabilities in any set
     REQUIRE(pipe2(up.data(), O_CLOEXEC) == 0);
     REQUIRE(pipe2(down.data(), O_CLOEXEC) == 0);
     std::string status;
+    std::latch waits(1);  // what it holds while it starts would be held for ever in a forked process
     std::thread reader([&] {
       pid_t pid = 0;
+      waits.count_down();
       if (read(up[0], &pid, sizeof pid) == sizeof pid) {
         std::ifstream file("/proc/" + std::to_string(pid) + "/status");
         status.assign(std::istreambuf_iterator<char>(file), {});
       }
       if (write(down[1], "x", 1) != 1) status = "cannot tell";
     });
+    waits.wait();
     CHECK(in_cell(by, folder, [&] {
             const pid_t pid = getpid();
             char octet = 0;
