@@ -15,6 +15,11 @@ TEST_CASE("three shards, a control thread and a reader at once lose and mix noth
   constexpr int shards = 3, batches = 300, rows_each = 16;
   std::atomic<int> answered = 0, failed = 0;
   std::latch done(shards * batches);
+  for (int shard = 0; shard < shards; ++shard) {  // as on the path: a sandbox is attached before it asks
+    Sandbox who;
+    who.name = "shard" + std::to_string(shard);
+    REQUIRE(journal->attach(who, 1) == shard + 1);
+  }
   std::vector<std::thread> threads;
   for (int shard = 0; shard < shards; ++shard)
     threads.emplace_back([&, shard] {
