@@ -1,11 +1,9 @@
 // A disk that fails: errors and stalls of every kind of call, a log that cannot start over. Rows fail,
 // nothing grows without limit, and when it is over the journal goes on.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <future>
 
 #include "tests/support/fault_vfs.h"
+#include "tests/support/other_process.h"
 #include "tests/unit/journal/support.h"
 
 using namespace postern;
@@ -150,26 +148,17 @@ TEST_CASE("a reader of an old state bounds the log: beyond its ceiling nothing i
   auto options = at(folder.file());
   options.wal_limit_octets = 256 << 10;
   options.wal_ceiling_octets = 1 << 20;
+  OtherProcess reader([&](const Line& line) {
+    sqlite3* db = nullptr;
+    line.say(sqlite3_open(folder.file().c_str(), &db) == SQLITE_OK &&
+             sqlite3_exec(db, "BEGIN; SELECT count(*) FROM asked", nullptr, nullptr, nullptr) == SQLITE_OK);
+    (void)line.hear();
+    return 0;
+  });
   const auto journal = must_open(options);
   REQUIRE(write(*journal) == true);
-  int asks[2], tells[2];
-  REQUIRE(::pipe(asks) == 0);
-  REQUIRE(::pipe(tells) == 0);
-  const pid_t reader = ::fork();  // another process, as an analyst's is
-  REQUIRE(reader >= 0);
-  if (reader == 0) {
-    sqlite3* db = nullptr;
-    char octet = 0;
-    const bool held =
-        sqlite3_open(folder.file().c_str(), &db) == SQLITE_OK &&
-        sqlite3_exec(db, "BEGIN; SELECT count(*) FROM asked", nullptr, nullptr, nullptr) == SQLITE_OK;
-    (void)!::write(tells[1], &held, 1);
-    (void)!::read(asks[0], &octet, 1);
-    ::_exit(0);
-  }
-  bool held = false;
-  REQUIRE(::read(tells[0], &held, 1) == 1);
-  REQUIRE(held);
+  reader.line().say(true);
+  REQUIRE(reader.line().hear());
   bool refused = false;
   for (int batch = 0; batch < 4000 && !refused; ++batch) {
     std::deque<Asked> rows;
@@ -182,19 +171,16 @@ TEST_CASE("a reader of an old state bounds the log: beyond its ceiling nothing i
   auto stats = journal->stats();
   CHECK(!stats.writable);
   CHECK(stats.wal_held);
-  CHECK(stats.wal_reader == reader);
-  CHECK(stats.last_error.find("process " + std::to_string(reader) + " reads an old state") !=
+  CHECK(stats.wal_reader == reader.pid());
+  CHECK(stats.last_error.find("process " + std::to_string(reader.pid()) + " reads an old state") !=
         std::string::npos);
   CHECK(std::filesystem::file_size(folder.file("journal.db-wal")) < (2u << 20));
-  REQUIRE(::write(asks[1], "x", 1) == 1);
-  int status = 0;
-  REQUIRE(::waitpid(reader, &status, 0) == reader);
+  REQUIRE(reader.join() == 0);
   REQUIRE(eventually(*journal, is_writable));
   CHECK(write(*journal) == true);
   stats = journal->stats();
   CHECK(!stats.wal_held);
   CHECK(stats.wal_octets < (1u << 20));
-  for (const int fd : {asks[0], asks[1], tells[0], tells[1]}) ::close(fd);
 }
 
 TEST_CASE("an error of a checkpoint is counted, and harms no row") {

@@ -1,9 +1,9 @@
 // The analyst's side: what it answers, what it refuses, and for whom it works.
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "resolver/journal/reader.h"
+#include "tests/support/other_process.h"
 #include "tests/unit/journal/support.h"
 
 using namespace postern;
@@ -128,28 +128,24 @@ TEST_CASE("a user who may read the files but not write them can read, with and w
   if (::geteuid() != 0) return skipped("becoming another user needs root");
   const Folder folder;
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  const auto as_nobody = [&](const Line&) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
+    const auto table = run_sql(folder.file(), "SELECT name FROM queries", 10);
+    if (!table) {
+      ::dprintf(2, "%s\n", table.error().message.c_str());
+      return 3;
+    }
+    return table->rows.size() == 1 && table->rows[0][0] == "www.example.com" ? 0 : 4;
+  };
+  OtherProcess beside(as_nobody), alone(as_nobody);
   auto journal = must_open(folder.file());
   const Asked row = asked(journal->reserve(1));
   REQUIRE(write_one(*journal, row) == true);
   for (const char* suffix : {"", "-wal", "-shm"})
     REQUIRE(::chmod((folder.file() + suffix).c_str(), 0644) == 0);
-  const auto as_nobody = [&] {
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-      if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(2);
-      const auto table = run_sql(folder.file(), "SELECT name FROM queries", 10);
-      if (!table) {
-        ::dprintf(2, "%s\n", table.error().message.c_str());
-        ::_exit(3);
-      }
-      ::_exit(table->rows.size() == 1 && table->rows[0][0] == "www.example.com" ? 0 : 4);
-    }
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  };
-  CHECK(as_nobody() == 0);
+  beside.line().say(true);
+  CHECK(beside.join() == 0);
   journal.reset();
-  CHECK(as_nobody() == 0);
+  alone.line().say(true);
+  CHECK(alone.join() == 0);
 }
