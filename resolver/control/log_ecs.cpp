@@ -17,9 +17,13 @@ bool is_address(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), octets) == 1 || inet_pton(AF_INET6, text.c_str(), octets) == 1;
 }
 
-int severity_number(const std::string& kind) {  // as Elastic's detection rules: 21 low, 47 medium, 73 high
-  if (kind == "tunnel" || kind == "leak" || kind == "secret") return 73;
-  return kind == "suspect" ? 47 : 21;
+// As the detection rules of Elastic Security number them; 0 where it is not known.
+int severity_number(const std::string& severity) {
+  static constexpr std::pair<const char*, int> known[] = {
+      {"low", 21}, {"medium", 47}, {"high", 73}, {"critical", 99}};
+  for (const auto& [text, number] : known)
+    if (severity == text) return number;
+  return 0;
 }
 
 Json document(std::int64_t time_us, const char* dataset, std::int64_t id, const std::string& user,
@@ -83,9 +87,17 @@ class EcsLog final : public LogFormat {
     event["category"] = {"intrusion_detection"};
     event["type"] = {alert.action == "alert" ? "info" : "denied"};
     event["action"] = alert.action;
-    event["severity"] = severity_number(alert.kind);
+    if (!alert.uid.empty()) event["id"] = alert.uid;
+    event["severity"] = severity_number(alert.severity);
     event["risk_score"] = alert.score * 100;
     out["rule"] = {{"name", alert.kind}};
+    Json whole = Json::array(), parts = Json::array();
+    for_each_word(alert.attack, [&](const std::string& id) {
+      whole.push_back(id.substr(0, id.find('.')));
+      if (id.find('.') != std::string::npos) parts.push_back(id);
+    });
+    if (!whole.empty()) out["threat"] = {{"framework", "MITRE ATT&CK"}, {"technique", {{"id", whole}}}};
+    if (!parts.empty()) out["threat"]["technique"]["subtechnique"]["id"] = parts;
     if (!alert.query_name.empty()) out["dns"]["question"]["name"] = alert.query_name;
     if (!alert.zone.empty()) out["dns"]["question"]["registered_domain"] = alert.zone;
     Json evidence = Json::parse(alert.evidence, nullptr, false);

@@ -49,6 +49,7 @@ class TextLog final : public LogFormat {
     if (!alert.zone.empty()) out += "  " + printable(alert.zone);
     char score[16];
     std::snprintf(score, sizeof score, "%.2f", alert.score);
+    if (!alert.severity.empty()) out += "  " + alert.severity;
     return out + "  score " + score + "  " + alert.action + "  " +
            coloured(dim, "session " + printable(alert.session)) + "\n";
   }
@@ -117,6 +118,11 @@ class JsonLog final : public LogFormat {
                 {"action", alert.action},
                 {"query_id", alert.query_id > 0 ? Json(alert.query_id) : Json()},
                 {"query_name", alert.query_name},
+                {"uid", alert.uid},
+                {"severity", alert.severity},
+                {"attack", alert.attack},
+                {"first_us", alert.first_us},
+                {"last_us", alert.last_us},
                 {"evidence", std::move(evidence)}};
     return text(row);
   }

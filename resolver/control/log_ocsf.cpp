@@ -12,17 +12,32 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* ocsf_version = "1.3.0";
 constexpr int activity_query = 1, activity_traffic = 6;  // of DNS Activity
-constexpr int severity_informational = 1, severity_low = 2, severity_medium = 3, severity_high = 4;
+constexpr int severity_informational = 1, severity_low = 2;
 
 struct Caption {
   int id;
   const char* caption;
 };
 
-Caption severity_of(const std::string& kind) {
-  if (kind == "tunnel" || kind == "leak" || kind == "secret") return {severity_high, "High"};
-  if (kind == "suspect") return {severity_medium, "Medium"};
-  return {severity_low, "Low"};
+Caption severity_of(const std::string& severity) {
+  static constexpr std::pair<const char*, Caption> known[] = {{"low", {severity_low, "Low"}},
+                                                              {"medium", {3, "Medium"}},
+                                                              {"high", {4, "High"}},
+                                                              {"critical", {5, "Critical"}}};
+  for (const auto& [text, caption] : known)
+    if (severity == text) return caption;
+  return {0, "Unknown"};
+}
+
+// One object of `finding_info.attacks` each: "T1048.003" is a part of the technique "T1048".
+Json attacks_of(const std::string& ids) {
+  Json attacks = Json::array();
+  for_each_word(ids, [&](const std::string& id) {
+    Json attack = {{"technique", {{"uid", id.substr(0, id.find('.'))}}}};
+    if (id.find('.') != std::string::npos) attack["sub_technique"] = {{"uid", id}};
+    attacks.push_back(std::move(attack));
+  });
+  return attacks;
 }
 
 // rcode_id and its caption; what the class has no id for is 99.
@@ -121,15 +136,20 @@ class OcsfLog final : public LogFormat {
   }
 
   std::string line(const LoggedAlert& alert) const override {
-    Json out = event(2, "Findings", 2004, "Detection Finding", {1, "Create"}, severity_of(alert.kind),
+    Json out = event(2, "Findings", 2004, "Detection Finding", {1, "Create"}, severity_of(alert.severity),
                      alert.time_us, "alerts", alert.id);
     Json evidence = Json::parse(alert.evidence, nullptr, false);
     if (!evidence.is_object()) evidence = Json::object();
     const std::string about = alert.zone.empty() ? "the session as a whole" : alert.zone;
-    out["finding_info"] = {{"uid", "postern-alert-" + std::to_string(alert.id)},
-                           {"title", alert.kind + ": " + about},
-                           {"types", {alert.kind}},
-                           {"created_time", alert.time_us / 1000}};
+    out["finding_info"] = {
+        {"uid", alert.uid.empty() ? "postern-alert-" + std::to_string(alert.id) : alert.uid},
+        {"title", alert.kind + ": " + about},
+        {"types", {alert.kind}},
+        {"created_time", alert.time_us / 1000}};
+    if (alert.first_us > 0) out["finding_info"]["first_seen_time"] = alert.first_us / 1000;
+    if (alert.last_us > 0) out["finding_info"]["last_seen_time"] = alert.last_us / 1000;
+    if (Json attacks = attacks_of(alert.attack); !attacks.empty())
+      out["finding_info"]["attacks"] = std::move(attacks);
     out["is_alert"] = true;
     out["status_id"] = 1;
     out["status"] = "New";

@@ -21,7 +21,8 @@ constexpr const char* query_columns =
     "coalesce(answers, -1), data, policy, transport FROM on_record WHERE ";
 constexpr const char* alert_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
-    "coalesce(query_id, 0), coalesce(query_name, '') FROM alerts WHERE ";
+    "coalesce(query_id, 0), coalesce(query_name, ''), uid, severity, attack, first_us, last_us FROM alerts "
+    "WHERE ";
 
 LoggedQuery query_of(Statement& row) {
   LoggedQuery query;
@@ -58,6 +59,11 @@ LoggedAlert alert_of(Statement& row) {
   alert.evidence = row.text(10);
   alert.query_id = row.integer(11);
   alert.query_name = row.text(12);
+  alert.uid = row.text(13);
+  alert.severity = row.text(14);
+  alert.attack = row.text(15);
+  alert.first_us = row.integer(16);
+  alert.last_us = row.integer(17);
   return alert;
 }
 

@@ -39,6 +39,9 @@ struct LoggedAlert {
   std::string evidence;  // JSON object
   std::int64_t query_id = 0;
   std::string query_name;
+  std::string uid;               // what hooks know it by; these three are empty in rows of an older schema
+  std::string severity, attack;  // low to critical; technique ids of MITRE ATT&CK, space separated
+  std::int64_t first_us = 0, last_us = 0;
 };
 
 // Empty texts match everything; times in microseconds since 1970, `until` not included.

@@ -51,6 +51,10 @@ LoggedAlert alert() {
       R"({"name":"aGVsbG8.example.com","why":[{"feature":"length","names":["x"]}],"user":"ada"})";
   alert.query_id = 7;
   alert.query_name = "aGVsbG8.example.com";
+  alert.uid = "a1b2-3";
+  alert.severity = "high";
+  alert.attack = "T1071.004 T1572";
+  alert.first_us = 1'795'374'640'000'000;
   return alert;
 }
 
@@ -144,11 +148,25 @@ TEST_CASE("a query in OCSF has what DNS Activity requires, whatever became of it
 TEST_CASE("an alert in OCSF is a Detection Finding, also with evidence that is no JSON") {
   const json finding = checked(ocsf_log()->line(alert()), detection_finding);
   CHECK(finding["severity_id"] == 4);
+  CHECK(finding["finding_info"]["uid"] == "a1b2-3");
+  CHECK(finding["finding_info"]["first_seen_time"] == 1'795'374'640'000);
+  CHECK(!finding["finding_info"].contains("last_seen_time"));
+  CHECK(finding["finding_info"]["attacks"] == json::parse(R"([
+      {"technique":{"uid":"T1071"},"sub_technique":{"uid":"T1071.004"}},{"technique":{"uid":"T1572"}}])"));
+  for (const auto& [severity, id] :
+       {std::pair{"low", 2}, {"medium", 3}, {"high", 4}, {"critical", 5}, {"", 0}, {"worse", 0}}) {
+    LoggedAlert one = alert();
+    one.severity = severity;
+    CHECK(checked(ocsf_log()->line(one), detection_finding)["severity_id"] == id);
+  }
   CHECK(finding["finding_info"]["title"] == "tunnel: example.com");
   CHECK(finding["evidences"][0]["query"]["hostname"] == "aGVsbG8.example.com");
   LoggedAlert broken = alert();
   broken.evidence = "{";
   broken.zone.clear();
+  broken.uid.clear();  // as of a row of an older schema
+  broken.attack.clear();
+  CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["uid"] == "postern-alert-3");
   CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["title"] ==
         "tunnel: the session as a whole");
 }
@@ -169,6 +187,8 @@ TEST_CASE("ECS has the fields that its readers always need, and the parts of the
   const json told = json::parse(ecs_log()->line(alert()));
   CHECK(told["event"]["kind"] == "alert");
   CHECK(told["event"]["severity"] == 73);
+  CHECK(told["threat"]["technique"] ==
+        json::parse(R"({"id":["T1071","T1572"],"subtechnique":{"id":["T1071.004"]}})"));
 }
 
 TEST_CASE("a Zeek log is read back by replay as it was, each sandbox a client") {
