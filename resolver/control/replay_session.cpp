@@ -138,8 +138,19 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
   }
 }
 
+// As Pipeline::ledgers_around: so much more for each whole day.
+void SessionReplay::refill(Instant now) {
+  if (!began_) began_ = now;
+  if (rules_->budgets.refill == 0) return;
+  const auto days = static_cast<std::uint64_t>((now - *began_) / std::chrono::hours(24));
+  if (days == refilled_days_) return;
+  refilled_days_ = days;
+  meter_.set_policy(rules_->budgets.after_days(days), rules_->known);
+}
+
 SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcode) {
   advance(now);
+  refill(now);
   if (rules_->policy != nullptr && queries_.add(now) > rules_->budgets.queries &&
       rules_->policy->on_cap() >= Response::quarantine)
     quarantined_ = true;

@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -103,6 +104,7 @@ class SessionReplay {
     Instant expires, asked, asked_before;  // the client's last two questions
     bool kept = true;                      // in the cache; else only remembered as asked not long ago
   };
+  void refill(Instant now);
   Verdict decide(const Query& query, const Name& zone) const;
   void observe(Instant now, const Query& query, std::size_t labels, Verdict& verdict, bool cached,
                Step& step);
@@ -113,6 +115,8 @@ class SessionReplay {
   SessionMeter meter_;
   std::unordered_set<Name, NameHash> blocked_zones_;
   QueryWindow queries_;
+  std::optional<Instant> began_;    // its first query: refills count from here
+  std::uint64_t refilled_days_ = 0;  // in force in meter_
   bool quarantined_ = false, exhausted_ = false;
   Level level_ = Level::quiet;
   NameTable zones_, opened_;  // reported zones; ledgers that have been charged

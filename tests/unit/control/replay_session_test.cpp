@@ -153,6 +153,24 @@ TEST_CASE("a poll of the TTL's own period is in use: what was asked before count
   }
 }
 
+TEST_CASE("a refill opens a spent zone a whole day after the first query, and not a microsecond before") {
+  ReplayRules rules = rules_of();
+  rules.budgets.zone = 64;
+  rules.budgets.refill = 64;
+  Session session(rules);
+  int i = 0;
+  const auto forwarded_until_cut = [&](Instant now) {
+    int forwarded = 0;
+    while (session.ask(now, hex_name(i++)) == Fate::forwarded) ++forwarded;
+    return forwarded;
+  };
+  CHECK(forwarded_until_cut(10s) > 0);
+  CHECK(forwarded_until_cut(24h + 10s - 1us) == 0);
+  CHECK(forwarded_until_cut(24h + 10s) > 0);
+  CHECK(forwarded_until_cut(47h) == 0);
+  CHECK(session.zone("example.net").charged <= 128 * 8 * one_bit);
+}
+
 TEST_CASE("reverse lookups are one zone, and a session's budget ends all of them") {
   Session session(rules_of(nullptr, "strict"));
   int forwarded = 0;

@@ -193,10 +193,11 @@ TEST_CASE("a session that was forgotten for lack of room is rebuilt when it retu
     if (world.ask(box, hex_label(dice, 16) + ".evil.com") == 0) octets += 8;
   const std::uint64_t before = used(world, "one");
   world.detach(box);
+  const auto policy = PolicySet::builtin()->find("");
   for (std::size_t i = 0; i <= Pipeline::max_sessions; ++i) {
     Sandbox who;
     who.name = who.session = "other" + std::to_string(i);
-    SandboxState& other = world.pipeline().attach(who, 1, PolicySet::builtin()->find(""), false);
+    SandboxState& other = world.pipeline().attach(who, 1, policy, false);
     world.detach(other);
   }
   CHECK(used(world, "one") == 0);
