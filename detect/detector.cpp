@@ -241,6 +241,20 @@ struct SessionDetector::State {
     }
   }
 
+  Index find(const Name& name, std::size_t registered_labels) const {
+    const Octets zone = name.wire().subspan(zone_offset(name.wire(), registered_labels));
+    return find(zone, hash_octets(zone, limits.seed));
+  }
+
+  // Of the name's zone, decayed to `then`; nullptr: the zone is not known, or not any more.
+  Counters* counters_now(const Name& name, std::size_t registered_labels, Instant then) {
+    const Index index = find(name, registered_labels);
+    if (index == none) return nullptr;
+    now = std::max(now, then);
+    zones[index].counters.decay(now);
+    return &zones[index].counters;
+  }
+
   void insert(Index index) {
     std::size_t slot = slot_of(zones[index].hash);
     while (table[slot] != none) slot = (slot + 1) & (table.size() - 1);
@@ -375,34 +389,20 @@ Finding SessionDetector::observe(const Observation& observation) {
 
 void SessionDetector::answered(const Query& query, std::size_t registered_labels, int rcode,
                                std::size_t octets, Instant now) {
-  State& state = *state_;
-  const Octets wire = query.name.wire();
-  const Octets zone = wire.subspan(zone_offset(wire, registered_labels));
-  const Index index = state.find(zone, hash_octets(zone, state.limits.seed));
-  if (index == none) return;
-  state.now = std::max(state.now, now);
-  Counters& counters = state.zones[index].counters;
-  counters.decay(state.now);
-  counters.answers += 1;
-  counters.nxdomain += rcode == static_cast<int>(Rcode::nxdomain);
-  counters.answer_octets += static_cast<double>(octets);
+  Counters* const counters = state_->counters_now(query.name, registered_labels, now);
+  if (counters == nullptr) return;
+  counters->answers += 1;
+  counters->nxdomain += rcode == static_cast<int>(Rcode::nxdomain);
+  counters->answer_octets += static_cast<double>(octets);
 }
 
 void SessionDetector::charged(const Query& query, std::size_t registered_labels, double bits, Instant now) {
-  State& state = *state_;
-  const Octets wire = query.name.wire();
-  const Octets zone = wire.subspan(zone_offset(wire, registered_labels));
-  const Index index = state.find(zone, hash_octets(zone, state.limits.seed));
-  if (index == none) return;
-  state.now = std::max(state.now, now);
-  Counters& counters = state.zones[index].counters;
-  counters.decay(state.now);
-  counters.charge += bits;
+  if (Counters* const counters = state_->counters_now(query.name, registered_labels, now))
+    counters->charge += bits;
 }
 
 std::vector<Contribution> SessionDetector::explain(const Name& name, std::size_t registered_labels) const {
-  const Octets zone = name.wire().subspan(zone_offset(name.wire(), registered_labels));
-  const Index index = state_->find(zone, hash_octets(zone, state_->limits.seed));
+  const Index index = state_->find(name, registered_labels);
   if (index == none) return {};
   return score_parts(state_->zones[index].counters.features(), zone_half_volume);
 }

@@ -12,7 +12,7 @@ import dns_message
 from cases import case, equal, holds
 from dns_client import ask_udp
 from postern_process import OPEN_BUDGETS, Daemon
-from private_host import Namespace, in_namespace, sh, temp_folder, wait_until
+from private_host import Namespace, fill_disk, in_namespace, sh, temp_folder, wait_until
 from recording_upstream import RecordingUpstream
 
 ROUNDS = int(os.environ.get("POSTERN_KILLS", "20"))  # kills; ./dev bench torture says 200
@@ -130,13 +130,7 @@ def _():
     daemon = Daemon(policy=OPEN_BUDGETS, upstream=(upstream.text,))
     daemon.attach(inside)
     equal(ask_udp("www.before.com", netns=inside.path).rcode_name, "NOERROR")
-    filler = os.path.join(state, "filler")
-    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
-    try:
-        while os.write(descriptor, b"x" * 4096):
-            pass
-    except OSError:
-        os.close(descriptor)
+    filler = fill_disk(state)
     # Pages that the journal has already may still take rows: ask until it refuses.
     numbers = iter(range(100000))
 

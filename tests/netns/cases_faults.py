@@ -7,7 +7,7 @@ import subprocess
 from cases import case, equal, holds
 from dns_client import ask_udp
 from postern_process import OPEN_BUDGETS, Daemon, binary
-from private_host import Namespace, sh, temp_folder, wait_until
+from private_host import Namespace, fill_disk, sh, temp_folder, wait_until
 from recording_upstream import RecordingUpstream
 
 _numbers = iter(range(1, 100000))
@@ -32,18 +32,6 @@ def give_folder(daemon):
     """The state folder to the service user, as the default one is: or nothing can be made in it."""
     owner = os.stat(daemon.db)
     os.chown(os.path.dirname(daemon.db), owner.st_uid, owner.st_gid)
-
-
-def fill(folder):
-    """Fills a small tmpfs; returns the file to remove."""
-    path = os.path.join(folder, "filler")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    try:
-        while os.write(descriptor, b"x" * 4096):
-            pass
-    except OSError:
-        os.close(descriptor)
-    return path
 
 
 @case("a journal that is deleted under the daemon costs an answer or two, and a new one knows who asks")
@@ -99,7 +87,7 @@ def _():
     sh("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state)
     daemon = Daemon(policy=OPEN_BUDGETS, upstream=(upstream.text,), more=("audit: relaxed",))
     daemon.attach(inside)
-    filler = fill(state)
+    filler = fill_disk(state)
 
     def unrecorded():
         name, reply = ask_new(inside)

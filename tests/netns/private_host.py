@@ -165,3 +165,15 @@ def wait_until(condition, what, seconds=10.0):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.01)
+
+
+def fill_disk(folder):
+    """Fills a small tmpfs; returns the file to remove."""
+    path = os.path.join(folder, "filler")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while os.write(descriptor, b"x" * 4096):
+            pass
+    except OSError:
+        os.close(descriptor)
+    return path
