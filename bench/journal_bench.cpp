@@ -2,7 +2,9 @@
 //
 // `commit`: CPU time of the journal's thread less what it spends on the catalogue (lister.h). `all`: that and
 // catalogue, sums and checkpoints, that is, the process less the thread that submits. Then the cookbook's
-// questions on a journal of fifty times as many rows. usage: journal_bench [ROWS] [FOLDER] [seals]
+// questions on a journal of fifty times as many rows. usage: journal_bench [ROWS] [FOLDER] [seals|questions]
+// `seals`: only what sealing adds. `questions`: only the questions, on ROWS rows; `questions keep` leaves the
+// file.
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -207,12 +209,15 @@ int main(int argc, char** argv) {
   const std::size_t rows = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 200'000;
   const std::string path = std::string(argc > 2 ? argv[2] : "/tmp") + "/postern-journal-bench.db";
   if (rows < 1000) give_up("give at least 1000 rows");
-  if (argc > 3 && std::string(argv[3]) == "seals") {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line at a time, also into a pipe
+  const std::string only = argc > 3 ? argv[3] : "";
+  const auto kept = argc > 4 && std::string(argv[4]) == "keep" ? bench::Kept::yes : bench::Kept::no;
+  if (only == "questions") return bench::ask_questions(path, rows, kept) ? 0 : 1;
+  if (only == "seals") {
     seals(path, rows);
     remove_all(path);
     return 0;
   }
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a line at a time, also into a pipe
   std::printf("CPU us per row, median of %zu rounds; %zu batches in flight\n", rounds, in_flight);
   std::printf("%6s %12s | %13s %7s %8s | %20s %8s %12s\n", "batch", "bare insert", "asked: commit", "ratio",
               "all", "and outcome: commit", "all", "octets/row");
@@ -231,5 +236,5 @@ int main(int argc, char** argv) {
               static_cast<double>(stall_us) / 1000);
   seals(path, rows);
   remove_all(path);
-  return postern::bench::ask_questions(path, rows * 50) ? 0 : 1;
+  return bench::ask_questions(path, rows * 50) ? 0 : 1;
 }

@@ -154,35 +154,50 @@ std::string one(const std::string& path, const std::string& sql) {
   return table && !table->rows.empty() ? table->rows[0][0] : "?";
 }
 
-// How many octets of the file are names: their texts and the indexes over them.
+// What the file's octets are: by table and index, and how much of their pages is empty. Names, domains and
+// addresses apart: they come once for each, not for each query.
 void print_size(const std::string& path, std::size_t rows) {
-  const double all = static_cast<double>(std::filesystem::file_size(path));
-  const std::string names = one(path,
-                                "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND (name IN ('name', "
-                                "'domain', 'resolved') OR name LIKE 'name\\_%' ESCAPE '\\' OR name LIKE "
-                                "'domain\\_%' ESCAPE '\\')");
-  if (names == "?") {
-    std::printf("file: %.1f octets per row, names included (this SQLite has no dbstat)\n",
-                all / static_cast<double>(rows));
+  const auto parts =
+      run_sql(path,
+              "SELECT name, pgsize, unused, name IN ('name', 'domain', 'resolved')"
+              "   OR name LIKE 'name\\_%' ESCAPE '\\' OR name IN ('domain_by_text', 'domain_by_first')"
+              " FROM dbstat WHERE aggregate = TRUE ORDER BY pgsize DESC, name",
+              1000, std::chrono::minutes(5), Listing::as_it_is);
+  if (!parts) {
+    std::printf("file: %.1f octets per row, names included (%s)\n",
+                static_cast<double>(std::filesystem::file_size(path)) / static_cast<double>(rows),
+                parts.error().message.c_str());
     return;
   }
-  const double apart = all - std::stod(names);
+  double all = 0, names = 0;
+  std::printf("%-28s %12s %8s\n", "octets of the file", "per row", "unused");
+  for (const auto& row : parts->rows) {
+    const double octets = std::stod(row[1]) / static_cast<double>(rows);
+    const bool of_names = row[3] == "1";
+    all += octets;
+    if (of_names) names += octets;
+    if (octets >= 0.05)
+      std::printf("%-28s %12.2f %7.0f%%%s\n", row[0].c_str(), octets,
+                  100 * std::stod(row[2]) / std::stod(row[1]), of_names ? "  names and addresses" : "");
+  }
   std::printf(
-      "file: %.1f octets per row, of them %.1f for names and addresses, %.1f for the rest (bar: 120)\n",
-      all / static_cast<double>(rows), std::stod(names) / static_cast<double>(rows),
-      apart / static_cast<double>(rows));
+      "file: %.1f octets per row, of them %.1f for names and addresses, %.1f for the rest (bar: 120)\n", all,
+      names, all - names);
 }
 
 // Wide questions, answered from sums: the bar is a second.
 bool is_wide(const std::string& sql) {
   const bool narrow = sql.find("WHERE code_sha256") != std::string::npos ||
                       sql.find("WHERE registered_domain") != std::string::npos;
-  return sql.find("FROM usage") != std::string::npos && !narrow;
+  const bool sums = sql.find("FROM usage") != std::string::npos ||
+                    sql.find("FROM domains") != std::string::npos ||
+                    sql.find("FROM sessions") != std::string::npos;
+  return sums && !narrow;
 }
 
 }  // namespace
 
-bool ask_questions(const std::string& path, std::size_t rows) {
+bool ask_questions(const std::string& path, std::size_t rows, Kept kept) {
   const auto remove_all = [&] {
     for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(path + suffix);
   };
@@ -197,9 +212,18 @@ bool ask_questions(const std::string& path, std::size_t rows) {
   Traffic traffic(journal, writer.cast());
   const double process = cpu_us(CLOCK_PROCESS_CPUTIME_ID), here = cpu_us(CLOCK_THREAD_CPUTIME_ID);
   const Journal::Stats before = journal.stats();
-  while (traffic.written() < rows)
-    if (!traffic.write_batch())
-      return std::fprintf(stderr, "%s\n", journal.stats().last_error.c_str()), false;
+  const auto began = std::chrono::steady_clock::now();
+  for (std::size_t tenth = 1; tenth <= 10; ++tenth) {
+    while (traffic.written() < rows * tenth / 10)
+      if (!traffic.write_batch())
+        return std::fprintf(stderr, "%s\n", journal.stats().last_error.c_str()), false;
+    const double used = cpu_us(CLOCK_PROCESS_CPUTIME_ID) - process - (cpu_us(CLOCK_THREAD_CPUTIME_ID) - here);
+    std::printf("%zu queries written after %.0f s, CPU us per query %.2f, %llu not in the catalogue yet\n",
+                traffic.written(),
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(),
+                used / static_cast<double>(traffic.written()),
+                static_cast<unsigned long long>(journal.stats().waiting_rows));
+  }
   while (journal.stats().waiting_rows > 0 || journal.stats().pending_outcomes > 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const Journal::Stats after = journal.stats();
@@ -255,7 +279,7 @@ bool ask_questions(const std::string& path, std::size_t rows) {
   stop = true;
   goes_on.join();
   opened->reset();
-  remove_all();
+  if (kept == Kept::no) remove_all();
   return good;
 }
 

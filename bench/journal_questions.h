@@ -6,8 +6,10 @@
 
 namespace postern::bench {
 
-// Writes `rows` queries to a new journal at `path` (what that costs is printed), then times each statement of
-// docs/COOKBOOK.md. False: something failed; it was said.
-bool ask_questions(const std::string& path, std::size_t rows);
+enum class Kept { no, yes };  // is the file left for whoever wants to look at it?
+
+// Writes `rows` queries to a new journal at `path` (what that costs is printed, and where the octets went),
+// then times each statement of docs/COOKBOOK.md. False: something failed; it was said.
+bool ask_questions(const std::string& path, std::size_t rows, Kept kept = Kept::no);
 
 }  // namespace postern::bench

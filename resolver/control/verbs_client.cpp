@@ -11,6 +11,7 @@
 #include "resolver/control/client.h"
 #include "resolver/control/commands.h"
 #include "resolver/control/secret_source.h"
+#include "resolver/control/sql_output.h"
 #include "resolver/journal/reader.h"
 
 namespace postern {
@@ -237,30 +238,9 @@ int sql_verb(const SqlFlags& flags) {
   auto table = run_sql(dbs, flags.statement, static_cast<std::size_t>(flags.limit));
   if (!table) return complain(table.error().message);
   if (flags.json) {
-    Json rows = Json::array();
-    for (const auto& row : table->rows) {
-      Json object = Json::object();
-      for (std::size_t i = 0; i < table->columns.size(); ++i) object[table->columns[i]] = row[i];
-      rows.push_back(std::move(object));
-    }
-    std::cout << dump(rows) << "\n";
+    std::cout << sql_json(*table) << "\n";
   } else if (flags.csv) {
-    const auto line = [](const std::vector<std::string>& cells) {  // RFC 4180
-      std::string out;
-      for (const std::string& cell : cells) {
-        if (&cell != &cells.front()) out += ',';
-        if (cell.find_first_of(",\"\r\n") == std::string::npos) {
-          out += cell;
-        } else {
-          out += '"';
-          for (const char c : cell) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-          out += '"';
-        }
-      }
-      return out + "\r\n";
-    };
-    std::cout << line(table->columns);
-    for (const auto& row : table->rows) std::cout << line(row);
+    std::cout << sql_csv(*table);
   } else {
     print_table(table->columns, table->rows);
   }

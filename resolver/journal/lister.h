@@ -80,10 +80,12 @@ class Lister {
     std::string text;
     std::size_t registered_at = 0;  // counted from 1
   };
-  struct Sums {  // what a row of `tally` gains
+  struct Sums {  // what a row of `tally` gains, or of a total
     SandboxId sandbox = 0;
     std::int64_t domain = 0, day = 0, first_us = 0, last_us = 0;
     std::int64_t queries = 0, cached = 0, blocked = 0, nxdomain = 0, charge_millibits = 0;
+    std::int64_t sandboxes = 0;  // that are new to the domain
+    void gain(const Sums& other);
   };
   struct Statements;
 
@@ -97,6 +99,9 @@ class Lister {
   int sum_outcomes();
   static Sums sums_of(const Row& row);
   int add(std::vector<Sums>& sums);
+  int add_to_tally(Sums& sums);
+  int add_to_domain(const Sums& sums);
+  int add_to_sandbox(const Sums& sums);
   int enter_values(const Outcome& outcome, const Row& row);
   int find(RowId asked, Row& row, bool& found);
   int ensure(SandboxId sandbox, std::int64_t time_us);

@@ -8,8 +8,8 @@
 namespace postern {
 
 struct Lister::Statements {
-  Statement begin, commit, rollback, find_name, name, find_domain, domain, listed, tally, resolved,
-      find_sandbox, sandbox, find_row, read_old, mark;
+  Statement begin, commit, rollback, find_name, name, find_domain, domain, listed, tally, new_tally,
+      other_day, domain_total, sandbox_total, resolved, find_sandbox, sandbox, find_row, read_old, mark;
 };
 
 namespace lister_sql {
@@ -22,14 +22,31 @@ inline constexpr std::string_view insert_domain =
     "INSERT INTO domain (id, text, first_asked, first_us) VALUES (?1, ?2, ?3, ?4)";
 inline constexpr std::string_view insert_listed =
     "INSERT OR IGNORE INTO listed (sandbox, asked, name) VALUES (?1, ?2, ?3)";
+// A day's first and last moment: see migration_totals.h. The right side sees the row as it was.
 inline constexpr std::string_view add_tally =
-    "INSERT INTO tally (sandbox, domain, day, queries, cached, blocked, nxdomain, charge_millibits, first_us,"
-    " last_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-    " ON CONFLICT (sandbox, domain, day) DO UPDATE SET queries = queries + excluded.queries,"
-    " cached = cached + excluded.cached, blocked = blocked + excluded.blocked,"
-    " nxdomain = nxdomain + excluded.nxdomain,"
+    "UPDATE tally SET queries = queries + ?4, cached = cached + ?5, blocked = blocked + ?6,"
+    " nxdomain = nxdomain + ?7, charge_millibits = charge_millibits + ?8,"
+    " first_in_day_us = min(first_in_day_us, ?9),"
+    " span_us = max(first_in_day_us + span_us, ?10) - min(first_in_day_us, ?9)"
+    " WHERE sandbox = ?1 AND domain = ?2 AND day = ?3";
+inline constexpr std::string_view insert_tally =
+    "INSERT INTO tally (sandbox, domain, day, queries, cached, blocked, nxdomain, charge_millibits,"
+    " first_in_day_us, span_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 - ?9)";
+inline constexpr std::string_view find_other_day =
+    "SELECT 1 FROM tally WHERE sandbox = ?1 AND domain = ?2 AND day <> ?3 LIMIT 1";
+inline constexpr std::string_view add_domain_total =
+    "INSERT INTO domain_total (domain, queries, blocked, nxdomain, charge_millibits, sandboxes, last_us)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    " ON CONFLICT (domain) DO UPDATE SET queries = queries + excluded.queries,"
+    " blocked = blocked + excluded.blocked, nxdomain = nxdomain + excluded.nxdomain,"
     " charge_millibits = charge_millibits + excluded.charge_millibits,"
-    " first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)";
+    " sandboxes = sandboxes + excluded.sandboxes, last_us = max(last_us, excluded.last_us)";
+inline constexpr std::string_view add_sandbox_total =
+    "INSERT INTO sandbox_total (sandbox, queries, blocked, nxdomain, charge_millibits)"
+    " VALUES (?1, ?2, ?3, ?4, ?5)"
+    " ON CONFLICT (sandbox) DO UPDATE SET queries = queries + excluded.queries,"
+    " blocked = blocked + excluded.blocked, nxdomain = nxdomain + excluded.nxdomain,"
+    " charge_millibits = charge_millibits + excluded.charge_millibits";
 inline constexpr std::string_view insert_resolved =
     "INSERT OR IGNORE INTO resolved (value, name, first_asked, first_us) VALUES (?1, ?2, ?3, ?4)";
 inline constexpr std::string_view find_sandbox = "SELECT 1 FROM sandbox WHERE id = ?1";

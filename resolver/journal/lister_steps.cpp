@@ -175,28 +175,83 @@ int Lister::list_some() {
   return add(sums);
 }
 
+void Lister::Sums::gain(const Sums& other) {
+  queries += other.queries;
+  cached += other.cached;
+  blocked += other.blocked;
+  nxdomain += other.nxdomain;
+  charge_millibits += other.charge_millibits;
+  sandboxes += other.sandboxes;
+  first_us = std::min(first_us, other.first_us);
+  last_us = std::max(last_us, other.last_us);
+}
+
+// Into `tally`, and what of it belongs to domains and sandboxes into their totals: all in this transaction.
 int Lister::add(std::vector<Sums>& sums) {
   const auto key = [](const Sums& one) { return std::tie(one.domain, one.sandbox, one.day); };
   std::sort(sums.begin(), sums.end(), [&](const Sums& a, const Sums& b) { return key(a) < key(b); });
+  std::unordered_map<SandboxId, Sums> by_sandbox;
+  Sums of_domain;
+  bool begun = false;  // of_domain holds something
   for (std::size_t i = 0; i < sums.size();) {
     Sums all = sums[i];
-    for (++i; i < sums.size() && key(sums[i]) == key(all); ++i) {
-      all.queries += sums[i].queries;
-      all.cached += sums[i].cached;
-      all.blocked += sums[i].blocked;
-      all.nxdomain += sums[i].nxdomain;
-      all.charge_millibits += sums[i].charge_millibits;
-      all.first_us = std::min(all.first_us, sums[i].first_us);
-      all.last_us = std::max(all.last_us, sums[i].last_us);
-    }
-    Statement& tally = sql_->tally;
-    int at = 0;
-    for (const std::int64_t value : {all.sandbox, all.domain, all.day, all.queries, all.cached, all.blocked,
-                                     all.nxdomain, all.charge_millibits, all.first_us, all.last_us})
-      tally.bind(++at, value);
-    if (const int code = tally.run(); code != SQLITE_OK) return code;
+    for (++i; i < sums.size() && key(sums[i]) == key(all); ++i) all.gain(sums[i]);
+    if (const int code = add_to_tally(all); code != SQLITE_OK) return code;
+    if (const auto [at, fresh] = by_sandbox.emplace(all.sandbox, all); !fresh) at->second.gain(all);
+    if (begun)
+      of_domain.gain(all);
+    else
+      of_domain = all;
+    begun = i < sums.size() && sums[i].domain == all.domain;
+    if (begun) continue;
+    if (const int code = add_to_domain(of_domain); code != SQLITE_OK) return code;
   }
+  for (const auto& [sandbox, all] : by_sandbox)
+    if (const int code = add_to_sandbox(all); code != SQLITE_OK) return code;
   return SQLITE_OK;
+}
+
+// Sets `sums.sandboxes`: 1 where this sandbox is a new one for this domain.
+int Lister::add_to_tally(Sums& sums) {
+  const std::int64_t day_began_us = sums.day * day_us;
+  sums.sandboxes = 0;
+  const auto run = [&](Statement& statement) {
+    int at = 0;
+    for (const std::int64_t value :
+         {sums.sandbox, sums.domain, sums.day, sums.queries, sums.cached, sums.blocked, sums.nxdomain,
+          sums.charge_millibits, sums.first_us - day_began_us, sums.last_us - day_began_us})
+      statement.bind(++at, value);
+    return statement.run();
+  };
+  if (const int code = run(sql_->tally); code != SQLITE_OK) return code;
+  if (sqlite3_changes(connection_.raw()) != 0) return SQLITE_OK;
+  if (const int code = run(sql_->new_tally); code != SQLITE_OK) return code;
+  Statement& other = sql_->other_day;
+  other.bind(1, sums.sandbox);
+  other.bind(2, sums.domain);
+  other.bind(3, sums.day);
+  const int code = other.step();
+  other.reset();
+  sums.sandboxes = code == SQLITE_DONE ? 1 : 0;
+  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int Lister::add_to_domain(const Sums& sums) {
+  Statement& total = sql_->domain_total;
+  int at = 0;
+  for (const std::int64_t value : {sums.domain, sums.queries, sums.blocked, sums.nxdomain,
+                                   sums.charge_millibits, sums.sandboxes, sums.last_us})
+    total.bind(++at, value);
+  return total.run();
+}
+
+int Lister::add_to_sandbox(const Sums& sums) {
+  Statement& total = sql_->sandbox_total;
+  int at = 0;
+  for (const std::int64_t value :
+       {sums.sandbox, sums.queries, sums.blocked, sums.nxdomain, sums.charge_millibits})
+    total.bind(++at, value);
+  return total.run();
 }
 
 // The last steps of a run, and its end.

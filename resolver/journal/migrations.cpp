@@ -3,6 +3,7 @@
 
 #include "resolver/journal/migration_catalogue.h"
 #include "resolver/journal/migration_seals.h"
+#include "resolver/journal/migration_totals.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
@@ -382,13 +383,14 @@ FROM gap AS g;
 )sql";
 
 // Append here; never change or remove what stands above.
-const std::array<Migration, 6> all{{
+const std::array<Migration, 7> all{{
     {"the first schema", first_schema},
     {"ledgers that survive", leak_ledgers},
     {"alerts' outbox", alert_outbox},
     {"a catalogue to search by", catalogue_schema},
     {"gaps of the record", gaps},
     {"seals", seals_migration},
+    {"totals", totals_migration},
 }};
 
 }  // namespace

@@ -142,6 +142,11 @@ Result<void> shadow_views(Connection& connection, std::span<const std::string> p
   return connection.run(sql.c_str());
 }
 
+CellKind kind_of(int sqlite_type) {
+  if (sqlite_type == SQLITE_NULL) return CellKind::null;
+  return sqlite_type == SQLITE_INTEGER || sqlite_type == SQLITE_FLOAT ? CellKind::number : CellKind::text;
+}
+
 }  // namespace
 
 Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, std::size_t limit,
@@ -193,7 +198,12 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
     }
     auto& row = table.rows.emplace_back();
     row.reserve(static_cast<std::size_t>(columns));
-    for (int i = 0; i < columns; ++i) row.push_back(statement.text(i));
+    auto& kinds = table.kinds.emplace_back();
+    kinds.reserve(static_cast<std::size_t>(columns));
+    for (int i = 0; i < columns; ++i) {
+      kinds.push_back(kind_of(sqlite3_column_type(prepared, i)));  // before it is made text of
+      row.push_back(statement.text(i));
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,9 +15,12 @@
 
 namespace postern {
 
+enum class CellKind : std::uint8_t { null, number, text };  // a blob is text
+
 struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;  // NULL is the empty string
+  std::vector<std::vector<CellKind>> kinds;    // of each cell: what JSON must not make text of
   bool cut_off = false;                        // there were more rows than the limit
 };
 

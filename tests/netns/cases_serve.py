@@ -249,6 +249,8 @@ def _():
     holds(table.returncode == 0 and "www.example.com" in table.stdout and "allowed" in table.stdout, table)
     equal(json.loads(sql("--json", statement).stdout),
           [{"sandbox": "asked", "name": "www.example.com", "action": "allowed"}])
+    equal(json.loads(sql("--json", "SELECT count(*) AS n, NULL AS none, '1' AS digits FROM queries").stdout),
+          [{"n": 1, "none": None, "digits": "1"}])
     holds(sql("DELETE FROM asked").returncode != 0, "a statement that writes")
     equal(len(daemon.rows()), 1)
 

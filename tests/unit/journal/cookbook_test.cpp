@@ -141,3 +141,32 @@ TEST_CASE("whatever an analyst starts from, an index leads to it; nothing reads 
     }
   }
 }
+
+TEST_CASE("what is asked about everything is answered from sums, not from the days") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  std::size_t wide = 0;
+  for (const auto& [heading, sql] : cookbook()) {
+    if (sql.find("FROM domains") == std::string::npos && sql.find("FROM sessions") == std::string::npos)
+      continue;
+    ++wide;
+    INFO(heading);
+    std::string plan;
+    for (const std::string& step :
+         Sql(folder.file()).rows_now("EXPLAIN QUERY PLAN " + sql.substr(0, sql.find(';'))))
+      plan += step + "\n";
+    CHECK_MESSAGE(plan.find("SEARCH t USING INTEGER PRIMARY KEY") != std::string::npos, plan);
+    CHECK_MESSAGE(plan.find("SCAN t") == std::string::npos, plan);
+    CHECK_MESSAGE(plan.find("tally") == std::string::npos, plan);
+    CHECK_MESSAGE(plan.find("SEARCH t USING PRIMARY KEY") == std::string::npos, plan);  // of `tally`
+  }
+  CHECK(wide >= 4);
+  // Grouping `usage` as a whole would read it: the check above can fail.
+  std::string plan;
+  for (const std::string& step : Sql(folder.file())
+                                     .rows_now("EXPLAIN QUERY PLAN SELECT session, sum(queries) FROM usage"
+                                               " GROUP BY session"))
+    plan += step + "\n";
+  CHECK(plan.find("INTEGER PRIMARY KEY (rowid=?)") != std::string::npos);
+  CHECK(plan.find("SEARCH t USING INTEGER PRIMARY KEY") == std::string::npos);
+}

@@ -35,6 +35,22 @@ void make_version_3(const std::string& path, int rows) {
   REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
 }
 
+// Which totals are not what a sum over `tally` says, and which sums have no total.
+std::vector<std::string> wrong_totals(Sql& sql) {
+  return sql.rows_now(
+      "WITH d AS (SELECT domain, sum(queries) AS q, sum(blocked) AS b, sum(nxdomain) AS n,"
+      "  sum(charge_millibits) AS c, count(DISTINCT sandbox) AS s,"
+      "  max(day * 86400000000 + first_in_day_us + span_us) AS u FROM tally GROUP BY domain),"
+      " s AS (SELECT sandbox, sum(queries) AS q, sum(blocked) AS b, sum(nxdomain) AS n,"
+      "  sum(charge_millibits) AS c FROM tally GROUP BY sandbox)"
+      " SELECT 'domain', * FROM (SELECT * FROM d EXCEPT SELECT * FROM domain_total)"
+      " UNION ALL SELECT 'total', * FROM (SELECT * FROM domain_total EXCEPT SELECT * FROM d)"
+      " UNION ALL SELECT 'sandbox', *, 0, 0 FROM (SELECT * FROM s EXCEPT SELECT * FROM sandbox_total)"
+      " UNION ALL SELECT 'total', *, 0, 0 FROM (SELECT * FROM sandbox_total EXCEPT SELECT * FROM s)"
+      " ORDER BY 1, 2");
+}
+constexpr std::int64_t one_day_us = 86'400'000'000;
+
 }  // namespace
 
 TEST_CASE("a file of the version before is listed in the background, and nothing of it is lost") {
@@ -57,6 +73,9 @@ TEST_CASE("a file of the version before is listed in the background, and nothing
   Sql sql(folder.file());
   CHECK(sql.one("SELECT sum(queries), sum(nxdomain), sum(charge_bits) FROM usage WHERE sandbox = 'box'"
                 " AND registered_domain GLOB 'd*'") == "20000|18000|20000.0");
+  CHECK(wrong_totals(sql).empty());
+  CHECK(sql.one("SELECT queries, nxdomain, sandboxes FROM domains WHERE registered_domain = 'd3.com'") ==
+        "2000|2000|1");
   CHECK(sql.one("SELECT count(*) FROM resolutions WHERE value = '192.0.2.1'") == "25");
   CHECK(sql.one("SELECT count(*) FROM asked WHERE name = '' AND name_id = 0") == "0");
   CHECK(sql.rows("PRAGMA foreign_key_check").empty());
@@ -113,6 +132,78 @@ TEST_CASE("sums follow what was asked and what became of it") {
                                  "edge.example.net|n5.example.com"});
   CHECK(sql.one("SELECT sandboxes, queries, blocked, registered_domains, charge_bits FROM sessions") ==
         "1|6|2|1|3.0");
+}
+
+TEST_CASE("totals of domains and sandboxes are the sums of the days, also when days are deleted") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  std::deque<Asked> rows;
+  std::int64_t last_us = 0;
+  for (int run = 0; run < 3; ++run) {  // a later run adds to what an earlier one has written
+    rows.clear();
+    for (int i = 0; i < 60; ++i) {
+      rows.push_back(asked(journal->reserve(1), "n.d" + std::to_string(i % 5) + ".com", 1 + i % 3));
+      rows.back().time_us += (i % 2) * one_day_us - run;  // two days, and never in order
+      rows.back().charge_millibits = 100;
+      if (i % 4 == 0) rows.back().action = Action::block_name;
+      last_us = std::max(last_us, rows.back().time_us);
+    }
+    write_all(*journal, rows);
+    journal->append(Outcome{.asked = rows[1].id, .rcode = 3, .data = {}});
+    REQUIRE(submit_and_wait(*journal, {}) == true);
+    Sql(folder.file()).wait_until_listed();
+  }
+  Sql sql(folder.file());
+  REQUIRE(eventually(*journal, [&](const Journal::Stats&) {
+    return sql.one_now("SELECT sum(nxdomain) FROM sandbox_total") == "3";
+  }));
+  CHECK(wrong_totals(sql).empty());
+  CHECK(sql.one_now("SELECT sum(queries), sum(blocked), max(sandboxes), max(last_us) FROM domain_total") ==
+        "180|45|3|" + std::to_string(last_us));
+  CHECK(sql.one("SELECT max(last_us) - min(first_us) > 0, count(DISTINCT day) FROM usage") == "1|2");
+  const std::string day = sql.one_now("SELECT min(day) FROM tally");
+  sql.rows_now("DELETE FROM tally WHERE day = " + day);
+  CHECK(wrong_totals(sql).empty());
+  CHECK(sql.one_now("SELECT count(*), sum(queries) FROM domain_total") == "5|90");
+  sql.rows_now("DELETE FROM tally WHERE domain = 1 OR sandbox = 2");
+  CHECK(wrong_totals(sql).empty());
+  CHECK(sql.one_now("SELECT count(*), max(sandboxes) FROM domain_total") == "4|2");
+  sql.rows_now("DELETE FROM tally");
+  CHECK(sql.one_now("SELECT (SELECT count(*) FROM domain_total) + (SELECT count(*) FROM sandbox_total)") ==
+        "0");
+  CHECK(sql.one("SELECT sum(queries), max(sandboxes), max(last_seen_us) FROM domains") == "0|0|NULL");
+}
+
+TEST_CASE("a file of version 6 has its tally and totals as its days were") {
+  const Folder folder;
+  {
+    auto connection = Connection::open(folder.file(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(connection.has_value());
+    REQUIRE(migrate(*connection, migrations().first(6)).has_value());
+    REQUIRE(
+        connection
+            ->run(
+                "INSERT INTO boot VALUES (1, 'b', 1, 1, 1, '0', 1);"
+                "INSERT INTO sandbox VALUES (1, 1, 'a', 's', 'ann', 'c', '{}', 'p', 1, 1, 2),"
+                " (2, 1, 'b', 's', 'ann', 'c', '{}', 'p', 1, 1, 2);"
+                "INSERT INTO domain VALUES (7, 'd.com', 1, 1);"
+                "INSERT INTO tally VALUES (1, 7, 20000, 5, 1, 2, 1, 900, 1728000000000001, 1728000000000009),"
+                " (1, 7, 20001, 3, 0, 0, 0, 50, 1728086400000000, 1728172799999999),"
+                " (2, 7, 20000, 1, 0, 0, 0, 0, 1728000000000002, 1728000000000002);")
+            .has_value());
+    const auto done = migrate(*connection, migrations());
+    REQUIRE_MESSAGE(done.has_value(), done.error().message);
+  }
+  Sql sql(folder.file());
+  CHECK(wrong_totals(sql).empty());
+  CHECK(sql.rows_now("SELECT day, sandbox, queries, first_us, last_us FROM usage ORDER BY sandbox, day") ==
+        std::vector<std::string>{"2024-10-04|a|5|1728000000000001|1728000000000009",
+                                 "2024-10-05|a|3|1728086400000000|1728172799999999",
+                                 "2024-10-04|b|1|1728000000000002|1728000000000002"});
+  CHECK(sql.one_now("SELECT queries, blocked, nxdomain, charge_bits, sandboxes, last_seen_us FROM domains") ==
+        "9|2|1|0.95|2|1728172799999999");
+  CHECK(sql.one_now("SELECT queries, registered_domains, charge_bits FROM sessions") == "9|1|0.95");
+  CHECK(sql.one_now("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'tally'") == "3");
 }
 
 TEST_CASE("more rows and names than a step takes are all listed, in steps") {

@@ -1,0 +1,70 @@
+// What `postern sql` prints for programs: cells by their kind.
+#include "resolver/control/sql_output.h"
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace postern {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// SQLite's text of a number, with 15 digits of a real one.
+Json json_number(const std::string& text) {
+  const char* const end = text.data() + text.size();
+  std::int64_t whole = 0;
+  if (const auto read = std::from_chars(text.data(), end, whole); read.ec == std::errc() && read.ptr == end)
+    return whole;
+  double real = 0;
+  const auto read = std::from_chars(text.data(), end, real);
+  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(real)) return nullptr;
+  return real;
+}
+
+Json json_cell(CellKind kind, const std::string& text) {
+  switch (kind) {
+    case CellKind::null:
+      return nullptr;
+    case CellKind::number:
+      return json_number(text);
+    default:
+      return text;
+  }
+}
+
+std::string csv_line(const std::vector<std::string>& cells) {
+  std::string out;
+  for (const std::string& text : cells) {
+    if (&text != &cells.front()) out += ',';
+    if (text.find_first_of(",\"\r\n") == std::string::npos) {
+      out += text;
+      continue;
+    }
+    out += '"';
+    for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+    out += '"';
+  }
+  return out + "\r\n";
+}
+
+}  // namespace
+
+std::string sql_json(const Table& table) {
+  Json rows = Json::array();
+  for (std::size_t i = 0; i < table.rows.size(); ++i) {
+    Json object = Json::object();
+    for (std::size_t j = 0; j < table.columns.size(); ++j)
+      object[table.columns[j]] = json_cell(table.kinds[i][j], table.rows[i][j]);
+    rows.push_back(std::move(object));
+  }
+  return rows.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string sql_csv(const Table& table) {
+  std::string out = csv_line(table.columns);
+  for (const auto& row : table.rows) out += csv_line(row);
+  return out;
+}
+
+}  // namespace postern

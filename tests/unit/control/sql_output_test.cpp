@@ -1,0 +1,48 @@
+// Tables for programs: what SQLite has as a number stays one, and NULL is not an empty text.
+#include "resolver/control/sql_output.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "resolver/journal/journal.h"
+
+using namespace postern;
+using nlohmann::json;
+
+namespace {
+
+// Of an empty journal: the statement brings its own values.
+Table sql_table(const std::string& sql) {
+  std::string folder = (std::filesystem::temp_directory_path() / "postern-sql-XXXXXX").string();
+  REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  Journal::Options options;
+  options.path = folder + "/journal.db";
+  const bool opened = Journal::open(options).has_value();
+  auto answer = run_sql(options.path, sql, 10);
+  std::filesystem::remove_all(folder);
+  REQUIRE(opened);
+  REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
+  return std::move(*answer);
+}
+
+}  // namespace
+
+TEST_CASE("in JSON a number is a number, NULL is null, and a text of digits stays a text") {
+  const Table all = sql_table(
+      "SELECT 7 AS whole, -9223372036854775808 AS least, 0.25 AS real, 3.0 AS round, NULL AS none, '' AS "
+      "empty,"
+      " '7' AS digits, x'3132' AS octets, 9e999 AS endless, 'a\"b' AS quoted");
+  const json rows = json::parse(sql_json(all));
+  CHECK(rows == json::parse(R"([{"whole": 7, "least": -9223372036854775808, "real": 0.25, "round": 3.0,
+      "none": null, "empty": "", "digits": "7", "octets": "12", "endless": null, "quoted": "a\"b"}])"));
+  CHECK(rows[0]["whole"].is_number_integer());
+  CHECK(rows[0]["round"].is_number_float());
+  CHECK(json::parse(sql_json(sql_table("SELECT 1 WHERE 0"))) == json::array());
+}
+
+TEST_CASE("in CSV only what needs quotes has them") {
+  CHECK(sql_csv(sql_table("SELECT 7 AS whole, NULL AS \"no,thing\", 'a\"b' AS quoted, 'x' AS plain")) ==
+        "whole,\"no,thing\",quoted,plain\r\n7,,\"a\"\"b\",x\r\n");
+}
