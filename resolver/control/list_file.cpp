@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "resolver/control/list_prune.h"
 #include "rules/quote.h"
 
 namespace postern {
@@ -78,6 +80,17 @@ bool is_ours(const struct stat& status) noexcept {
   return (status.st_uid == ::geteuid() || status.st_uid == 0) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+// Says on the image that it is in use: for as long as the descriptor is open, and on what day. An image of
+// another user's, as root's is to the service, may have to do without the day; it is not ours to remove,
+// either.
+std::shared_ptr<const Fd> hold_image(Fd file, const struct stat& status) {
+  (void)::flock(file.get(), LOCK_SH | LOCK_NB);  // fails while somebody removes it: then it is made anew
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  if (now.tv_sec - status.st_mtim.tv_sec >= image_day_s) (void)::futimens(file.get(), nullptr);
+  return std::make_shared<const Fd>(std::move(file));
+}
+
 std::string hex(std::span<const std::uint8_t> octets) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string text;
@@ -112,15 +125,14 @@ class ImagePlace {
     key += options.subdomains ? '1' : '0';
     key += options.allow_public_suffix ? '1' : '0';
     key += meaning == ListMeaning::allows ? '1' : '0';
-    constexpr std::size_t shown = 16;  // octets: enough that no two lists meet
     const Digest digest = sha256({reinterpret_cast<const std::uint8_t*>(key.data()), key.size()});
-    name_ = hex(std::span(digest).first(shown)) + ".list";
+    name_ = hex(std::span(digest).first(image_name_octets)) + std::string(image_suffix);
   }
 
   // The image's octets; none if there is no image, or it is not to be trusted (`note`).
   SharedOctets read() {
     if (!folder_) return {};
-    const Fd file(
+    Fd file(
         ::openat(folder_.get(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     if (!file) {
       if (errno != ENOENT) say("cannot open it: " + reason(errno));
@@ -146,20 +158,24 @@ class ImagePlace {
       say("cannot read it: " + reason(number));
       return {};
     }
+    image_ = hold_image(std::move(file), status);
     return octets;
   }
 
   void write(const List& list, const ImageHeader& header) {
     if (!folder_) return;
     const std::vector<std::uint8_t> image = ListImage::write(list, header);
-    const std::string beside = name_ + ".new";
+    const std::string beside = name_ + std::string(unfinished_suffix);
     ::unlinkat(folder_.get(), beside.c_str(), 0);  // from a start that was killed
-    const Fd file(
+    Fd file(
         ::openat(folder_.get(), beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file) return say("cannot make " + postern::quoted(beside) + ": " + reason(errno));
     if (write_octets(file.get(), image) &&
-        ::renameat(folder_.get(), beside.c_str(), folder_.get(), name_.c_str()) == 0)
+        ::renameat(folder_.get(), beside.c_str(), folder_.get(), name_.c_str()) == 0) {
+      struct stat status {};
+      if (::fstat(file.get(), &status) == 0) image_ = hold_image(std::move(file), status);
       return;
+    }
     say("cannot write it: " + reason(errno));
     ::unlinkat(folder_.get(), beside.c_str(), 0);
   }
@@ -169,10 +185,12 @@ class ImagePlace {
         (note_.empty() ? "" : "; ") + ("image " + postern::quoted(folder_name_ + "/" + name_) + ": ") + why;
   }
   std::string note() && { return std::move(note_); }
+  std::shared_ptr<const Fd> image() const { return image_; }  // that was read or written; null: none
 
  private:
   std::string folder_name_, name_, note_;
   Fd folder_;
+  std::shared_ptr<const Fd> image_;
 };
 
 }  // namespace
@@ -232,6 +250,7 @@ Result<ListCache::Loaded> ListCache::load(const Fd& file, const ListOptions& opt
   }
   const auto from_image = [&] {
     loaded.from_image = true;
+    loaded.image = place.image();
     loaded.note = std::move(place).note();
     return std::move(loaded);
   };
@@ -253,10 +272,12 @@ Result<ListCache::Loaded> ListCache::load(const Fd& file, const ListOptions& opt
   return loaded;
 }
 
-std::string ListCache::save(const Loaded& loaded, const ListOptions& options, ListMeaning meaning) const {
+std::string ListCache::save(const Loaded& loaded, const ListOptions& options, ListMeaning meaning,
+                            std::shared_ptr<const Fd>* held) const {
   if (!loaded.wants_saving) return "";
   ImagePlace place(folder_, options, meaning);
   place.write(*loaded.list, loaded.header);
+  if (held != nullptr) *held = place.image();
   return std::move(place).note();
 }
 

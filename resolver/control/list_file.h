@@ -8,6 +8,11 @@
 // file: with the same size and times, which the kernel vouches for, or else with the same SHA-256. It is
 // written beside its place and renamed, with mode 0600.
 //
+// Images that nothing uses go when a policy has been put in force (list_prune.h). Whoever has a list from an
+// image, or has made one, holds the image's descriptor with a shared lock (flock) for as long: so one daemon
+// never removes what another, or a `run`, has loaded. An image's mtime says when it was last loaded, to a
+// day.
+//
 // Thread: any, one per cache. Memory: the file, until its list is made; what that needed is given back to the
 // system.
 #pragma once
@@ -49,17 +54,22 @@ class ListCache {
   struct Loaded {
     std::shared_ptr<const List> list;
     bool from_image = false;
-    bool wants_saving = false;  // there is no image of it, or one with older times
-    std::string note;           // why an image that is there was not used; for the log
-    ImageHeader header;         // for save()
+    bool wants_saving = false;        // there is no image of it, or one with older times
+    std::string note;                 // why an image that is there was not used; for the log
+    ImageHeader header;               // for save()
+    std::shared_ptr<const Fd> image;  // the image that it is from; while this lives, nobody removes that
   };
   // The list of an open file. `options.file` names it, in errors and in the cache. Errors are about the file
   // alone: without a cache a start only takes longer.
   Result<Loaded> load(const Fd& file, const ListOptions& options, ListMeaning meaning,
                       std::int64_t now_ns) const;
   // Writes the image where load said that it wants saving: once the list is in use, since nobody waits for
-  // it. The same options as for load. Says why it could not; nothing if it could, or need not.
-  std::string save(const Loaded& loaded, const ListOptions& options, ListMeaning meaning) const;
+  // it. The same options as for load. Says why it could not; nothing if it could, or need not. The new image
+  // goes to `held`, as Loaded::image.
+  std::string save(const Loaded& loaded, const ListOptions& options, ListMeaning meaning,
+                   std::shared_ptr<const Fd>* held = nullptr) const;
+
+  const std::string& folder() const noexcept { return folder_; }
 
  private:
   std::string folder_;

@@ -9,8 +9,10 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "resolver/control/list_file.h"
+#include "resolver/control/list_prune.h"
 #include "rules/list.h"
 #include "rules/quote.h"
 
@@ -76,12 +78,26 @@ Result<ListPlace> place_list(const std::string& file, const std::vector<std::str
                  ": it is neither beside the policy file nor in one of the list_folders");
 }
 
-ListSource lists_beside(const std::string& policy_file) {
-  return [policy_file](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+Result<std::shared_ptr<const List>> ListsByContent::load(const Fd& file, const ListOptions& options,
+                                                         ListMeaning meaning) {
+  const Result<ListFile> text = read_list_file(file, options.file, options.most_octets);
+  if (!text) return tl::unexpected(text.error());
+  ListOptions unnamed = options;
+  unnamed.file.clear();
+  const std::pair key(sha256(text->octets.all()), recipe_of(unnamed, meaning));
+  if (const auto known = known_.find(key); known != known_.end()) return known->second;
+  auto made = List::build(text->text(), options, meaning);
+  if (made) known_.emplace(key, *made);
+  return made;
+}
+
+ListSource lists_beside(const std::string& policy_file, ListsByContent* known) {
+  return [policy_file, known](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
     const auto folder = folder_of(policy_file);
     if (!folder) return tl::unexpected(folder.error());
     auto file = open_list_file((std::filesystem::path(*folder) / request.file).string());
     if (!file) return tl::unexpected(file.error());
+    if (known != nullptr) return known->load(*file, options_of(request), meaning_of(request));
     auto loaded = load(*file, request, ListCache(""));
     if (!loaded) return tl::unexpected(loaded.error());
     return std::move(loaded->list);
@@ -97,15 +113,28 @@ ListSource lists_unread(std::vector<std::string>& folders) {
 }
 
 void ListsToKeep::add(const ListRequest& request, ListCache::Loaded loaded) {
+  if (loaded.image != nullptr) coming_.push_back(loaded.image);
   if (loaded.wants_saving) waiting_.emplace_back(request, std::move(loaded));
 }
 
 void ListsToKeep::write() {
   for (const auto& [request, loaded] : waiting_) {
-    const std::string why = cache_.save(loaded, options_of(request), meaning_of(request));
+    std::shared_ptr<const Fd> image;
+    const std::string why = cache_.save(loaded, options_of(request), meaning_of(request), &image);
     if (!why.empty()) spdlog::warn("list {} is not kept compiled: {}", request.file, why);
+    if (image != nullptr) coming_.push_back(std::move(image));
   }
   waiting_.clear();
+  held_ = std::exchange(coming_, {});
+  if (cache_.folder().empty()) return;
+  const PrunedImages pruned = prune_images(
+      cache_.folder(),
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+  if (pruned.removed > 0)
+    spdlog::info("removed {} compiled lists that nobody has used for {} days", pruned.removed,
+                 image_life_s / image_day_s);
+  if (!pruned.note.empty()) spdlog::warn("unused compiled lists stay: {}", pruned.note);
 }
 
 ListSource lists_from_broker(BrokerClient& broker, const std::vector<std::string>& folders,
