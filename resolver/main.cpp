@@ -262,6 +262,14 @@ int main(int argc, char** argv) {
       ->type_name("TYPE")
       ->expected(1)
       ->take_all();
+  diff_app->add_flag("--all", diff.all, "Show each name, not only the first 100 of a policy");
+  diff_app->add_flag("--json", diff.json, "Each change as a line of JSON, then the counts of each policy");
+  diff_app->footer(
+      "Asked for is what either file mentions, and every name of their lists. A name that another list\n"
+      "blocks now is no difference: what counts is what a client would get.\n\n"
+      "Examples:\n"
+      "  postern policy diff /etc/postern/policy.yaml new/policy.yaml\n"
+      "  postern policy diff old.yaml new.yaml --json | jq -r 'select(.after == \"allowed\") | .name'");
   diff_app->callback([&] { status = policy_diff_verb(diff); });
 
   ReplayFlags replay;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "rules/changed_names.h"
 #include "rules/policy.h"
 
 namespace postern {
@@ -103,23 +104,32 @@ struct TestReport {
 };
 TestReport test_expectations(const PolicySet& policies);
 
-// A question that two policies of the same name answer differently.
-struct ChangedName {
-  Query query;
-  std::string before, after;            // verdict_text
-  std::string rule_before, rule_after;  // what spoke
-};
 struct ChangedSetting {
   std::string key, before, after;
 };
+// An address range of a list (rpz-ip) whose first address two policies judge differently in an answer.
+struct ChangedRange {
+  AddressRange range;
+  std::string before, after;            // "passes", "refused", "replaced"
+  std::string rule_before, rule_after;  // what spoke; empty where it passes
+};
 struct PolicyDiff {
+  static constexpr std::size_t most_ranges = 100'000;  // kept in `ranges`: each takes some 300 octets
+
   std::string policy;
-  std::size_t asked = 0;           // questions that were put to both
-  std::vector<ChangedName> names;  // sorted by name, from the right
+  std::size_t asked = 0;             // questions that were put to both; one of two lists was put twice
+  ChangedNames names;                // sorted by name, from the right
+  std::vector<ChangedRange> ranges;  // by address; at most most_ranges
+  std::size_t more_ranges = 0;       // so many beyond them
   std::vector<ChangedSetting> settings;
+
+  bool is_empty() const { return names.empty() && ranges.empty() && settings.empty(); }
 };
 // Puts to both, for each of `types`: every name that either mentions, its parent, a name below it, a name
-// that neither mentions, and `more`. Changed types and exceptions for answers show in the settings.
+// that neither mentions, and `more`; every name of their lists, also for the types that its line speaks of,
+// and a name below it where the line means those. What counts is the verdict, not which list it is from.
+// Changed types and exceptions for answers show in the settings. Takes a microsecond or two a name of a list;
+// lists that both have (the same object) are gone through once, and not at all if nothing else differs.
 PolicyDiff diff_policies(const Policy& before, const Policy& after, const std::vector<Name>& more,
                          const std::vector<Type>& types = {type::A});
 

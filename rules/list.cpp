@@ -67,6 +67,16 @@ const List::Detail* List::detail_of(std::uint32_t index) const noexcept {
   return &details_[found->second - 1];
 }
 
+bool List::is_mark(NameSet::Kind kind) noexcept {
+  return (kind & list_kind::beneath) != 0;
+}
+
+List::Line List::line_of(const Name& name, const NameSet::Entry& entry) const noexcept {
+  const Detail* const detail = (entry.kind & list_kind::has_detail) != 0 ? detail_of(entry.index) : nullptr;
+  return {name, entry.scope, list_kind::action_of(entry.kind), names_.line(entry.index),
+          detail != nullptr ? &detail->written : nullptr};
+}
+
 ListFinding List::judge(const Query& query) const noexcept {
   ListFinding finding;
   Candidate best;

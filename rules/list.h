@@ -77,6 +77,25 @@ class List {
   RangeFinding judge_address(const Address& address, Type type) const noexcept;
   bool has_ranges() const noexcept { return !ranges_.empty(); }
 
+  // An entry of the file. Name and detail are gone after the visit.
+  struct Line {
+    const Name& name;
+    Pattern::Scope scope;
+    ListAction action;
+    std::uint32_t number;      // of the line
+    const ListDetail* detail;  // null: none
+  };
+  // Calls visit(const Line&) for every entry, in no order; not for the path. Allocates nothing.
+  template <class Visit>
+  void each_line(Visit&& visit) const {
+    names_.each([&](const Name& name, const NameSet::Entry& entry) {
+      if (is_mark(entry.kind)) return;
+      visit(line_of(name, entry));
+    });
+  }
+  // Its address ranges, and what they want done.
+  std::span<const ListRange> ranges() const noexcept { return ranges_; }
+
   const ListReport& report() const noexcept { return report_; }
   std::size_t octets() const noexcept;  // of memory, about
 
@@ -99,6 +118,8 @@ class List {
 
   List() = default;
   const Detail* detail_of(std::uint32_t index) const noexcept;
+  static bool is_mark(NameSet::Kind kind) noexcept;  // no line of the file
+  Line line_of(const Name& name, const NameSet::Entry& entry) const noexcept;
   void prepare(std::vector<ListDetail> details);  // details_, and segments_ of ranges_
 
   NameSet names_;

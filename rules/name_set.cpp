@@ -99,6 +99,29 @@ std::uint32_t NameSet::line(std::uint32_t index) const noexcept {
   return line;
 }
 
+void NameSet::each(NameVisitor visit, void* context) const {
+  const std::uint8_t* const begin = heap_.data();
+  const std::uint8_t* const end = begin + heap_.size();
+  std::array<std::uint8_t, 2 * 256> wire;  // what stands before a tail, and the tail: an octet counts each
+  Name name;
+  for (const std::uint8_t* at = begin; at < end;) {
+    const name_set::PackedEntry record = name_set::read_entry(at, end, line_octets_);
+    if (record.next == nullptr || record.tail >= tails_.size()) return;
+    const auto index = static_cast<std::uint32_t>(at - begin);
+    at = record.next;
+    const name_set::Tail& tail = tails_[record.tail];
+    std::memcpy(wire.data(), record.rest, record.rest_size);
+    std::memcpy(wire.data() + record.rest_size, tail_texts_.data() + tail.text_at, tail.size);
+    const std::size_t size = record.rest_size + tail.size;
+    // An image that was changed on purpose may hold what is no name.
+    if (!name.assign_wire({wire.data(), size}) || name.size() != size) continue;
+    const Entry entry{index, static_cast<Kind>(tail.tag & (most_kinds - 1)),
+                      static_cast<Pattern::Scope>(name_set::scope_of(tail.tag)),
+                      static_cast<std::uint8_t>(name.labels())};
+    visit(context, name, entry);
+  }
+}
+
 Result<NameSet> NameSet::from_block(std::shared_ptr<const std::uint8_t[]> owner,
                                     std::span<const std::uint8_t> block) {
   const auto bad = [](const std::string& what) { return failure("cannot use a compiled name set: " + what); };

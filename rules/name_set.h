@@ -77,6 +77,15 @@ class NameSet {
   // Line of the file that this entry came from; 0 for an index that no walk gave.
   std::uint32_t line(std::uint32_t index) const noexcept;
 
+  // Calls visit(const Name&, const Entry&) for every entry, in no order: it differs from set to set. Reads
+  // all of it, so not for the path: about 60 ns an entry. Allocates nothing.
+  template <class Visit>
+  void each(Visit&& visit) const {
+    each([](void* context, const Name& name,
+            const Entry& entry) { (*static_cast<Visit*>(context))(name, entry); },
+         static_cast<void*>(&visit));
+  }
+
   std::size_t size() const noexcept { return entries_; }
   bool empty() const noexcept { return entries_ == 0; }
   std::size_t octets() const noexcept {  // of memory
@@ -92,6 +101,9 @@ class NameSet {
 
  private:
   using Visitor = void (*)(void* context, const Entry& entry);
+  using NameVisitor = void (*)(void* context, const Name& name, const Entry& entry);
+
+  void each(NameVisitor visit, void* context) const;
 
   void walk(const Name& name, Visitor visit, void* context) const noexcept;
   void ask_for(std::size_t bucket) const noexcept;  // memory, ahead of time

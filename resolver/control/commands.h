@@ -86,6 +86,7 @@ struct PolicyDiffFlags {
   std::string policy;         // only this one; empty: all
   std::string names;          // file with one name a line
   std::vector<std::string> types;
+  bool all = false, json = false;  // each change; the same, a line of JSON each
 };
 int policy_diff_verb(const PolicyDiffFlags& flags);
 

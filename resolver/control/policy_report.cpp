@@ -17,7 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t max_notes = 20;          // of `policy check`: more says no more
-constexpr std::size_t max_changes = 1000;      // names that `policy diff` shows for a policy
 constexpr std::size_t max_listed = 1'000'000;  // names in a --names file: each takes 256 octets here
 constexpr std::size_t excerpt_columns = 100;   // of a quoted line
 
@@ -27,13 +26,6 @@ std::string count_text(std::size_t count, const std::string& noun, const std::st
 
 std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
-// One line, nothing that a terminal obeys: files and policies may hold anything.
-std::string one_line_of(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   return text;
 }
 
@@ -95,6 +87,12 @@ std::string list_text(const ListOutline& one) {
 }
 
 }  // namespace
+
+std::string one_line_of(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return text;
+}
 
 ExpectedReply expected_reply(const Policy& policy, const Explanation& explanation) {
   const Verdict& verdict = explanation.verdict;
@@ -301,63 +299,6 @@ std::string test_text(const TestReport& report, const std::string& file) {
   if (report.unmet.empty())
     return one_line_of(file) + ": ok, " + total + (report.expectations == 1 ? " holds\n" : " hold\n");
   return out + one_line_of(file) + ": " + std::to_string(report.unmet.size()) + " of " + total + " failed\n";
-}
-
-bool FileDiff::is_empty() const {
-  return only_before.empty() && only_after.empty() &&
-         std::all_of(policies.begin(), policies.end(),
-                     [](const PolicyDiff& one) { return one.names.empty() && one.settings.empty(); });
-}
-
-Result<FileDiff> diff_sets(const PolicySet& before, const PolicySet& after, const std::string& only,
-                           const std::vector<Name>& more, const std::vector<Type>& types) {
-  FileDiff out;
-  std::vector<std::string> names = before.names();
-  for (const std::string& name : after.names())
-    if (before.find(name) == nullptr) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  if (!only.empty() && std::find(names.begin(), names.end(), only) == names.end())
-    return failure("cannot compare policy " + postern::quoted(only) + ": neither file has it");
-  for (const std::string& name : names) {
-    if (!only.empty() && name != only) continue;
-    const auto old = before.find(name), now = after.find(name);
-    if (old == nullptr || now == nullptr) {
-      (now == nullptr ? out.only_before : out.only_after).push_back(name);
-    } else if (!only.empty() || !old->outline().built_in || !now->outline().built_in) {
-      out.policies.push_back(diff_policies(*old, *now, more, types));
-    }
-  }
-  return out;
-}
-
-std::string diff_text(const FileDiff& diff, const std::string& before, const std::string& after) {
-  std::string out;
-  for (const PolicyDiff& one : diff.policies) {
-    out += "policy " + one.policy + ": ";
-    if (one.names.empty() && one.settings.empty()) {
-      out += "no difference in " + count_text(one.asked, "question") + "\n";
-      continue;
-    }
-    out += std::to_string(one.names.size()) + " of " + count_text(one.asked, "question") +
-           " answered differently\n";
-    for (std::size_t i = 0; i < one.names.size() && i < max_changes; ++i) {
-      const ChangedName& changed = one.names[i];
-      out += "  " + changed.query.name.text() + " " + type_text(changed.query.type) + ": " + changed.before +
-             " -> " + changed.after + "\n";
-      out += "    before  " + one_line_of(changed.rule_before) + "\n    after   " +
-             one_line_of(changed.rule_after) + "\n";
-    }
-    if (one.names.size() > max_changes)
-      out += "  and " + std::to_string(one.names.size() - max_changes) + " more\n";
-    for (const ChangedSetting& changed : one.settings)
-      out += "  setting " + changed.key + ": " + changed.before + " -> " + changed.after + "\n";
-  }
-  for (const std::string& name : diff.only_before)
-    out += "policy " + name + ": only in " + one_line_of(before) + "\n";
-  for (const std::string& name : diff.only_after)
-    out += "policy " + name + ": only in " + one_line_of(after) + "\n";
-  if (out.empty()) out = "neither file has a policy of its own\n";
-  return out;
 }
 
 Result<Name> parse_asked_name(const std::string& text) {

@@ -22,6 +22,9 @@ struct ExpectedReply {
 };
 ExpectedReply expected_reply(const Policy& policy, const Explanation& explanation);
 
+// One line, nothing that a terminal obeys: files and policies may hold anything.
+std::string one_line_of(std::string text);
+
 // Several lines; `source` is the policy's file, empty for the built-in policies.
 std::string explain_text(const Policy& policy, const Explanation& explanation, const std::string& source);
 std::string explain_json(const Policy& policy, const Explanation& explanation, const std::string& source);
@@ -31,17 +34,6 @@ std::string check_text(const PolicySet& policies, const std::string& file);
 
 // Each expectation that fails, with its place and what spoke, and a last line with the counts.
 std::string test_text(const TestReport& report, const std::string& file);
-
-// The policies of two files, by name.
-struct FileDiff {
-  std::vector<PolicyDiff> policies;                  // in both
-  std::vector<std::string> only_before, only_after;  // not built in, and in one file only
-  bool is_empty() const;
-};
-// `only`: one policy; empty: all. Errors: neither file has it.
-Result<FileDiff> diff_sets(const PolicySet& before, const PolicySet& after, const std::string& only,
-                           const std::vector<Name>& more, const std::vector<Type>& types);
-std::string diff_text(const FileDiff& diff, const std::string& before, const std::string& after);
 
 // The name as a person types it. Errors quote it: a pattern, a URL, a port, white space, no name.
 Result<Name> parse_asked_name(const std::string& text);

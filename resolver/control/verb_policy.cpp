@@ -4,6 +4,7 @@
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
 #include "resolver/control/list_source.h"
+#include "resolver/control/policy_diff.h"
 #include "resolver/control/policy_report.h"
 #include "rules/presets.h"
 #include "rules/quote.h"
@@ -19,10 +20,10 @@ struct Loaded {
   std::shared_ptr<const PolicySet> policies;
   int status = 0;
 };
-Loaded load(const std::string& file, int bad_status = status_failed) {
+Loaded load(const std::string& file, int bad_status = status_failed, ListsByContent* lists = nullptr) {
   const auto text = read_text_file(file);
   if (!text) return {nullptr, complain(text.error().message)};
-  auto parsed = PolicySet::parse(*text, file, lists_beside(file));
+  auto parsed = PolicySet::parse(*text, file, lists_beside(file, lists));
   if (parsed) return {std::move(*parsed), 0};
   complain(parsed.error().message);
   std::cerr << excerpt(*text, file, parsed.error().message);
@@ -104,7 +105,9 @@ int policy_test_verb(const std::string& file) {
 }
 
 int policy_diff_verb(const PolicyDiffFlags& flags) {
-  const Loaded before = load(flags.before), after = load(flags.after);
+  ListsByContent lists;  // what did not change is compiled once, and seen to be the same
+  const Loaded before = load(flags.before, status_failed, &lists),
+               after = load(flags.after, status_failed, &lists);
   if (before.policies == nullptr || after.policies == nullptr) return status_failed;
   std::vector<Name> more;
   if (!flags.names.empty()) {
@@ -123,7 +126,10 @@ int policy_diff_verb(const PolicyDiffFlags& flags) {
   if (types.empty()) types.push_back(type::A);
   const auto diff = diff_sets(*before.policies, *after.policies, flags.policy, more, types);
   if (!diff) return complain(diff.error().message);
-  std::cout << diff_text(*diff, flags.before, flags.after);
+  if (flags.json)
+    tell_diff_json(std::cout, *diff);
+  else
+    tell_diff(std::cout, *diff, flags.before, flags.after, flags.all ? DiffExtent::all : DiffExtent::first);
   return diff->is_empty() ? 0 : status_no;
 }
 

@@ -229,39 +229,6 @@ TEST_CASE("a failing expectation is told with its place and what spoke") {
   CHECK(run("{}") == "p.yaml: nothing was tested: no policy of it has an `expect:`\n");
 }
 
-TEST_CASE("two files are compared policy by policy") {
-  const auto before = policies("policies: {default: {block: ['**.a.example']}, old: {}}", "a.yaml");
-  const auto after = policies("policies: {default: {default: block}, new: {}}", "b.yaml");
-  const auto diff = diff_sets(*before, *after, "", {}, {type::A});
-  REQUIRE(diff.has_value());
-  CHECK_FALSE(diff->is_empty());
-  CHECK(diff_text(*diff, "a.yaml", "b.yaml") ==
-        "policy default: 1 of 4 questions answered differently\n"
-        "  anything.example A: allowed -> NXDOMAIN\n"
-        "    before  no rule: default allow\n"
-        "    after   b.yaml:1:31 default block\n"
-        "  setting default: allow -> block\n"
-        "policy old: only in a.yaml\n"
-        "policy new: only in b.yaml\n");
-  const auto same = diff_sets(*before, *before, "default", {}, {type::A});
-  REQUIRE(same.has_value());
-  CHECK(same->is_empty());
-  CHECK(diff_text(*same, "a.yaml", "a.yaml") == "policy default: no difference in 4 questions\n");
-  const auto unknown = diff_sets(*before, *after, "odl", {}, {type::A});
-  REQUIRE_FALSE(unknown.has_value());
-  CHECK(unknown.error().message == "cannot compare policy \"odl\": neither file has it");
-}
-
-TEST_CASE("a difference of a thousand names is shown, and what is beyond is counted") {
-  std::vector<Name> more;
-  for (int i = 0; i < 1001; ++i) more.push_back(name("n" + std::to_string(i) + ".example.org"));
-  const auto diff = diff_sets(*policies("{}"), *policies("{block: ['**.example.org']}"), "", more, {type::A});
-  REQUIRE(diff.has_value());
-  const std::string text = diff_text(*diff, "a", "b");
-  CHECK(text.starts_with("policy default: 2004 of 2006 questions answered differently\n"));
-  CHECK(text.ends_with("  and 1004 more\n"));
-}
-
 TEST_CASE("what is typed in place of a name is told apart") {
   const struct {
     const char* text;
