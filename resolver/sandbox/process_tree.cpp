@@ -14,6 +14,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -147,6 +148,22 @@ Result<void> signal_all(pid_t init, int number) {
   return failure("it makes processes faster than they can be stopped");
 }
 
+// Groups that a killed `run` has left behind, of which nobody is left. A young one may belong to a `run` that
+// is about to move its command in; one with processes the kernel keeps.
+void remove_left_groups(const std::string& folder) {
+  constexpr std::time_t young_s = 60;
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(opendir(folder.c_str()), closedir);
+  if (!listing) return;
+  while (const dirent* const entry = readdir(listing.get())) {
+    if (!std::string_view(entry->d_name).starts_with(group_prefix)) continue;
+    struct stat info;
+    const int dir = dirfd(listing.get());
+    if (fstatat(dir, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        std::time(nullptr) - info.st_mtime > young_s)
+      unlinkat(dir, entry->d_name, AT_REMOVEDIR);
+  }
+}
+
 }  // namespace
 
 Result<void> act_on_tree(int init, TreeAction action) {
@@ -175,6 +192,7 @@ Result<void> act_on_tree(int init, TreeAction action) {
 std::optional<CommandGroup> CommandGroup::make(pid_t process) {
   const std::string own = group_folder("self");
   if (own.empty()) return std::nullopt;
+  remove_left_groups(own);
   std::uint32_t number = 0;
   if (getrandom(&number, sizeof number, 0) != sizeof number) return std::nullopt;
   char name[16];

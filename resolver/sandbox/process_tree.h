@@ -28,7 +28,8 @@ Result<void> act_on_tree(int init, TreeAction action);
 // children along. Removed when this goes and nobody is left in it.
 class CommandGroup {
  public:
-  // Nothing where there is no cgroup v2, or not for us: then signals do.
+  // Nothing where there is no cgroup v2, or not for us: then signals do. Removes empty ones beside it that a
+  // killed caller has left a minute ago or earlier.
   static std::optional<CommandGroup> make(pid_t process);
   CommandGroup(CommandGroup&& other) noexcept;
   CommandGroup& operator=(CommandGroup&& other) noexcept;

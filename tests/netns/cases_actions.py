@@ -107,9 +107,23 @@ def _():
 def _():
     with_cgroup()
     groups = lambda: {name for _, folders, _ in os.walk("/mnt") for name in folders if name.startswith("postern-run-")}
-    before = groups()  # of runs that somebody killed
-    check_killed()
-    equal(groups() - before, set(), "groups that were left behind")
+    own = [line.split("::")[1].strip().strip("/") for line in open("/proc/self/cgroup") if line.startswith("0::")][0]
+    old, young, foreign = (os.path.join("/mnt", own, name)
+                           for name in ("postern-run-0old", "postern-run-0young", "postern-0foreign"))
+    for left in (old, young, foreign):  # as a `run` that somebody killed leaves its own
+        os.mkdir(left)
+    try:
+        for left in (old, foreign):
+            os.utime(left, (1, 1))
+        before = groups()
+        check_killed()
+        holds(not groups() - before, "the group of this run was left behind")
+        equal([os.path.exists(left) for left in (old, young, foreign)], [False, True, True],
+              "of earlier groups only the old, empty one goes")
+    finally:
+        for left in (old, young, foreign):
+            if os.path.exists(left):
+                os.rmdir(left)
 
 
 def check_frozen():

@@ -39,7 +39,7 @@ FileDiff diff(const PolicySet& before, const PolicySet& after, const std::vector
   return std::move(*made);
 }
 
-std::string told(const FileDiff& diff, DiffExtent extent = DiffExtent::first) {
+std::string diff_text(const FileDiff& diff, DiffExtent extent = DiffExtent::first) {
   std::ostringstream out;
   tell_diff(out, diff, "a.yaml", "b.yaml", extent);
   return out.str();
@@ -51,7 +51,7 @@ std::string told_json(const FileDiff& diff) {
   return out.str();
 }
 
-bool mentions(const std::string& text, std::string_view part) {
+bool speaks_of(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("two files are compared policy by policy") {
   const auto after = policies("policies: {default: {default: block}, new: {}}", "b.yaml");
   const FileDiff changes = diff(*before, *after);
   CHECK_FALSE(changes.is_empty());
-  CHECK(told(changes) ==
+  CHECK(diff_text(changes) ==
         "policy default: 1 of 4 questions answered differently\n"
         "  anything.example A: allowed -> NXDOMAIN\n"
         "    before  no rule: default allow\n"
@@ -100,8 +100,9 @@ TEST_CASE("two files are compared policy by policy") {
   const auto same = diff_sets(*before, *before, "default", {}, {type::A});
   REQUIRE(same.has_value());
   CHECK(same->is_empty());
-  CHECK(told(*same) == "policy default: no difference in 4 questions\n");
-  CHECK(told(diff(*PolicySet::builtin(), *PolicySet::builtin())) == "neither file has a policy of its own\n");
+  CHECK(diff_text(*same) == "policy default: no difference in 4 questions\n");
+  CHECK(diff_text(diff(*PolicySet::builtin(), *PolicySet::builtin())) ==
+        "neither file has a policy of its own\n");
   const auto unknown = diff_sets(*before, *after, "odl", {}, {type::A});
   REQUIRE_FALSE(unknown.has_value());
   CHECK(unknown.error().message == "cannot compare policy \"odl\": neither file has it");
@@ -112,7 +113,7 @@ TEST_CASE("a hundred names are shown, what is beyond is counted by what became o
   for (int i = 0; i < 101; ++i) list += "n" + std::to_string(i) + ".example.org\n";
   const auto none = policies("{}"), hundred_and_one = policies("lists: [l]", "p.yaml", list_of(list));
   const FileDiff changes = diff(*none, *hundred_and_one);
-  const std::string text = told(changes);
+  const std::string text = diff_text(changes);
   CHECK(
       text.starts_with("policy default: 101 of 102 questions answered differently\n"
                        "  in all 101: allowed -> empty\n"
@@ -120,17 +121,17 @@ TEST_CASE("a hundred names are shown, what is beyond is counted by what became o
                        "    before  no rule: default allow\n"
                        "    after   p.yaml:1:9 list l: block\n"
                        "  n1.example.org A: "));
-  CHECK(mentions(text, "  and 1 more; --all shows each\n"));
-  CHECK_FALSE(mentions(text, "n99.example.org"));
-  const std::string all = told(changes, DiffExtent::all);
-  CHECK(mentions(all, "  n99.example.org A: allowed -> empty\n"));
-  CHECK_FALSE(mentions(all, " more"));
-  CHECK_FALSE(mentions(all, "in all"));
+  CHECK(speaks_of(text, "  and 1 more; --all shows each\n"));
+  CHECK_FALSE(speaks_of(text, "n99.example.org"));
+  const std::string all = diff_text(changes, DiffExtent::all);
+  CHECK(speaks_of(all, "  n99.example.org A: allowed -> empty\n"));
+  CHECK_FALSE(speaks_of(all, " more"));
+  CHECK_FALSE(speaks_of(all, "in all"));
   const std::string lines = told_json(changes);
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 101 + 1 + 1);  // the names, `lists`, the counts
 
   const auto hundred = policies("lists: [l]", "p.yaml", list_of(list.substr(0, list.rfind("n100"))));
-  CHECK_FALSE(mentions(told(diff(*none, *hundred)), " more"));
+  CHECK_FALSE(speaks_of(diff_text(diff(*none, *hundred)), " more"));
 }
 
 TEST_CASE("address ranges of lists are compared by what they do to an answer") {
@@ -140,7 +141,7 @@ TEST_CASE("address ranges of lists are compared by what they do to an answer") {
   const auto now = policies(
       "lists: [l]", "p.yaml",
       list_of(soa + "24.0.1.8.8.rpz-ip CNAME *.\n32.1.2.8.8.rpz-ip A 9.9.1.1\n32.1.3.8.8.rpz-ip CNAME .\n"));
-  CHECK(told(diff(*old, *now)) ==
+  CHECK(diff_text(diff(*old, *now)) ==
         "policy default: 0 of 6 questions answered differently\n"
         "  2 address ranges of lists judged differently in answers\n"
         "  8.8.2.1: refused -> replaced\n"
@@ -148,8 +149,8 @@ TEST_CASE("address ranges of lists are compared by what they do to an answer") {
         "    after   p.yaml:1:9 list l: local data\n"
         "  8.8.3.1: passes -> refused\n"
         "    after   p.yaml:1:9 list l: block\n");
-  CHECK(mentions(told_json(diff(*old, *now)),
-                 "{\"policy\":\"default\",\"range\":\"8.8.3.1\",\"before\":\"passes\","));
+  CHECK(speaks_of(told_json(diff(*old, *now)),
+                  "{\"policy\":\"default\",\"range\":\"8.8.3.1\",\"before\":\"passes\","));
 }
 
 TEST_CASE("files that hold the same, read the same way, are one list") {
