@@ -122,7 +122,7 @@ Lister::Clock::time_point Lister::due() const {
   if (in_run_ || catching_up() || waiting_.size() >= run_rows || waiting_outcomes_.size() >= run_rows)
     return Clock::time_point::min();
   if (waiting_.empty() && waiting_outcomes_.empty()) return Clock::time_point::max();
-  return first_waiting_ + delay;
+  return first_waiting_ + (waiting_.size() <= few_rows ? delay : delay_of_many);
 }
 
 // False: there is nothing to run, or it could not be read.
@@ -145,6 +145,17 @@ bool Lister::start_run() {
     if (row.name.id == 0) row.name = names_.find(run_texts_[static_cast<std::size_t>(row.text)].text);
     if (row.name.id == 0) unnamed_.push_back(i);
   }
+  // By domain, so that neighbours share pages of the indexes by domain and by reversed name; within a domain
+  // as they were asked, since the first row says since when it is known.
+  const auto domain_of = [&](std::size_t i) {
+    const Text& text = run_texts_[static_cast<std::size_t>(run_[i].text)];
+    return std::string_view(text.text).substr(
+        std::clamp<std::size_t>(text.registered_at, 1, text.text.size() + 1) - 1);
+  };
+  std::sort(unnamed_.begin(), unnamed_.end(), [&](std::size_t a, std::size_t b) {
+    const int order = domain_of(a).compare(domain_of(b));
+    return order != 0 ? order < 0 : run_[a].id < run_[b].id;
+  });
   return in_run_ = true;
 }
 

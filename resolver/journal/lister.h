@@ -2,11 +2,11 @@
 //
 // The story: a commit writes a row of `asked` and one index entry at its right edge, and nothing else, since
 // every further index costs a page per row at a random place. The lister remembers what was committed, and
-// when `run_rows` have gathered, or after `delay`, enters them as one run sorted by name, so that neighbours
-// share a page: into `name` and `domain` what is new, into `listed` each row, into `tally` and `resolved` the
-// sums and the addresses. A run is cut into steps, each a short transaction between two commits, all or
-// nothing. What is lost from memory, by a kill or by an old file, is found again in `asked` (`catch up`).
-// docs/decisions/0006-journal-v3.md has the measurements.
+// when `run_rows` have gathered, or after `delay` (`delay_of_many`), enters them as one run sorted by name,
+// so that neighbours share a page: into `name` and `domain` what is new, into `listed` each row, into `tally`
+// and `resolved` the sums and the addresses. A run is cut into steps, each a short transaction between two
+// commits, all or nothing. What is lost from memory, by a kill or by an old file, is found again in `asked`
+// (`catch up`). docs/decisions/0006-journal-v3.md has the measurements.
 //
 // Thread: the journal's. Memory: at most `max_waiting` rows and as many outcomes; what comes on top is left
 // to the catching up, its outcomes to nobody (counted). Invariant: every committed row with an id above
@@ -31,14 +31,20 @@ class Lister {
   using Clock = std::chrono::steady_clock;
 
   static constexpr std::size_t run_rows = 65536;  // of one sorted run
-  static constexpr std::size_t step_rows = 4096;  // of one transaction: some milliseconds
-  static constexpr std::size_t step_names = 512;  // new names in one transaction: each costs three indexes
+  // Of one transaction: commits wait for it, some 20 to 30 ms. Each step writes most of the pages of `listed`
+  // that the run touches, so that half as many rows cost a tenth more.
+  static constexpr std::size_t step_rows = 8192;
+  static constexpr std::size_t step_names = 2048;      // new names, likewise: each costs three indexes
+  static constexpr std::size_t step_outcomes = 16384;  // outcomes, likewise: most have nothing to enter
   static constexpr std::size_t max_waiting = 4 * run_rows;
   static constexpr std::size_t max_values = 64;        // addresses and targets entered of one answer
   static constexpr std::size_t max_pairs = 131072;     // (value, name) remembered as entered, for speed alone
   static constexpr std::size_t max_sandboxes = 65536;  // remembered as having a row, likewise
   static constexpr std::int16_t rcode_nxdomain = 3;    // RFC 1035 section 4.1.1
-  static constexpr std::chrono::milliseconds delay{250};
+  // Few rows are listed soon, since it costs little in all. More wait for a larger run: at ten thousand a
+  // second a row in a run of a second costs 0.7 of one in a run of a quarter (0009-journal-cost.md).
+  static constexpr std::size_t few_rows = 256;
+  static constexpr std::chrono::milliseconds delay{250}, delay_of_many{1000};
   // At a clean end, stretches of `step_rows` ids that are still caught up with: what a kill left, some 0.3 s.
   static constexpr std::size_t max_old_runs_at_end = 64;
   // Rows are committed in about the order of their ids: no row comes so much later than a greater id.

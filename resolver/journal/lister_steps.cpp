@@ -258,7 +258,7 @@ int Lister::add_to_sandbox(const Sums& sums) {
 int Lister::sum_outcomes() {
   if (!std::exchange(by_id_, true))
     std::sort(run_.begin(), run_.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
-  after_.outcome = std::min(run_outcomes_.size(), outcome_at_ + step_rows);
+  after_.outcome = std::min(run_outcomes_.size(), outcome_at_ + step_outcomes);
   std::vector<Sums> sums;
   for (std::size_t i = outcome_at_; i < after_.outcome; ++i) {
     const Outcome& outcome = run_outcomes_[i];

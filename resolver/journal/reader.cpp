@@ -15,7 +15,8 @@ namespace {
 constexpr int reader_busy_ms = 2000;  // how long a log that is just being recovered is waited for
 constexpr int instructions_between_looks =
     10000;  // of SQLite's virtual machine, between two looks at the clock
-constexpr std::chrono::milliseconds listing_patience{1000}, between_looks{10};
+// Longer than a busy writer's rows wait for the catalogue (lister.h), so that only a dead one's are missing.
+constexpr std::chrono::milliseconds listing_patience{3000}, between_looks{10};
 constexpr std::size_t shown_sql = 200;  // octets of a statement quoted in an error
 
 using Clock = std::chrono::steady_clock;

@@ -1,5 +1,6 @@
 // The catalogue: every committed row is in it once, names and sums are right, and old files are caught up
 // with.
+#include "resolver/journal/lister.h"
 #include "resolver/journal/schema.h"
 #include "tests/unit/journal/support.h"
 
@@ -210,12 +211,21 @@ TEST_CASE("more rows and names than a step takes are all listed, in steps") {
   const Folder folder;
   const auto journal = must_open(folder.file());
   std::deque<Asked> rows;
-  for (int i = 0; i < 5000; ++i)  // a step takes 4,096 rows and 512 new names
-    rows.push_back(asked(journal->reserve(1), "n" + std::to_string(i % 1500) + ".example.com"));
+  constexpr int some = 10'000, names = 4500;
+  static_assert(some > Lister::step_rows && names > 2 * Lister::step_names);
+  for (int i = 0; i < some; ++i)  // names of two domains by turns
+    rows.push_back(asked(journal->reserve(1),
+                         "n" + std::to_string(i % names) + (i % 2 == 0 ? ".example.net" : ".example.com")));
   write_all(*journal, rows);
   Sql sql(folder.file());
-  CHECK(sql.one("SELECT count(*), count(DISTINCT name) FROM queries") == "5000|1500");
-  CHECK(sql.one("SELECT names, queries FROM domains") == "1500|5000");
+  CHECK(sql.one("SELECT count(*), count(DISTINCT name) FROM queries") == "10000|4500");
+  CHECK(sql.rows(
+            "SELECT registered_domain, names, queries, first_query_id FROM domains ORDER BY first_seen_us") ==
+        std::vector<std::string>{"example.net|2250|5000|" + std::to_string(rows[0].id),
+                                 "example.com|2250|5000|" + std::to_string(rows[1].id)});
+  CHECK(sql.one("SELECT count(*) FROM name AS n WHERE n.first_asked <> (SELECT min(x.asked) FROM listed AS x"
+                " WHERE x.name = n.id)") == "0");
+  CHECK(wrong_totals(sql).empty());
 }
 
 TEST_CASE("monotonic time is what it was, also beyond a step of the wall clock") {
