@@ -7,6 +7,23 @@
 
 #include "resolver/control/commands.h"
 
+namespace {
+
+// The first word that stands where a subcommand must, and is none; empty: there is no such.
+std::string unknown_subcommand(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* level = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with("-")) return "";
+    const auto below = level->get_subcommands([&](const CLI::App* one) { return one->get_name() == word; });
+    if (below.empty()) return level->get_require_subcommand_min() > 0 ? word : "";
+    level = below.front();
+  }
+  return "";
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace postern;
   spdlog::set_default_logger(spdlog::stderr_color_mt("postern"));
@@ -386,6 +403,10 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    if (const std::string strange = unknown_subcommand(app, argc, argv); !strange.empty())
+      return complain("there is no subcommand \"" + strange + "\"; --help lists them");
+    return app.exit(error) == 0 ? 0 : status_failed;
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : status_failed;

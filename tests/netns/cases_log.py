@@ -66,6 +66,9 @@ def _():
     equal(log(daemon, "--session", "nobody").stdout, "")
     bad = log(daemon, "--since", "yesterday")
     holds(bad.returncode == 125 and '"yesterday"' in bad.stderr, bad)
+    for words in (("logs",), ("journal", "verfy")):  # a slip is quoted
+        slip = subprocess.run([binary(), *words], capture_output=True, text=True, timeout=30)
+        holds(slip.returncode == 125 and f'"{words[-1]}"' in slip.stderr, slip)
     # A reader that has seen enough is no fault.
     reader, writer = os.pipe()
     os.close(reader)
