@@ -100,7 +100,9 @@ void ListBuilder::entry(const ListEntry& entry, const ListDetail* detail) {
   }
   NameSet::Kind kind = list_kind::of(action);
   if (entry.important) kind |= list_kind::important;
-  if (action == ListAction::allow || action == ListAction::local) state.mark_above(entry.name, entry.scope);
+  const bool has_records = detail != nullptr && !detail->local.answer.empty();
+  if (action == ListAction::allow || (action == ListAction::local && has_records))
+    state.mark_above(entry.name, entry.scope);
   if (detail == nullptr) {
     state.names.add(entry.name, entry.scope, kind, entry.line);
     return;

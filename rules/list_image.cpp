@@ -96,7 +96,10 @@ ListReport read_report(OctetReader& in) {
 
 Digest recipe_of(const ListOptions& options, ListMeaning meaning) {
   std::string text = POSTERN_VERSION;
+  // One more whenever the same file becomes another list.
+  constexpr std::uint64_t reading_revision = 2;
   OctetWriter out(text);
+  out.number(reading_revision, 4);
   out.text(options.file);
   out.number(options.format ? static_cast<std::uint64_t>(*options.format) + 1 : 0, 1);
   out.number(static_cast<std::uint64_t>(meaning), 1);

@@ -26,7 +26,7 @@ constexpr std::array<SkipCause, static_cast<std::size_t>(Skip::count_)> skip_cau
     {"no address in front of the name", false},
     {"an address without a name", false},
     {"a name of the machine itself", true},
-    {"more local data than a list may hold", true},
+    {"more local data than a list may hold (answered empty, if the name has none)", true},
     {"more exceptions than a list may hold", true},
     {"a CNAME beside other records", true},
     {"a cosmetic rule", true},
@@ -46,8 +46,10 @@ constexpr std::array<SkipCause, static_cast<std::size_t>(Skip::count_)> skip_cau
     {"an unsupported trigger (client address, name server)", true},
     {"a bad address range", false},
     {"an unsupported action", true},
-    {"a record type that cannot be local data", true},
-    {"bad record data", false},
+    {"a target made of the name that was asked (answered empty)", true},
+    {"a record type that cannot be local data (answered empty)", true},
+    {"a record of the zone itself", true},
+    {"bad record data (answered empty)", false},
     {"rpz-tcp-only: a sandbox has no source address to prove", true},
 }};
 
@@ -120,9 +122,10 @@ void ListReading::emit(const ListRange& range, const ListDetail* detail) {
   sink_.range(range, detail);
 }
 
-void ListReading::add_local(std::uint32_t number, std::string_view line, Record record,
-                            const AddressRange* range) {
-  if (local_records_ == options_.most_local_records) return skip(Skip::too_many_local, number, line);
+// Where the records of the draft's name, or of the range, are kept; null where there is no room for another
+// name. That one is then an entry without records, which is answered empty and costs a thirtieth of one with.
+ListDetail* ListReading::local_detail(std::uint32_t number, std::string_view line,
+                                      const AddressRange* range) {
   std::string key;
   if (range != nullptr) {
     key = "/" + range->text();  // no scope is a slash
@@ -131,20 +134,45 @@ void ListReading::add_local(std::uint32_t number, std::string_view line, Record 
     key.assign(1, static_cast<char>(draft_.scope));
     key.append(wire.begin(), wire.end());
   }
-  const auto [at, is_new] = local_at_.try_emplace(std::move(key), local_.size());
-  if (is_new)
-    local_.push_back(
-        {draft_.name, draft_.scope, range != nullptr ? std::optional(*range) : std::nullopt, number, {}});
-  std::vector<Record>& records = local_[at->second].detail.local.answer;
+  if (const auto known = local_at_.find(key); known != local_at_.end()) return &local_[known->second].detail;
+  if (local_records_ == options_.most_local_records) {
+    if (range != nullptr) {
+      emit(ListRange{*range, ListAction::local, number});
+    } else {
+      draft_.action = ListAction::local;
+      emit_at(number, line);
+    }
+    return nullptr;
+  }
+  local_at_.emplace(std::move(key), local_.size());
+  local_.push_back(
+      {draft_.name, draft_.scope, range != nullptr ? std::optional(*range) : std::nullopt, number, {}});
+  return &local_.back().detail;
+}
+
+void ListReading::skip_local(Skip cause, std::uint32_t number, std::string_view line, std::uint64_t lines,
+                             const AddressRange* range) {
+  skip(cause, number, line, lines);
+  const std::size_t before = local_.size();
+  local_detail(number, line, range);
+  if (local_.size() != before) ++local_records_;  // it takes as much as one with a record
+}
+
+void ListReading::add_local(std::uint32_t number, std::string_view line, Record record,
+                            const AddressRange* range) {
+  ListDetail* const detail = local_detail(number, line, range);
+  if (detail == nullptr) return skip(Skip::too_many_local, number, line);
+  std::vector<Record>& records = detail->local.answer;
   // RFC 1034 section 3.6.2: a CNAME stands alone.
   if (!records.empty() && (record.type == type::CNAME || records.front().type == type::CNAME))
     return skip(Skip::cname_and_others, number, line);
-  if (records.size() == most_records_of_name) return skip(Skip::too_many_local, number, line);
   const bool repeated = std::any_of(records.begin(), records.end(), [&](const Record& other) {
     return other.type == record.type && other.rdata == record.rdata;
   });
   used_ = true;
   if (repeated) return;
+  if (records.size() == most_records_of_name || local_records_ == options_.most_local_records)
+    return skip(Skip::too_many_local, number, line);
   records.push_back(std::move(record));
   ++local_records_;
 }
@@ -153,6 +181,7 @@ Result<ListReport> ListReading::finish(ListFormat format) {
   const auto bad = [&](std::uint32_t number, const std::string& why) {
     return failure("cannot read list " + options_.file + ":" + std::to_string(number) + ": " + why);
   };
+  bool understood = used_;  // a name with nothing but bad records is an entry, but shows no format
   for (const Local& local : local_) {
     if (local.range) {
       emit(ListRange{*local.range, ListAction::local, local.line}, &local.detail);
@@ -165,7 +194,6 @@ Result<ListReport> ListReading::finish(ListFormat format) {
   if (too_many_) return bad(number_, "it has over " + std::to_string(options_.most_entries) + " entries");
   report_.format = format;
   report_.lines = number_;
-  bool understood = used_;
   for (std::size_t i = 0; i < causes_.size(); ++i) {
     Cause& cause = causes_[i];
     if (cause.lines == 0) continue;

@@ -51,7 +51,9 @@ enum class Skip : std::uint8_t {
   trigger,
   address_range,
   action,
+  made_target,
   record_type,
+  zone_record,
   record_data,
   tcp_only,
   count_  // not a cause: how many there are
@@ -99,6 +101,11 @@ class ListReading {
     add_local(number, line, std::move(record), &range);
   }
 
+  // The line has a record for the draft's name that cannot be used. The name is answered empty, but for other
+  // records of it: let through, it would be what the list must not be, and blocks less than it says.
+  void skip_local(Skip cause, std::uint32_t number, std::string_view line, std::uint64_t lines,
+                  const AddressRange* range);
+
   // Hands local data over and closes the report; an error if a limit was passed or nothing could be read.
   Result<ListReport> finish(ListFormat format);
 
@@ -115,6 +122,7 @@ class ListReading {
     ListDetail detail;
   };
   void add_local(std::uint32_t number, std::string_view line, Record record, const AddressRange* range);
+  ListDetail* local_detail(std::uint32_t number, std::string_view line, const AddressRange* range);
   bool covers_public_suffix() const;
 
   std::string_view text_, rest_, line_;

@@ -20,6 +20,18 @@ bool is_word(std::string_view word, std::string_view upper) {
   return true;
 }
 
+// What a zone has for itself, and what signing puts at each of its names: no local data, and no trigger.
+bool is_zone_record(Type type) {
+  constexpr std::array<Type, 15> types{type::NS, type::SOA, 24,      // SIG
+                                       25,                           // KEY
+                                       30,                           // NXT
+                                       43,                           // DS
+                                       46,       47,        48,      // RRSIG, NSEC, DNSKEY
+                                       50,       51,        59, 60,  // NSEC3, NSEC3PARAM, CDS, CDNSKEY
+                                       62,       63};                // CSYNC, ZONEMD
+  return std::find(types.begin(), types.end(), type) != types.end();
+}
+
 std::string_view last_label(const Name& name) {
   const auto wire = name.wire();
   std::size_t at = 0, last = 0;
@@ -181,7 +193,7 @@ class RpzReader {
     }
     if (type != type::CNAME) return local(type, ttl, data);
     const std::optional<Skip> problem = action(data);
-    if (problem) return skip(*problem);
+    if (problem) return skip_action(*problem);
     if (draft.action == ListAction::local) return local(type, ttl, data);
     reading_.emit_at(number_, line_);
   }
@@ -211,7 +223,7 @@ class RpzReader {
         return first == "rpz-tcp-only" ? Skip::tcp_only : Skip::action;
       return std::nullopt;
     }
-    if (first == "*") return Skip::action;  // a target made of the name that was asked
+    if (first == "*") return Skip::made_target;
     // How PASSTHRU was written before it had a word of its own: the name is an alias of itself.
     const ListEntry& draft = reading_.draft();
     action =
@@ -219,11 +231,21 @@ class RpzReader {
     return std::nullopt;
   }
 
+  // A word that is no record of the name's lets the name be; a bad record does not.
+  void skip_action(Skip cause, const AddressRange* range = nullptr) {
+    if (cause != Skip::made_target && cause != Skip::record_data) return skip(cause);
+    reading_.skip_local(cause, number_, line_, lines(), range);
+  }
+
   void local(Type type, std::uint32_t ttl, std::span<const ZoneWord> data,
              const AddressRange* range = nullptr) {
+    if (is_zone_record(type)) return skip(Skip::zone_record);
     ZoneData made = zone_data(type, data, origin());
-    if (made.problem == ZoneData::Problem::type) return skip(Skip::record_type);
-    if (made.problem == ZoneData::Problem::data) return skip(Skip::record_data);
+    if (made.problem != ZoneData::Problem::none) {
+      const bool bad_type = made.problem == ZoneData::Problem::type;
+      return reading_.skip_local(bad_type ? Skip::record_type : Skip::record_data, number_, line_, lines(),
+                                 range);
+    }
     Record record{Name{}, type, ttl, std::move(made.rdata)};
     if (range != nullptr)
       reading_.add_local(number_, line_, std::move(record), *range);
@@ -258,7 +280,7 @@ class RpzReader {
     const Result<AddressRange> range = AddressRange::parse(text);
     if (!range || range->base.v6 != v6) return skip(Skip::address_range);
     if (type == type::CNAME) {
-      if (const std::optional<Skip> problem = action(data)) return skip(*problem);
+      if (const std::optional<Skip> problem = action(data)) return skip_action(*problem, &*range);
       const ListAction act = reading_.draft().action;
       if (act != ListAction::local) return reading_.emit(ListRange{*range, act, number_});
     }

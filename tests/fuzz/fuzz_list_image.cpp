@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "rules/list.h"
 #include "rules/list_image.h"
 
 namespace {
@@ -15,6 +16,21 @@ SharedOctets exact_copy(const std::uint8_t* data, std::size_t size) {
   auto* const copy = new std::uint8_t[size];  // of this size: a read past it is seen
   if (size != 0) std::memcpy(copy, data, size);
   return {std::shared_ptr<const std::uint8_t[]>(copy), size};
+}
+
+// What its lines say, added up so that their order does not matter.
+std::uint64_t sum_of_lines(const List& list) {
+  std::uint64_t sum = 0;
+  list.each_line([&](const List::Line& line) {
+    const auto again = Name::from_wire(line.name.wire());
+    if (!again || !(*again == line.name)) std::abort();
+    std::uint64_t one = line.number * 64 + static_cast<std::uint64_t>(line.scope) * 8 +
+                        static_cast<std::uint64_t>(line.action);
+    for (const std::uint8_t octet : line.name.wire()) one = one * 31 + octet;
+    if (line.detail != nullptr) one += 1 + line.detail->types.size() + line.detail->local.answer.size();
+    sum += one;
+  });
+  return sum;
 }
 
 struct Asked {
@@ -41,6 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return exact_copy(image.data(), image.size());
   }());
   if (!again) std::abort();
+  if (sum_of_lines(**list) != sum_of_lines(**again)) std::abort();
   Query query;
   for (std::size_t at = 0; at < size && at < 4096;
        at += 1 + at / 16) {  // names and addresses that the image holds

@@ -1,5 +1,6 @@
 // Plain domains and hosts files: what each line means, and which are not used and why.
 #include "list_support.h"
+#include "rules/list.h"
 
 using namespace postern;
 using postern::test::told;
@@ -184,13 +185,44 @@ TEST_CASE("hosts: addresses that lead nowhere block, others are the name's own")
       });
 }
 
-TEST_CASE("local data has a limit, and says so") {
+TEST_CASE("local data has a limit; names beyond it are answered empty, and not let through") {
   ListOptions options;
   options.most_local_records = 2;
-  const auto list =
-      told("192.0.2.1 a.example\n192.0.2.2 b.example\n192.0.2.3 c.example\n192.0.2.4 a.example\n", options);
-  CHECK(list.entries == "1 local a.example [A:5:c0000201] | 2 local b.example [A:5:c0000202]");
-  CHECK(list.skipped == "2 more local data than a list may hold");
+  const std::string text =
+      "192.0.2.1 a.example\n192.0.2.2 b.example\n192.0.2.3 c.example\n192.0.2.4 a.example\n"
+      "192.0.2.1 a.example\n192.0.2.5 c.example\n0.0.0.0 d.example\n";
+  const auto list = told(text, options);
+  CHECK(list.entries ==
+        "3 local c.example | 6 local c.example | 7 block d.example | 1 local a.example [A:5:c0000201] | "
+        "2 local b.example [A:5:c0000202]");
+  CHECK(list.skipped == "3 more local data than a list may hold (answered empty, if the name has none)");
+
+  const auto built = List::build(text, options), allowing = List::build(text, options, ListMeaning::allows);
+  REQUIRE(built.has_value());
+  REQUIRE(allowing.has_value());
+  const ListFinding found = (*built)->judge({postern::test::name("c.example"), type::A});
+  CHECK(found.spoke);
+  CHECK(found.action == ListAction::no_data);
+  CHECK(found.line == 3);
+  CHECK((*built)->judge({postern::test::name("b.example"), type::A}).action == ListAction::local);
+  CHECK_FALSE((*built)->judge({postern::test::name("e.example"), type::A}).spoke);
+  // What a list answers itself opens nothing where it allows, within the limit or beyond it.
+  CHECK_FALSE((*allowing)->judge({postern::test::name("b.example"), type::A}).spoke);
+  CHECK_FALSE((*allowing)->judge({postern::test::name("c.example"), type::A}).spoke);
+  CHECK((*allowing)->judge({postern::test::name("d.example"), type::A}).action == ListAction::allow);
+
+  options.file = "list.txt";
+  options.format = ListFormat::rpz;
+  const auto ranges = List::build(
+      "32.1.2.0.192.rpz-ip A 198.51.100.1\n32.2.2.0.192.rpz-ip A 198.51.100.1\n"
+      "32.3.2.0.192.rpz-ip A 198.51.100.1\n",
+      options);
+  REQUIRE(ranges.has_value());
+  const auto act = [&](const char* address) {
+    return (*ranges)->judge_address(*Address::parse(address), type::A).action;
+  };
+  CHECK(act("192.0.2.2") == ListAction::local);
+  CHECK(act("192.0.2.3") == ListAction::no_data);
 }
 
 TEST_CASE("a name has at most 1,000 records") {
@@ -200,6 +232,6 @@ TEST_CASE("a name has at most 1,000 records") {
   text += "10.0.0.1 b.example\n";
   const auto list = told(text);
   CHECK(list.report.entries == 2);
-  CHECK(list.skipped == "1 more local data than a list may hold");
+  CHECK(list.skipped == "1 more local data than a list may hold (answered empty, if the name has none)");
   CHECK(list.report.skipped[0].first[0] == "list.txt:1001: \"10.0.4.0 a.example\"");
 }

@@ -1,5 +1,6 @@
 // RPZ zone files: triggers, actions, local data, and the zone file around them.
 #include "list_support.h"
+#include "rules/list.h"
 
 using namespace postern;
 using postern::test::told;
@@ -35,7 +36,8 @@ TEST_CASE("rpz: names, wildcards and what is done with them") {
       {"a.example CNAME rpz-passthru.", "5 allow a.example", ""},
       {"a.example CNAME RPZ-DROP.", "5 drop a.example", ""},
       {"a.example CNAME a.example.", "5 allow a.example", ""},
-      {"*.a.example CNAME *.a.example.", "", "1 an unsupported action"},
+      {"*.a.example CNAME *.a.example.", "5 local *.a.example",
+       "1 a target made of the name that was asked (answered empty)"},
       {"a.example 60 IN CNAME .", "5 block a.example", ""},
       {"a.example IN 1h cname .", "5 block a.example", ""},
       {"a.example CNAME . ; why", "5 block a.example", ""},
@@ -52,7 +54,8 @@ TEST_CASE("rpz: names, wildcards and what is done with them") {
       {"$ORIGIN b.rpz.example.\na CNAME .\n$ORIGIN c\nd CNAME .", "6 block a.b | 8 block d.c.b", ""},
       {"a.example CNAME rpz-tcp-only.", "", "1 rpz-tcp-only: a sandbox has no source address to prove"},
       {"a.example CNAME rpz-other.", "", "1 an unsupported action"},
-      {"a.example CNAME *.walled.example.", "", "1 an unsupported action"},
+      {"a.example CNAME *.walled.example.", "5 local a.example",
+       "1 a target made of the name that was asked (answered empty)"},
   });
 }
 
@@ -128,34 +131,77 @@ TEST_CASE("rpz: local data, one entry for all records of an owner") {
 
 TEST_CASE("rpz: local data that cannot be used") {
   check_records({
-      {"a.example A 192.0.2", "", "1 bad record data"},
-      {"a.example A 2001:db8::1", "", "1 bad record data"},
-      {"a.example AAAA 192.0.2.1", "", "1 bad record data"},
-      {"a.example A 192.0.2.1 192.0.2.2", "", "1 bad record data"},
-      {"a.example A", "", "1 bad record data"},
-      {"a.example MX 65536 b.", "", "1 bad record data"},
+      {"a.example A 192.0.2", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example A 2001:db8::1", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example AAAA 192.0.2.1", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example A 192.0.2.1 192.0.2.2", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example A", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example MX 65536 b.", "5 local a.example", "1 bad record data (answered empty)"},
       {"a.example MX 65535 b.", "5 local a.example [MX:300:ffff016200]", ""},
-      {"a.example TXT \"" + std::string(256, 'x') + "\"", "", "1 bad record data"},
-      {"a.example TXT \\256", "", "1 bad record data"},
-      {"a.example A \\# 5 C000020100", "", "1 bad record data"},
-      {"a.example A \\# 4 C0000G01", "", "1 bad record data"},
-      {"a.example HTTPS \\# 2 0001", "", "1 bad record data"},
-      {"a.example CNAME a..b.", "", "1 bad record data"},
-      {"a.example CNAME", "", "1 bad record data"},
-      {"a.example HTTPS 1 . alpn=", "", "1 bad record data"},
-      {"a.example HTTPS 1 . port=65536", "", "1 bad record data"},
-      {"a.example HTTPS 65536 .", "", "1 bad record data"},
-      {"a.example HTTPS 1 . port=1 port=2", "", "1 bad record data"},
-      {"a.example HTTPS 1 . mandatory=port alpn=h2", "", "1 bad record data"},
-      {"a.example HTTPS 1 . ipv4hint=2001:db8::1", "", "1 bad record data"},
-      {"a.example HTTPS 1 . other=1", "", "1 bad record data"},
-      {"a.example HTTPS 1 . key65535=x", "", "1 bad record data"},
-      {"a.example HTTPS 1", "", "1 bad record data"},
-      {"a.example MX \\# 4 000A0000", "", "1 a record type that cannot be local data"},
-      {"a.example NS b.", "", "1 a record type that cannot be local data"},
-      {"a.example DNAME b.", "", "1 a record type that cannot be local data"},
-      {"a.example RRSIG A 8 2 300 1 2 3 x. y", "", "1 a record type that cannot be local data"},
+      {"a.example TXT \"" + std::string(256, 'x') + "\"", "5 local a.example",
+       "1 bad record data (answered empty)"},
+      {"a.example TXT \\256", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example A \\# 5 C000020100", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example A \\# 4 C0000G01", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS \\# 2 0001", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example CNAME a..b.", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example CNAME", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . alpn=", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . port=65536", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 65536 .", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . port=1 port=2", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . mandatory=port alpn=h2", "5 local a.example",
+       "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . ipv4hint=2001:db8::1", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . other=1", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1 . key65535=x", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example HTTPS 1", "5 local a.example", "1 bad record data (answered empty)"},
+      {"a.example MX \\# 4 000A0000", "5 local a.example",
+       "1 a record type that cannot be local data (answered empty)"},
+      {"a.example NS b.", "", "1 a record of the zone itself"},
+      {"a.example DNAME b.", "5 local a.example",
+       "1 a record type that cannot be local data (answered empty)"},
+      {"a.example RRSIG A 8 2 300 1 2 3 x. y", "", "1 a record of the zone itself"},
+      // A signed zone has such records at every name, and they say nothing of it.
+      {"a.example CNAME rpz-passthru.\na.example RRSIG CNAME 8 2 300 1 2 3 x. y\na.example NSEC b. CNAME",
+       "5 allow a.example", "2 a record of the zone itself"},
+      // Other records of the name are used.
+      {"a.example A 192.0.2\na.example NAPTR x\na.example A 192.0.2.1", "5 local a.example [A:300:c0000201]",
+       "1 a record type that cannot be local data (answered empty) | 1 bad record data (answered empty)"},
+      {"a.example A 192.0.2.1\na.example A 192.0.2", "5 local a.example [A:300:c0000201]",
+       "1 bad record data (answered empty)"},
   });
+}
+
+TEST_CASE("rpz: a name whose records cannot be used is answered empty, and not let through") {
+  const auto list = List::build(
+      "$TTL 300\n@ SOA a. b. 1 2 3 4 5\nnumber.example A 192.0.2\n"
+      "made.example CNAME *.walled.example.\nother.example NAPTR x\nsome.example A 192.0.2.1\n"
+      "some.example A 192\n*.wild.example A 1\nlet.example CNAME rpz-tcp-only.\n",
+      ListOptions{});
+  REQUIRE(list.has_value());
+  const auto judged = [&](const char* name, Type type) {
+    const ListFinding found = (*list)->judge({postern::test::name(name), type});
+    return !found.spoke                          ? "silent"
+           : found.action == ListAction::no_data ? "empty"
+           : found.action == ListAction::local   ? "local"
+                                                 : "other";
+  };
+  for (const char* name : {"number.example", "made.example", "other.example", "x.wild.example"}) {
+    CAPTURE(name);
+    CHECK(judged(name, type::A) == doctest::String("empty"));
+    CHECK(judged(name, type::TXT) == doctest::String("empty"));
+  }
+  CHECK(judged("some.example", type::A) == doctest::String("local"));
+  CHECK(judged("some.example", type::TXT) == doctest::String("empty"));
+  CHECK(judged("let.example", type::A) == doctest::String("silent"));
+}
+
+TEST_CASE("rpz: a file of nothing but bad records is no list") {
+  CHECK(told_as(ListFormat::rpz, "a.example A 192.0.2\nb.example A 192\n").error ==
+        "cannot read list list.txt:1: \"a.example A 192.0.2\": bad record data (answered empty); and none of "
+        "its 2 "
+        "lines can be read as rpz");
 }
 
 TEST_CASE("rpz: addresses in answers") {
@@ -187,8 +233,8 @@ TEST_CASE("rpz: addresses in answers") {
        ""},
       {"32.1.2.0.192.rpz-ip A 192.0.2.9\n32.1.2.0.192.rpz-ip CNAME b.", "5 local 192.0.2.1 [A:300:c0000209]",
        "1 a CNAME beside other records"},
-      {"32.1.2.0.192.rpz-ip A 192.0.2", "", "1 bad record data"},
-      {"32.1.2.0.192.rpz-ip NS b.", "", "1 a record type that cannot be local data"},
+      {"32.1.2.0.192.rpz-ip A 192.0.2", "5 local 192.0.2.1", "1 bad record data (answered empty)"},
+      {"32.1.2.0.192.rpz-ip NS b.", "", "1 a record of the zone itself"},
       {"32.1.2.0.192.rpz-ip CNAME rpz-tcp-only.", "",
        "1 rpz-tcp-only: a sandbox has no source address to prove"},
       {"32.1.2.0.192.rpz-client-ip CNAME .\n32.1.2.0.192.rpz-nsip CNAME .\nns.example.rpz-nsdname CNAME .\n"
@@ -240,8 +286,9 @@ TEST_CASE("rpz: nobody need say what the zone is called while owners are relativ
 
 TEST_CASE("rpz: a relative name in data needs an origin") {
   const auto list = told("a.example CNAME .\nb.example CNAME walled\nc.example CNAME walled.\n");
-  CHECK(list.entries == "1 block a.example | 3 local c.example [CNAME:5:0677616c6c656400]");
-  CHECK(list.skipped == "1 bad record data");
+  CHECK(list.entries ==
+        "1 block a.example | 2 local b.example | 3 local c.example [CNAME:5:0677616c6c656400]");
+  CHECK(list.skipped == "1 bad record data (answered empty)");
 }
 
 TEST_CASE("rpz: times") {
