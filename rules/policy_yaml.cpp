@@ -49,6 +49,9 @@ constexpr auto policy_keys = std::to_array<std::string_view>({"extends",
                                                               "on_secret",
                                                               "on_cap",
                                                               "expect"});
+bool is_policy_key(std::string_view text) {
+  return std::find(policy_keys.begin(), policy_keys.end(), text) != policy_keys.end();
+}
 
 std::string list_of(std::span<const std::string_view> words) {
   std::string out;
@@ -72,7 +75,10 @@ class Reader : private YamlComplaint {
       drafts_.push_back({"default", &root, Draft::State::fresh, {}});
     } else {
       for (std::size_t i = 0; i < root.items.size(); i += 2)
-        if (root.items[i].text != "policies") return unknown_key(root.items[i], "beside policies");
+        if (root.items[i].text != "policies")
+          return unknown_key(root.items[i], is_policy_key(root.items[i].text)
+                                                ? "beside policies: it belongs to one of them, below its name"
+                                                : "beside policies");
       if (policies->kind != YamlNode::Kind::map)
         return wrong_kind(*policies, "policies", YamlNode::Kind::map);
       if (policies->items.size() / 2 > max_policies)
@@ -116,7 +122,7 @@ class Reader : private YamlComplaint {
     if (node.kind != YamlNode::Kind::map)
       return wrong_kind(node, "policy " + drafts_[index].name, YamlNode::Kind::map);
     for (std::size_t i = 0; i < node.items.size(); i += 2)
-      if (std::find(policy_keys.begin(), policy_keys.end(), node.items[i].text) == policy_keys.end())
+      if (!is_policy_key(node.items[i].text))
         return unknown_key(node.items[i], "in a policy; known are " + list_of(policy_keys));
 
     PolicySpec spec;
@@ -158,7 +164,12 @@ class Reader : private YamlComplaint {
       return drafts_[i].spec;
     }
     if (extends.text == "default") return PolicySpec{};
-    if (is_policy_preset(extends.text)) return PolicyAssembly::preset(extends.text);
+    if (is_policy_preset(extends.text)) {
+      PolicySpec spec = PolicyAssembly::preset(extends.text);
+      spec.default_text =
+          rule_line("preset " + extends.text + ":", "default", spec.default_block ? "block" : "allow");
+      return spec;
+    }
     const bool is_preset = std::any_of(presets().begin(), presets().end(),
                                        [&](const Preset& one) { return one.name == extends.text; });
     if (is_preset)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "resolver/path/wire.h"
@@ -236,6 +237,7 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
   std::string body, notes;
   std::size_t count = 0, noted = 0, width = 0;
   for (const std::string& name : policies.names()) width = std::max(width, name.size());
+  std::map<std::pair<const List*, bool>, std::string> told;  // and whether it is observed -> the policy
   for (const std::string& name : policies.names()) {
     const PolicyOutline outline = policies.find(name)->outline();
     if (outline.built_in) continue;
@@ -265,7 +267,12 @@ std::string check_text(const PolicySet& policies, const std::string& file) {
     for (const auto& [key, value] : outline.settings)
       if (key == "mode" && value == "observe") body += "; observes only: nothing of it is refused";
     body += "\n";
-    for (const ListOutline& one : outline.lists) body += list_text(one);
+    for (const ListOutline& one : outline.lists) {
+      // What a policy has from another needs no second account of its lines.
+      const auto [known, is_new] = told.try_emplace({one.list.get(), one.observes}, name);
+      body += is_new ? list_text(one)
+                     : "    list " + one_line_of(one.request.file) + ": as in policy " + known->second + "\n";
+    }
     for (const ForwardedZone& one : outline.forwards)
       body += "    " + one.zone.text() + " is asked of the upstream group " + one.group + "\n";
     for (const SilentRule& one : outline.silent) {
@@ -308,12 +315,16 @@ Result<Name> parse_asked_name(const std::string& text) {
   if (text.starts_with("*")) return bad("it is a pattern; ask for one of the names that it matches");
   if (text.find("://") != std::string::npos) return bad("it is a URL; give the name alone");
   if (text.find_first_of("/: \t\r\n") != std::string::npos)
-    return bad("it is a name, without port, path or white space");
+    return bad(Address::parse(text) ? "it is an address; ask for the name of a host"
+                                    : "give the name alone, without port, path or white space");
   Result<Name> name = Name::parse(text);
   if (!name) return name;
   const bool unicode =
       std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
   if (unicode) return bad("write names in Unicode as A-labels (xn--...)");
+  if (Address::parse(text))
+    return bad("it is an address; ask for the name of a host (" + postern::quoted(text + ".") +
+               " is the name that looks like it)");
   return name;
 }
 

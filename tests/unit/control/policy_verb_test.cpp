@@ -7,6 +7,8 @@
 
 #include "resolver/control/policy_report.h"
 #include "resolver/path/wire.h"
+#include "rules/list.h"
+#include "rules/list_text.h"
 
 using namespace postern;
 
@@ -238,8 +240,9 @@ TEST_CASE("what is typed in place of a name is told apart") {
        "cannot read name \"*.example.com\": it is a pattern; ask for one of the names that it matches"},
       {"https://example.com/", "cannot read name \"https://example.com/\": it is a URL; give the name alone"},
       {"example.com:53",
-       "cannot read name \"example.com:53\": it is a name, without port, path or white space"},
-      {"exa mple.com", "cannot read name \"exa mple.com\": it is a name, without port, path or white space"},
+       "cannot read name \"example.com:53\": give the name alone, without port, path or white space"},
+      {"exa mple.com",
+       "cannot read name \"exa mple.com\": give the name alone, without port, path or white space"},
       {"m\xc3\xbcnchen.de",
        "cannot read name \"m\\xc3\\xbcnchen.de\": write names in Unicode as A-labels (xn--...)"},
   };
@@ -248,6 +251,14 @@ TEST_CASE("what is typed in place of a name is told apart") {
     REQUIRE_FALSE(parsed.has_value());
     CHECK(parsed.error().message == row.error);
   }
+  CHECK(parse_asked_name("2001:db8::1").error().message ==
+        "cannot read name \"2001:db8::1\": it is an address; ask for the name of a host");
+  CHECK(parse_asked_name("192.0.2.1").error().message ==
+        "cannot read name \"192.0.2.1\": it is an address; ask for the name of a host (\"192.0.2.1.\" is the "
+        "name "
+        "that looks like it)");
+  CHECK(parse_asked_name("192.0.2.1.").has_value());
+  CHECK(parse_asked_name("192.0.2").has_value());
   CHECK(parse_asked_name("a..b").error().message.find("\"a..b\"") != std::string::npos);
   CHECK(parse_asked_name("WWW.Example.COM.")->text() == "www.example.com");
   CHECK(parse_asked_name("a\\032b.example").has_value());
@@ -279,4 +290,22 @@ TEST_CASE("an error shows its line with a mark under the column") {
   const std::size_t end = wide.find('\n');
   CHECK(end < 120);
   CHECK(wide.find('!') == wide.find('^') - end - 1);
+}
+
+TEST_CASE("a list that a policy has from another is told of once") {
+  const ListSource lists = [](const ListRequest& request) {
+    ListOptions options;
+    options.file = request.file;
+    return List::build("a.example\nb..example\n", options);
+  };
+  const auto set = PolicySet::parse(
+      "policies: {default: {lists: [l]}, open: {extends: default, default: allow}}", "p.yaml", lists);
+  REQUIRE(set.has_value());
+  CHECK(check_text(**set, "p.yaml") ==
+        "p.yaml: ok, 2 policies\n"
+        "  default   default allow, 0 rules\n"
+        "    list l: domains, 1 entry in 2 lines; 1 skipped\n"
+        "      1 an empty label: l:2: \"b..example\"\n"
+        "  open      default allow, 0 rules\n"
+        "    list l: as in policy default\n");
 }

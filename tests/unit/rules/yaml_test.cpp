@@ -71,7 +71,7 @@ TEST_CASE("a mistake is told with file, line, column and value") {
        "p.yaml:1:37: unknown key \"rang\" in an answer exception; known are name and range"},
       {"policies: {a: {default: block}, a: {default: allow}}", "p.yaml:1:33: duplicate key \"a\""},
       {"policies: {a: {default: block}}\ndefault: allow\n",
-       "p.yaml:2:1: unknown key \"default\" beside policies"},
+       "p.yaml:2:1: unknown key \"default\" beside policies: it belongs to one of them, below its name"},
       {"policies: [a]", "p.yaml:1:11: policies is a map, here is a list"},
       {"policies: {a: block}", "p.yaml:1:15: policy a is a map, here is a single value \"block\""},
       {"policies: {a b: {}}",
