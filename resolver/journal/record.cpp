@@ -99,10 +99,14 @@ class AskedSource final : public RowSource {
   NameBook* names = nullptr;
   std::int64_t boot_offset_us = 0;     // wall clock less monotonic clock at the boot's row
   std::vector<NameBook::Known> known;  // of each row, in order
+  std::string texts;                   // of their names, one behind the other, for whoever seals them
+  std::vector<std::size_t> text_ends;
 
   void rewind() override {
     batch_ = row_ = 0;
     known.clear();
+    texts.clear();
+    text_ends.clear();
     settle();
   }
   bool at_end() const override { return batch_ == batches.size(); }
@@ -165,6 +169,8 @@ class AskedSource final : public RowSource {
     const Asked& row = *batches[batch_].rows[row_];
     text_.set(row.name, row.registered_labels);
     known.push_back(names->find(text_.text()));
+    texts += text_.text();
+    text_ends.push_back(texts.size());
   }
 
   std::size_t batch_ = 0, row_ = 0;
@@ -372,6 +378,17 @@ int RecordWriter::write(const Work& work) {
   return finish(code);
 }
 
+void RecordWriter::seal_asked(const Work& work) {
+  const std::string_view texts = state_->asked_source.texts;
+  std::size_t at = 0, begin = 0;
+  for (const AskedBatch& batch : work.batches)
+    for (const Asked* row : batch.rows) {
+      const std::size_t end = state_->asked_source.text_ends[at++];
+      state_->seal->asked(*row, texts.substr(begin, end - begin));
+      begin = end;
+    }
+}
+
 int RecordWriter::inside(const Work& work) {
   State& state = *state_;
   state.outbox->begin();
@@ -384,9 +401,7 @@ int RecordWriter::inside(const Work& work) {
   if (!work.batches.empty()) {
     state.asked_source.batches = work.batches;
     if (const int code = state.asked.run(); code != SQLITE_OK) return code;
-    if (state.seal)
-      for (const AskedBatch& batch : work.batches)
-        for (const Asked* row : batch.rows) state.seal->asked(*row);
+    if (state.seal) seal_asked(work);
   }
   if (!work.outcomes.empty()) {
     state.outcome_source.outcomes = work.outcomes;

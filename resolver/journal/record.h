@@ -93,7 +93,8 @@ class RecordWriter {
   struct State;
   RecordWriter();
   int inside(const Work& work);  // between BEGIN and COMMIT
-  int finish(int code);          // COMMIT, or ROLLBACK when `code` is an error
+  void seal_asked(const Work& work);
+  int finish(int code);  // COMMIT, or ROLLBACK when `code` is an error
 
   std::unique_ptr<State> state_;
   std::string error_;

@@ -181,10 +181,9 @@ void SealWriter::add(SealKind kind, std::int64_t id, std::string_view octets) {
   open_.push_back({kind, id, hash_.finish()});
 }
 
-void SealWriter::asked(const Asked& row) {
-  name_.set(row.name, row.registered_labels);
+void SealWriter::asked(const Asked& row, std::string_view name) {
   add(SealKind::asked, row.id,
-      spelling_.asked({row.id, row.time_us, row.monotonic_us, row.sandbox, name_.text(), row.type,
+      spelling_.asked({row.id, row.time_us, row.monotonic_us, row.sandbox, name, row.type,
                        static_cast<int>(row.action), static_cast<int>(row.reason), row.rule, row.rcode,
                        row.ede, flags_of(row), thousandths(row.score), row.charge_millibits}));
 }
