@@ -27,7 +27,7 @@ class SealWriter {
  public:
   using Clock = std::chrono::steady_clock;
   // A block is closed when it has so many records: its row then costs a tenth of an octet per record, and the
-  // pages that it fills are empty by some 5 %; with half as many records by 15 %.
+  // pages that it fills are full; with half as many records 15 % of them was empty.
   static constexpr std::size_t block_records = 2048;
   // ... or when its first record is so old: that is how long a record may go without a seal.
   static constexpr std::chrono::seconds block_age{10};
