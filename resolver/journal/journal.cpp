@@ -15,6 +15,7 @@
 #include "resolver/journal/head_keeper.h"
 #include "resolver/journal/mend.h"
 #include "resolver/journal/outage.h"
+#include "resolver/journal/prune_turn.h"
 #include "resolver/journal/signals_held.h"
 #include "resolver/journal/snapshots.h"
 
@@ -113,33 +114,30 @@ class FileJournal final : public Journal {
   Outage outage_;
   std::atomic<RowId> next_id_ = 1;
   HeadKeeper heads_;
+  PruneTurn pruned_{options_.wal_limit_octets};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, answered_;
   Inbox inbox_;
-  Clock::time_point first_outcome_;      // when the oldest outcome in inbox_ came
-  bool asleep_ = false, timed_ = false;  // the thread sleeps; with a timer that outcomes can wait for
-  bool stopping_ = false;
-  bool signed_ = false;  // the notary has an answer
+  Clock::time_point first_outcome_;         // when the oldest outcome in inbox_ came
+  bool asleep_ = false, timed_ = false;     // the thread sleeps; with a timer that outcomes can wait for
+  bool stopping_ = false, signed_ = false;  // signed_: the notary has an answer
   std::uint64_t ends_asked_ = 0, ends_written_ = 0;
   std::string last_error_;
   std::function<void(std::vector<std::int64_t>)> tell_outbox_;
-
   // The journal's thread's own: taken from the inbox, not yet committed.
   Inbox hand_;
   std::vector<NewRule> new_rules_;
-  Clock::time_point last_failure_;
-  Clock::time_point next_look_;  // at the file, when nothing else is to do
+  Clock::time_point last_failure_, next_look_;  // next_look_: at the file, when nothing else is to do
   bool last_try_ = false;
 
-  std::atomic<std::int64_t> in_hand_since_us_ = 0;  // when the oldest batch in hand was submitted; 0: none
+  std::atomic<std::int64_t> listing_cpu_us_ = 0,
+                            in_hand_since_us_ = 0;  // when its oldest batch came; 0: none
   std::atomic<std::uint64_t> pending_rows_ = 0, pending_outcomes_ = 0, lost_alerts_ = 0;
   std::atomic<std::uint64_t> committed_rows_ = 0, commits_ = 0, failed_commits_ = 0, refused_rows_ = 0,
                              lost_outcomes_ = 0, committed_outcomes_ = 0, committed_alerts_ = 0,
-                             waiting_alerts_ = 0, dropped_deliveries_ = 0;
+                             waiting_alerts_ = 0, dropped_deliveries_ = 0, waiting_rows_ = 0;
   std::atomic<bool> writable_ = true;
-  std::atomic<std::int64_t> listing_cpu_us_ = 0;
-  std::atomic<std::uint64_t> waiting_rows_ = 0;
   std::thread thread_;
 };
 
@@ -297,6 +295,7 @@ Journal::Stats FileJournal::stats() const {
   if (clockid_t clock{};
       ::pthread_getcpuclockid(const_cast<std::thread&>(thread_).native_handle(), &clock) == 0)
     stats.thread_cpu_us = clock_us(clock);
+  pruned_.tell(stats);
   heads_.tell(stats);
   stats.lost_alerts = lost_alerts_;
   stats.checkpoint_stall_us_max = in_use_->checkpointer().stall_us_max();
@@ -325,6 +324,7 @@ void FileJournal::run() {
     make_attachments();
     write_hand();
     list();
+    if (writable_) pruned_.take(*in_use_, gate_, pending_rows_ > 0);
     heads_.offer(in_use_->seal());
   }
   if (writable_) in_use_->lister().finish(next_id_.load() - 1);
@@ -341,7 +341,7 @@ Clock::time_point FileJournal::due() const {
   if (!inbox_.alerts.empty() || !inbox_.ends.empty() || !inbox_.snapshots.empty() ||
       !inbox_.deliveries.empty() || inbox_.outcomes.size() >= outcome_burst)
     return Clock::time_point::min();
-  const auto soonest = std::min(in_use_->lister_due(), in_use_->seal_due());
+  const auto soonest = std::min({in_use_->lister_due(), in_use_->seal_due(), pruned_.due(*in_use_)});
   return inbox_.outcomes.empty() ? soonest : std::min(soonest, first_outcome_ + outcome_delay);
 }
 

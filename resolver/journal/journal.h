@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "resolver/journal/retention.h"
 #include "rules/signed_head.h"
 #include "rules/vocabulary.h"
 
@@ -173,6 +174,7 @@ class Journal {
     // Deliveries that wait for one hook; some 20 MiB. A sandbox can cause alerts: what comes after is on
     // record as `dropped`, counted and logged, and the alert's own row stays.
     std::size_t max_pending_deliveries = 10'000;
+    Retention keep = {};  // pruner.h
   };
   struct Stats {
     std::uint64_t committed_rows = 0, commits = 0, failed_commits = 0, refused_rows = 0, lost_outcomes = 0;
@@ -193,9 +195,15 @@ class Journal {
     std::string set_aside;                  // where the last damaged file went
     bool wal_held = false;  // a reader of an old state keeps the log from starting over, beyond its limit
     std::int64_t wal_reader = -1;  // that reader's process id, 0: one that cannot be seen from here; -1: none
-    std::int64_t thread_cpu_us = 0;   // CPU time of the journal's thread
-    std::int64_t listing_cpu_us = 0;  // of it, for entering rows into the catalogue
-    std::uint64_t waiting_rows = 0;   // committed, and not in the catalogue yet
+    std::int64_t thread_cpu_us = 0;                    // CPU time of the journal's thread
+    std::int64_t listing_cpu_us = 0;                   // of it, for entering rows into the catalogue
+    std::uint64_t waiting_rows = 0;                    // committed, and not in the catalogue yet
+    std::uint64_t pruned_rows = 0, pruned_alerts = 0;  // by retention
+    std::uint64_t prune_passes = 0;                    // that came to their end
+    std::int64_t last_prune_us = 0;                    // Unix time of the last step that removed queries
+    std::string prune_error;                           // of the last step, if it failed
+    std::int64_t oldest_us = 0;                        // time of the oldest query; 0: none, or not looked at
+    std::int64_t used_octets = 0;                      // of the file, free pages apart; at the last look
     std::uint64_t sealed_blocks = 0, signed_heads = 0, unsigned_heads = 0;  // unsigned: asked for in vain
   };
 

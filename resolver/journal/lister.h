@@ -67,6 +67,18 @@ class Lister {
   // old file that is still being caught up with waits for the next start.
   void finish(RowId last_id_drawn);
 
+  // Retention: names with these numbers may be removed; those that rows in hand bear are taken out.
+  void leave_out_waiting(std::unordered_set<std::int64_t>& names) const {
+    for (const auto* rows : {&waiting_, &run_})
+      for (const Row& row : *rows) names.erase(row.name.id);
+  }
+  // ... and rows of `domain`, `resolved` or `sandbox` were: what is remembered of them may be wrong.
+  void forget() {
+    domains_.clear();
+    pairs_.clear();
+    sandboxes_.clear();
+  }
+
   std::size_t waiting() const { return waiting_.size() + run_.size() - run_at_; }
   bool catching_up() const { return catch_up_at_ < catch_up_to_; }
   std::uint64_t outcomes_left_out() const { return outcomes_left_out_; }

@@ -71,6 +71,9 @@ Result<void> FileInUse::bind(RowId next_id) {
   if (!writer) return tl::unexpected(writer.error());
   auto lister = Lister::create(file_->connection(), names_, next_id, file_->boot());
   if (!lister) return tl::unexpected(lister.error());
+  auto pruner =
+      Pruner::create(file_->connection(), seal_.get(), names_, **lister, options_.keep, file_->boot());
+  if (!pruner) return tl::unexpected(pruner.error());
   auto watch = FileWatch::of(file_->path());
   if (!watch) return tl::unexpected(watch.error());
   watch_ = std::move(*watch);
@@ -89,11 +92,13 @@ Result<void> FileInUse::bind(RowId next_id) {
   checkpointer_->use(std::move(*for_checkpoints));
   writer_ = std::move(*writer);
   lister_ = std::move(*lister);
+  pruner_ = std::move(*pruner);
   return {};
 }
 
 void FileInUse::unbind() {
   checkpointer_->release();
+  pruner_.reset();
   lister_.reset();
   writer_.reset();
   seal_.reset();

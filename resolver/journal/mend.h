@@ -26,6 +26,7 @@
 #include "resolver/journal/lister.h"
 #include "resolver/journal/outbox.h"
 #include "resolver/journal/past.h"
+#include "resolver/journal/pruner.h"
 #include "resolver/journal/record.h"
 #include "resolver/journal/rule_book.h"
 #include "resolver/journal/seal_writer.h"
@@ -51,6 +52,10 @@ class FileInUse {
   Lister& lister() { return *lister_; }
   Lister::Clock::time_point lister_due() const {
     return lister_ ? lister_->due() : Lister::Clock::time_point::max();
+  }
+  Pruner& pruner() { return *pruner_; }
+  Lister::Clock::time_point pruner_due() const {
+    return pruner_ ? pruner_->due() : Lister::Clock::time_point::max();
   }
   SealWriter* seal() { return seal_.get(); }  // null: not sealed, or not bound
   // When the open block must be closed or a signature written; max(): nothing to do.
@@ -106,6 +111,7 @@ class FileInUse {
   const JournalFile* sealed_file_ = nullptr;  // whose boot is sealed
   std::unique_ptr<RecordWriter> writer_;      // null: not bound
   std::unique_ptr<Lister> lister_;            // likewise
+  std::unique_ptr<Pruner> pruner_;            // likewise
   std::unique_ptr<Checkpointer> checkpointer_;
   FileWatch watch_;
   std::int64_t wal_frames_ = 0;

@@ -23,6 +23,10 @@ class NameBook {
   };
   Known find(std::string_view text);
   void add(std::string text, Known known);
+  void forget(const std::string& text) {  // its row is removed
+    young_.erase(text);
+    old_.erase(text);
+  }
   void clear() {
     young_.clear();
     old_.clear();

@@ -25,6 +25,9 @@ constexpr std::string_view select_spent =
     " AND (charge_millibits > 0 OR flags & 4 <> 0)";
 constexpr std::string_view select_began =
     "SELECT coalesce(min(attached_us), 0) FROM sandbox WHERE session = ?2 AND user = ?1";
+// Retention removes a charged row only when a snapshot holds its charge: without one, rows are not all.
+constexpr std::string_view select_pruned =
+    "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'pruned_until_us'";
 constexpr std::string_view select_users =
     "SELECT DISTINCT user FROM sandbox WHERE session = ?1 ORDER BY user";
 
@@ -40,7 +43,8 @@ Result<void> PastReader::use(Connection connection) {
   const std::lock_guard lock(mutex_);
   const std::pair<Statement*, std::string_view> statements[] = {
       {&snapshot_, select_snapshot}, {&grants_, select_grants}, {&forwards_, select_forwards},
-      {&spent_, select_spent},       {&users_, select_users},   {&began_, select_began}};
+      {&spent_, select_spent},       {&users_, select_users},   {&began_, select_began},
+      {&pruned_, select_pruned}};
   for (const auto& [statement, sql] : statements) {
     auto prepared = connection.prepare(sql);
     if (!prepared) return tl::unexpected(prepared.error());
@@ -52,7 +56,7 @@ Result<void> PastReader::use(Connection connection) {
 
 void PastReader::release() {
   const std::lock_guard lock(mutex_);
-  for (Statement* statement : {&snapshot_, &grants_, &forwards_, &spent_, &users_, &began_})
+  for (Statement* statement : {&snapshot_, &grants_, &forwards_, &spent_, &users_, &began_, &pruned_})
     *statement = Statement();
   connection_ = Connection();
 }
@@ -119,6 +123,12 @@ Result<SessionPast> PastReader::past(const std::string& user, const std::string&
   began_.bind(1, std::string_view(user));
   began_.bind(2, std::string_view(session));
   if (!rows(began_, [&] { past.began_us = began_.integer(0); })) return failed();
+  std::int64_t pruned_until_us = 0;
+  if (from_rows && !rows(pruned_, [&] { pruned_until_us = pruned_.integer(0); })) return failed();
+  if (from_rows && past.began_us <= pruned_until_us && past.began_us > 0)
+    return failure(
+        "cannot read what session \"" + session +
+        "\" has spent: its snapshot is of no use, and retention has removed queries since it began");
   return past;
 }
 

@@ -31,7 +31,7 @@ class PastReader {
   PastReader() = default;
   std::mutex mutex_;
   Connection connection_;
-  Statement snapshot_, grants_, forwards_, spent_, users_, began_;
+  Statement snapshot_, grants_, forwards_, spent_, users_, began_, pruned_;
 };
 
 }  // namespace postern
