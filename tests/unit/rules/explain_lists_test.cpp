@@ -57,6 +57,7 @@ TEST_CASE("a difference between lists is found by their names, in both direction
                 "default: block\nlists: [{file: new, action: allow}]",
                 texts) == "gone.example A allowed > NXDOMAIN | more.example A NXDOMAIN > allowed");
   const PolicyDiff diff = compared("lists: [old]", "lists: [new]", texts);
+  REQUIRE(diff.names.size() == 2);
   CHECK(diff.names[0].rule_before == "a.yaml:1:9 list old: block");
   CHECK(diff.names[0].rule_after == "no rule: default allow");
 }
