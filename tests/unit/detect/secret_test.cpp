@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <random>
 
+#include "rules/hex.h"
+
 using namespace postern;
 
 namespace {
@@ -100,6 +102,36 @@ TEST_CASE("every encoding of a value is found in one name, whatever the length o
       CHECK(found->length <= std::string(row.text).size());
     }
     CHECK(watch.look(named(std::string("id7") + row.text + "zz"), 2).has_value());
+  }
+}
+
+TEST_CASE("a value that spells an alphabet is found to its last digit") {
+  struct Alphabet {
+    SecretEncoding encoding;
+    const char* octets;  // in hex: what Python's base64 decodes `digits` to
+    const char* digits;  // RFC 4648
+    std::size_t length;  // marks apart
+  };
+  const Alphabet alphabets[] = {
+      {SecretEncoding::hex, "0123456789abcdef", "0123456789abcdef", 16},
+      {SecretEncoding::base32, "00443214c74254b635cf84653a56d7c675be77df", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+       32},
+      {SecretEncoding::base32hex, "00443214c74254b635cf84653a56d7c675be77df",
+       "0123456789ABCDEFGHIJKLMNOPQRSTUV", 32},
+      {SecretEncoding::base64,
+       "00108310518720928b30d38f41149351559761969b71d79f8218a39259a7a29a"
+       "abb2dbafc31cb3d35db7e39ebbf3dfbf",
+       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 62},
+  };
+  for (const Alphabet& one : alphabets) {
+    CAPTURE(one.digits);
+    std::vector<std::uint8_t> octets(std::string_view(one.octets).size() / 2);
+    REQUIRE(read_hex(one.octets, octets));
+    const SecretWatch watch = watch_for(std::string(octets.begin(), octets.end()));
+    const auto found = watch.look(named(one.digits, 20), 2);
+    REQUIRE(found.has_value());
+    CHECK(encoding_text(found->encoding) == encoding_text(one.encoding));
+    CHECK(found->length == one.length);
   }
 }
 
