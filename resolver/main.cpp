@@ -370,8 +370,8 @@ int main(int argc, char** argv) {
   sql_app->add_option("statement", sql.statement, "The statement")->required();
   sql_app->callback([&] { status = sql_verb(sql); });
 
-  CLI::App* journal_app =
-      app.add_subcommand("journal", "Check the journal's seals, show the key that signs them");
+  CLI::App* journal_app = app.add_subcommand(
+      "journal", "Check a journal's seals, copy it, remove what is old, say what it holds");
   journal_app->require_subcommand(1);
   VerifyFlags verify;
   CLI::App* verify_app = journal_app->add_subcommand(
@@ -400,6 +400,41 @@ int main(int argc, char** argv) {
                    "Its file (seal_key, with or without .pub); default: beside the state folder")
       ->type_name("FILE");
   key_app->callback([&] { status = journal_key_verb(key_file); });
+
+  const char* const db_help = "Journal file; default: journal.db in the state folder";
+  std::string stats_db;
+  bool stats_json = false;
+  CLI::App* stats_app = journal_app->add_subcommand("stats", "Say what a journal holds: rows, octets, times");
+  stats_app->add_option("file", stats_db, db_help)->type_name("FILE");
+  stats_app->add_flag("--json", stats_json, "As JSON");
+  stats_app->callback([&] { status = journal_stats_verb(stats_db, stats_json); });
+
+  PruneFlags prune;
+  CLI::App* prune_app = journal_app->add_subcommand(
+      "prune", "Remove the oldest queries of a journal that no Postern has (a daemon's: journal_keep)");
+  prune_app->add_option("file", prune.db, db_help)->type_name("FILE");
+  prune_app->add_option("--older-than", prune.older_than, "Queries of that age: 12h, 30d, 8w")
+      ->type_name("AGE");
+  prune_app->add_option("--max-size", prune.max_size, "Until it takes no more: 500MiB, 10GiB")
+      ->type_name("SIZE");
+  prune_app->add_option("--keep-alerts", prune.keep_alerts, "Alerts, and sums, of that age; default: none")
+      ->type_name("AGE");
+  prune_app->add_flag("--dry-run", prune.dry_run, "Only say what is too old or too much");
+  prune_app->add_flag("--json", prune.json, "As JSON");
+  prune_app->callback([&] { status = journal_prune_verb(prune); });
+
+  std::string vacuum_db;
+  CLI::App* vacuum_app =
+      journal_app->add_subcommand("vacuum", "Give a journal's free pages back; no Postern may have it");
+  vacuum_app->add_option("file", vacuum_db, db_help)->type_name("FILE");
+  vacuum_app->callback([&] { status = journal_vacuum_verb(vacuum_db); });
+
+  std::string backup_db, backup_to;
+  CLI::App* backup_app = journal_app->add_subcommand(
+      "backup", "Copy a journal as it is at this moment, also while a Postern writes to it");
+  backup_app->add_option("to", backup_to, "The copy; must not exist")->type_name("FILE")->required();
+  backup_app->add_option("--db", backup_db, db_help)->type_name("FILE");
+  backup_app->callback([&] { status = journal_backup_verb(backup_db, backup_to); });
 
   try {
     app.parse(argc, argv);

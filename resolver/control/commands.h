@@ -132,6 +132,15 @@ struct VerifyFlags {
   bool json = false;
 };
 int journal_verify_verb(const VerifyFlags& flags);
+// Looking after the file (journal/care.h). `db` empty: journal.db in the state folder.
+struct PruneFlags {
+  std::string db, older_than, max_size, keep_alerts;
+  bool dry_run = false, json = false;
+};
+int journal_prune_verb(const PruneFlags& flags);
+int journal_stats_verb(const std::string& db, bool json);
+int journal_vacuum_verb(const std::string& db);
+int journal_backup_verb(const std::string& db, const std::string& to);
 // Prints the public half of the key that signs the journal's heads.
 int journal_key_verb(const std::string& file);
 

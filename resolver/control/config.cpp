@@ -76,6 +76,7 @@ class Config {
       config_.sync_full = value.Scalar() == "full";
       return {};
     }
+    if (key == "journal_keep") return keep(value);
     if (key == "audit") {
       if (!value.IsScalar() || (value.Scalar() != "strict" && value.Scalar() != "relaxed"))
         return wrong(value, "audit must be \"strict\" or \"relaxed\"" + quoted(value));
@@ -110,6 +111,30 @@ class Config {
     }
     if (key == "upstream") return servers(value, "upstream", config_.upstream);
     return wrong(at, "unknown key \"" + key + "\"");
+  }
+
+  Result<void> keep(const YAML::Node& value) {
+    if (!value.IsMap())
+      return wrong(value, "journal_keep has queries, alerts and size, as in {queries: 30d, size: 20GiB}");
+    std::set<std::string> given;
+    for (const auto& pair : value) {
+      const std::string key = pair.first.IsScalar() ? pair.first.Scalar() : "";
+      if (key != "queries" && key != "alerts" && key != "size")
+        return wrong(pair.first, "journal_keep has queries, alerts and size" + quoted(pair.first));
+      if (!given.insert(key).second) return wrong(pair.first, "\"" + key + "\" is given twice");
+      if (!pair.second.IsScalar())
+        return wrong(pair.second, "expected an age such as 30d or a size such as 20GiB");
+      auto read = key == "size" ? parse_file_size(pair.second.Scalar()) : parse_age(pair.second.Scalar());
+      if (!read) return wrong(pair.second, read.error().message);
+      Retention one;
+      (key == "queries" ? one.queries_us : key == "alerts" ? one.alerts_us : one.octets) = *read;
+      if (auto fine = check_retention(one); !fine) return wrong(pair.second, fine.error().message);
+      (key == "queries"  ? config_.keep.queries_us
+       : key == "alerts" ? config_.keep.alerts_us
+                         : config_.keep.octets) = *read;
+    }
+    if (auto fine = check_retention(config_.keep); !fine) return wrong(value, fine.error().message);
+    return {};
   }
 
   Result<void> servers(const YAML::Node& value, const std::string& what, std::vector<Server>& to) {

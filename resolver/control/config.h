@@ -6,11 +6,15 @@
 #include <vector>
 
 #include "resolver/courier/courier.h"
+#include "resolver/journal/retention.h"
 #include "resolver/sandbox/broker.h"
 #include "rules/public_suffix.h"
 #include "rules/result.h"
 
 namespace postern {
+
+// Of a daemon's journal that says nothing else: some hundred million queries, and no disk is filled unasked.
+inline constexpr std::int64_t default_journal_octets = std::int64_t{10} << 30;
 
 struct ServeConfig {
   std::string state = "/var/lib/postern";  // folder; what the resolver process sees as its root
@@ -24,9 +28,10 @@ struct ServeConfig {
   std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
   std::string alert_exec;                 // program
   std::vector<Webhook> alert_webhooks;
-  bool sync_full = false;      // journal_sync: full
-  bool audit_relaxed = false;  // audit: relaxed
-  std::string seal_key;        // file of the key that signs the journal's heads; default: STATE-seal/key
+  Retention keep = {.octets = default_journal_octets};  // journal_keep
+  bool sync_full = false;                               // journal_sync: full
+  bool audit_relaxed = false;                           // audit: relaxed
+  std::string seal_key;  // file of the key that signs the journal's heads; default: STATE-seal/key
   std::string seal_heads, seal_exec;  // a file that gets each head, a program that does; default: neither
   std::string public_suffix_list;     // file; default: the system's or libpsl's, whichever is newer
 };
@@ -35,6 +40,13 @@ struct ServeConfig {
 // what, quoting the value".
 Result<ServeConfig> read_config(const std::string& file);
 Result<ServeConfig> parse_config(const std::string& text, const std::string& file);
+
+// "30d", "12h": microseconds; "forever": 0. The units are s, m, h, d and w. Errors quote the text.
+Result<std::int64_t> parse_age(std::string_view text);
+// "20GiB", "500 MiB": octets; "unlimited": 0. The units are B, KiB, MiB, GiB and TiB. Errors quote the text.
+Result<std::int64_t> parse_file_size(std::string_view text);
+// Is what is given no less than a journal can do with (retention.h)? Errors say what is.
+Result<void> check_retention(const Retention& keep);
 
 // "GROUP=ADDRESS[:PORT]", as --upstream-for takes it: adds the server to its group. Errors quote the text.
 Result<void> add_upstream_for(std::string_view text, std::vector<UpstreamGroup>& groups);

@@ -123,6 +123,14 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
           journal.wal_held ? 1 : 0);
   out.one("journal_pending_rows", "gauge", "Queries that wait for the journal.", journal.pending_rows);
   out.one("journal_wal_bytes", "gauge", "Size of the write-ahead log in use.", journal.wal_octets);
+  out.one("journal_used_bytes", "gauge", "Of the journal's file, free pages apart.", journal.used_octets);
+  out.one("journal_oldest_query_timestamp_seconds", "gauge", "Time of the oldest query on record; 0: none.",
+          journal.oldest_us / 1'000'000);
+  out.one("journal_pruned_rows_total", "counter", "Queries that retention has removed.", journal.pruned_rows);
+  out.one("journal_last_prune_timestamp_seconds", "gauge", "When retention last removed queries; 0: not yet.",
+          journal.last_prune_us / 1'000'000);
+  out.one("journal_prune_failed", "gauge", "1: the last step of retention failed; it is tried again.",
+          journal.prune_error.empty() ? 0 : 1);
   return out.take();
 }
 

@@ -148,6 +148,12 @@ nlohmann::ordered_json to_json(const Journal::Stats& stats) {
           {"answered_unrecorded", stats.answered_unrecorded},
           {"new_files", stats.new_files},
           {"set_aside", stats.set_aside},
+          {"used_octets", stats.used_octets},
+          {"oldest_us", stats.oldest_us},
+          {"pruned_rows", stats.pruned_rows},
+          {"pruned_alerts", stats.pruned_alerts},
+          {"last_prune_us", stats.last_prune_us},
+          {"prune_error", stats.prune_error},
           {"writable", stats.writable},
           {"last_error", stats.last_error}};
 }

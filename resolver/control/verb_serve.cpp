@@ -105,6 +105,7 @@ int serve_verb(const ServeFlags& flags) {
   auto journal = journal_in_cell(launch.cell);
   if (!journal) return complain(journal.error().message);
   launch.resolver.journal.path = *journal;
+  launch.resolver.journal.keep = config->keep;
   launch.resolver.journal.sync_full = config->sync_full;
   launch.resolver.audit = config->audit_relaxed ? Audit::relaxed : Audit::strict;
   launch.resolver.suffixes = std::move(*suffixes);

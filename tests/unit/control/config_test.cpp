@@ -29,6 +29,24 @@ TEST_CASE("an empty file means the defaults") {
   CHECK(config->workers == 1);
 }
 
+TEST_CASE("what the journal keeps: ages, a size, and words for without limit") {
+  const auto keep = [](const std::string& text) {
+    const auto config = parse_config(text, "/k.yaml");
+    REQUIRE_MESSAGE(config.has_value(), (config ? "" : config.error().message));
+    return config->keep;
+  };
+  constexpr std::int64_t day_us = 86'400'000'000;
+  CHECK(keep("").octets == std::int64_t{10} << 30);
+  CHECK(keep("").queries_us == 0);
+  const Retention given = keep("journal_keep: {queries: 30d, alerts: 52w, size: 20 GiB}\n");
+  CHECK(given.queries_us == 30 * day_us);
+  CHECK(given.alerts_us == 364 * day_us);
+  CHECK(given.octets == std::int64_t{20} << 30);
+  CHECK(keep("journal_keep: {queries: 60m}\n").octets == std::int64_t{10} << 30);
+  CHECK(keep("journal_keep: {alerts: forever, size: unlimited}\n").keeps_all());
+  CHECK(keep("journal_keep: {size: 16MiB}\n").octets == 16 << 20);
+}
+
 TEST_CASE("errors name file, line and column and quote the value") {
   struct Row {
     const char* text;
@@ -41,6 +59,20 @@ TEST_CASE("errors name file, line and column and quote the value") {
       {"\nwrokers: 1\n", "/c.yaml:2:1: unknown key \"wrokers\""},
       {"workers: 1\nworkers: 1\n", "/c.yaml:2:1: \"workers\" is given twice"},
       {"audit: on\n", "/c.yaml:1:8: audit must be \"strict\" or \"relaxed\", not \"on\""},
+      {"journal_keep: 30d\n",
+       "/c.yaml:1:15: journal_keep has queries, alerts and size, as in {queries: 30d, size: 20GiB}"},
+      {"journal_keep: {days: 30}\n", "/c.yaml:1:16: journal_keep has queries, alerts and size, not \"days\""},
+      {"journal_keep: {queries: 30}\n",
+       "/c.yaml:1:25: an age must be such as 12h, 30d, 8w or forever, not \"30\""},
+      {"journal_keep: {queries: 59m}\n", "/c.yaml:1:25: queries must be kept for an hour at least"},
+      {"journal_keep: {size: 20GB}\n",
+       "/c.yaml:1:22: a size must be such as 500MiB, 20GiB or unlimited, not \"20GB\""},
+      {"journal_keep: {size: 15MiB}\n", "/c.yaml:1:22: the size must be 16MiB at least"},
+      {"journal_keep: {size: -1GiB}\n",
+       "/c.yaml:1:22: a size must be such as 500MiB, 20GiB or unlimited, not \"-1GiB\""},
+      {"journal_keep: {size: 20GiB, size: 1GiB}\n", "/c.yaml:1:29: \"size\" is given twice"},
+      {"journal_keep: {queries: 30d, alerts: 4w}\n",
+       "/c.yaml:1:15: alerts must be kept as long as queries at least: they are what queries are kept for"},
       {"journal_sync: off\n", "/c.yaml:1:15: journal_sync must be \"normal\" or \"full\", not \"off\""},
       {"- a\n", "/c.yaml:1:1: expected keys such as \"upstream:\""},
       {"upstream: []\n", "/c.yaml:1:11: upstream must name 1 to 8 servers"},
