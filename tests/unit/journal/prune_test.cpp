@@ -66,7 +66,7 @@ void check_sound(const std::string& path) {
   CHECK(verdict(path) == "consistent");
 }
 
-Retention after(std::int64_t queries_us, std::int64_t alerts_us = 0) {
+Retention kept_for(std::int64_t queries_us, std::int64_t alerts_us = 0) {
   return {.queries_us = queries_us, .alerts_us = alerts_us};
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("queries that are too old go with all that only they refer to, and you
     write_aged(*journal, 500, 29 * day_us, one, "young.example");
   }
   const auto domains = "SELECT text FROM domain ORDER BY id";
-  prune(folder.file(), after(30 * day_us, 400 * day_us));
+  prune(folder.file(), kept_for(30 * day_us, 400 * day_us));
   Sql sql(folder.file());
   CHECK(sql.one("SELECT count(*), min(registered_domain) FROM queries") == "500|young.example");
   CHECK(sql.one("SELECT count(*) FROM asked") == "500");
@@ -93,7 +93,7 @@ TEST_CASE("queries that are too old go with all that only they refer to, and you
   CHECK(sql.one("SELECT sum(queries) FROM usage") == "3500");
   CHECK(sql.rows(domains) == std::vector<std::string>{"", "old.example", "young.example"});
   check_sound(folder.file());
-  prune(folder.file(), after(30 * day_us, 30 * day_us));
+  prune(folder.file(), kept_for(30 * day_us, 30 * day_us));
   CHECK(sql.rows(domains) == std::vector<std::string>{"", "young.example"});
   check_sound(folder.file());
   // By hand is not by retention.
@@ -164,7 +164,7 @@ TEST_CASE(
     alert.first_us = alert.last_us = alert.asked = 0;
     journal->alert(alert);
   }
-  prune(folder.file(), after(30 * day_us, 60 * day_us));
+  prune(folder.file(), kept_for(30 * day_us, 60 * day_us));
   Sql sql(folder.file());
   CHECK(sql.one("SELECT count(*) FROM asked") == std::to_string(Pruner::evidence_rows + 1));
   CHECK(
@@ -172,9 +172,9 @@ TEST_CASE(
       std::to_string(Pruner::evidence_rows + 1));
   CHECK(sql.one("SELECT min(id), max(id) FROM asked") == "51|" + std::to_string(tipping));
   check_sound(folder.file());
-  prune(folder.file(), after(30 * day_us, 60 * day_us));  // again, and nothing more goes
+  prune(folder.file(), kept_for(30 * day_us, 60 * day_us));  // again, and nothing more goes
   CHECK(sql.one("SELECT count(*) FROM asked") == std::to_string(Pruner::evidence_rows + 1));
-  const auto journal = must_open(keeping(folder.file(), after(30 * day_us, 35 * day_us)));
+  const auto journal = must_open(keeping(folder.file(), kept_for(30 * day_us, 35 * day_us)));
   REQUIRE(eventually(*journal, [](const auto& stats) { return stats.prune_passes >= 2; }));
   CHECK(journal->stats().pruned_alerts == 1);
   CHECK(sql.one("SELECT count(*) FROM asked") == "0");
@@ -199,7 +199,7 @@ TEST_CASE("a session gains no budget: what no snapshot holds stays, and without 
     journal->save({"u1", "", upto, 0, 1, "50000"});
     REQUIRE(submit_and_wait(*journal, {}) == true);
   }
-  prune(folder.file(), after(30 * day_us, 30 * day_us));
+  prune(folder.file(), kept_for(30 * day_us, 30 * day_us));
   CHECK(Sql(folder.file()).one("SELECT count(*), min(id) > " + std::to_string(upto) + " FROM asked") ==
         "7|1");
   const auto journal = must_open(folder.file());
@@ -226,7 +226,7 @@ TEST_CASE(
     journal->detach(one, now_us() - 39 * day_us);
   }
   {
-    const auto journal = must_open(keeping(folder.file(), after(30 * day_us, 30 * day_us)));
+    const auto journal = must_open(keeping(folder.file(), kept_for(30 * day_us, 30 * day_us)));
     const SandboxId attached = *journal->attach(sandbox("attached"), now_us() - 40 * day_us);
     CHECK(attached == 4);
     REQUIRE(eventually(*journal, [](const auto& stats) { return stats.prune_passes >= 1; }));
@@ -250,7 +250,7 @@ TEST_CASE("a row of a time to come stays, and stops nobody") {
     write_aged(*journal, 10, -40 * day_us, 1);
     write_aged(*journal, 10, 40 * day_us, 1);
   }
-  prune(folder.file(), after(30 * day_us));
+  prune(folder.file(), kept_for(30 * day_us));
   CHECK(Sql(folder.file()).one("SELECT count(*), min(id), max(id) FROM asked") == "10|11|20");
   check_sound(folder.file());
 }
@@ -289,7 +289,7 @@ TEST_CASE("a disk that is full undoes the step and stops no query; when there is
     write_aged(*journal, 8000, 40 * day_us, 1);
   }
   FaultVfs disk;
-  auto options = keeping(folder.file(), after(30 * day_us));
+  auto options = keeping(folder.file(), kept_for(30 * day_us));
   const auto journal = must_open(options);
   disk.fail(FaultVfs::Call::write, "-wal", SQLITE_FULL);
   REQUIRE(eventually(*journal, [](const auto& stats) { return !stats.prune_error.empty(); }));
@@ -304,7 +304,7 @@ TEST_CASE("a disk that is full undoes the step and stops no query; when there is
 TEST_CASE("kill -9 in the middle of a pass: each step is there whole or not at all, and the seals hold") {
   const Folder folder;
   OtherProcess victim([&](const Line& line) {
-    auto options = keeping(folder.file(), after(30 * day_us, 30 * day_us));
+    auto options = keeping(folder.file(), kept_for(30 * day_us, 30 * day_us));
     auto journal = Journal::open(options);
     if (!journal) return 1;
     while ((*journal)->stats().pruned_rows < 3000) std::this_thread::yield();
@@ -321,7 +321,7 @@ TEST_CASE("kill -9 in the middle of a pass: each step is there whole or not at a
   victim.join();
   CHECK(verdict(folder.file()) == "consistent");
   CHECK(Sql(folder.file()).one("SELECT count(*) BETWEEN 1 AND 17000 FROM asked") == "1");
-  prune(folder.file(), after(30 * day_us, 30 * day_us));
+  prune(folder.file(), kept_for(30 * day_us, 30 * day_us));
   Sql sql(folder.file());
   CHECK(sql.one("SELECT count(*) FROM asked") == "0");
   CHECK(sql.one("SELECT count(*) FROM name") == "0");
@@ -343,7 +343,7 @@ TEST_CASE("under a long reader the log does not grow by pruning beyond its limit
   }
   reader.line().say(true);
   REQUIRE(reader.line().hear());
-  auto options = keeping(folder.file(), after(30 * day_us));
+  auto options = keeping(folder.file(), kept_for(30 * day_us));
   options.wal_limit_octets = 512 << 10;
   const auto journal = must_open(options);
   REQUIRE(eventually(*journal, [&](const auto& stats) {
@@ -371,7 +371,7 @@ TEST_CASE("a step is bounded: no transaction removes more than it may") {
   REQUIRE(lister.has_value());
   while ((*lister)->catching_up()) REQUIRE((*lister)->step() == SQLITE_OK);
   auto pruner =
-      Pruner::create(file->connection(), nullptr, names, **lister, after(30 * day_us), file->boot());
+      Pruner::create(file->connection(), nullptr, names, **lister, kept_for(30 * day_us), file->boot());
   REQUIRE(pruner.has_value());
   std::uint64_t before = 0;
   int steps = 0;
