@@ -211,6 +211,8 @@ TEST_CASE("pieces that are too short by themselves are found together, in each o
        [](const std::string& piece, std::size_t n) { return std::to_string(n) + "-" + piece; }},
       {"a counter of two digits",
        [](const std::string& piece, std::size_t n) { return std::to_string(10 + n) + piece; }},
+      {"marks and a counter, each in a run of its own",
+       [](const std::string& piece, std::size_t n) { return "a-b-c-d-" + std::to_string(n) + "-" + piece; }},
       {"a counter and a session's mark",
        [](const std::string& piece, std::size_t n) { return std::to_string(n) + "." + piece + ".s1"; }},
   };
