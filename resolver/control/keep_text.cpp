@@ -13,8 +13,8 @@ struct AmountUnit {
 };
 
 // "COUNT UNIT" with or without a space, at most `most` in all. Nothing if it is no such text.
-Result<std::int64_t> parse_amount(std::string_view text, std::span<const AmountUnit> units, std::int64_t most,
-                                  const std::string& bad) {
+Result<std::int64_t> count_of_units(std::string_view text, std::span<const AmountUnit> units,
+                                    std::int64_t most, const std::string& bad) {
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
@@ -36,7 +36,7 @@ Result<std::int64_t> parse_age(std::string_view text) {
                                   {"h", 3600 * second},
                                   {"d", 86'400 * second},
                                   {"w", 604'800 * second}};
-  return parse_amount(text, units, longest, "an age must be such as 12h, 30d, 8w or forever");
+  return count_of_units(text, units, longest, "an age must be such as 12h, 30d, 8w or forever");
 }
 
 Result<std::int64_t> parse_file_size(std::string_view text) {
@@ -45,7 +45,7 @@ Result<std::int64_t> parse_file_size(std::string_view text) {
   // SQLite's files end at 281 TB.
   constexpr AmountUnit units[] = {
       {"B", one}, {"KiB", one << 10}, {"MiB", one << 20}, {"GiB", one << 30}, {"TiB", one << 40}};
-  return parse_amount(text, units, one << 48, "a size must be such as 500MiB, 20GiB or unlimited");
+  return count_of_units(text, units, one << 48, "a size must be such as 500MiB, 20GiB or unlimited");
 }
 
 Result<void> check_retention(const Retention& keep) {
