@@ -2,6 +2,7 @@
 #include "resolver/control/config.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
@@ -77,6 +78,7 @@ class Config {
       return {};
     }
     if (key == "journal_keep") return keep(value);
+    if (key == "audit_group") return audit_group(value);
     if (key == "audit") {
       if (!value.IsScalar() || (value.Scalar() != "strict" && value.Scalar() != "relaxed"))
         return wrong(value, "audit must be \"strict\" or \"relaxed\"" + quoted(value));
@@ -111,6 +113,19 @@ class Config {
     }
     if (key == "upstream") return servers(value, "upstream", config_.upstream);
     return wrong(at, "unknown key \"" + key + "\"");
+  }
+
+  Result<void> audit_group(const YAML::Node& value) {
+    const std::string name = value.IsScalar() ? value.Scalar() : "";
+    gid_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (const struct group* const known = getgrnam(name.c_str()); !name.empty() && known != nullptr)
+      config_.audit_group = known->gr_gid;
+    else if (error == std::errc{} && end == name.data() + name.size() && number != gid_t(-1))
+      config_.audit_group = number;
+    else
+      return wrong(value, "audit_group must be a group of this host" + quoted(value));
+    return {};
   }
 
   Result<void> keep(const YAML::Node& value) {

@@ -1,7 +1,10 @@
 // The daemon's configuration file (YAML; docs/OPERATING.md).
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +32,7 @@ struct ServeConfig {
   std::string alert_exec;                 // program
   std::vector<Webhook> alert_webhooks;
   Retention keep = {.octets = default_journal_octets};  // journal_keep
+  std::optional<gid_t> audit_group;                     // who may read the journal; default: the service user
   bool sync_full = false;                               // journal_sync: full
   bool audit_relaxed = false;                           // audit: relaxed
   std::string seal_key;  // file of the key that signs the journal's heads; default: STATE-seal/key

@@ -99,6 +99,7 @@ int serve_verb(const ServeFlags& flags) {
   if (!made) return complain(made.error().message);
   LaunchOptions launch;
   service_ids(launch.cell.uid, launch.cell.gid);
+  launch.cell.audit_gid = config->audit_group;
   launch.cell.state_folder = config->state;
   launch.cell.journal_file = config->journal;
   launch.cell.own_folder = *made || config->state == "/var/lib/postern";

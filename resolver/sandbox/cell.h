@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <optional>
 #include <string>
 
 #include "rules/result.h"
@@ -12,7 +13,9 @@ struct CellOptions {
   std::string state_folder;  // becomes the root of the file system the process sees
   std::string journal_file;  // inside it: its files are handed to the service user beforehand
   uid_t uid = 0;             // as root: the service user; otherwise ignored
-  gid_t gid = 0;             // as root: the group, also of the journal (the audit group)
+  gid_t gid = 0;             // as root: its group
+  // As root: who may read the journal besides the service user; without one the service user's own group.
+  std::optional<gid_t> audit_gid;
   // As root: the folder was just created by us or is the default one; a folder of root's is then given to the
   // service user (SQLite also makes temporary files there). Any other folder keeps its owner.
   bool own_folder = false;

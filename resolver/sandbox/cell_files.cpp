@@ -12,7 +12,12 @@ namespace postern {
 namespace {
 
 constexpr mode_t file_mode = 0640;  // the audit group reads
-constexpr mode_t folder_mode = 0750;
+// Set-group-ID: what is made in it later, such as a journal in the place of a damaged one, has its group.
+constexpr mode_t folder_mode = 02750;
+
+gid_t group_of(const CellOptions& options) {
+  return options.audit_gid.value_or(options.gid);
+}
 
 // What SQLite and the writer's lock put beside the journal.
 constexpr const char* suffixes[] = {"", "-wal", "-shm", ".lock"};
@@ -38,7 +43,7 @@ Result<void> hand_over(const Fd& folder, const std::string& name, const CellOpti
                ", who is neither root nor the service user (" + std::to_string(options.uid) +
                "): give it another --db, or change its owner");
   }
-  if (fchown(file.get(), options.uid, options.gid) != 0) return bad(std::strerror(errno));
+  if (fchown(file.get(), options.uid, group_of(options)) != 0) return bad(std::strerror(errno));
   if (fchmod(file.get(), file_mode) != 0) return bad(std::strerror(errno));
   return {};
 }
@@ -65,8 +70,8 @@ Result<void> hand_over_journal(const Fd& folder, const CellOptions& options, con
   if (fstat(folder.get(), &kind) != 0) {
     return failure("cannot look at folder \"" + options.state_folder + "\": " + std::strerror(errno));
   }
-  if (options.own_folder && kind.st_uid == 0) {
-    if (fchown(folder.get(), options.uid, options.gid) != 0 || fchmod(folder.get(), folder_mode) != 0) {
+  if (options.own_folder && (kind.st_uid == 0 || kind.st_uid == options.uid)) {
+    if (fchown(folder.get(), options.uid, group_of(options)) != 0 || fchmod(folder.get(), folder_mode) != 0) {
       return failure("cannot hand folder \"" + options.state_folder +
                      "\" to the service user: " + std::strerror(errno));
     }

@@ -47,6 +47,21 @@ TEST_CASE("what the journal keeps: ages, a size, and words for without limit") {
   CHECK(keep("journal_keep: {size: 16MiB}\n").octets == 16 << 20);
 }
 
+TEST_CASE("an audit group is a name or a number of this host's, and another is quoted with its place") {
+  const auto given = [](const std::string& text) {
+    return parse_config("audit_group: " + text + "\n", "c.yaml");
+  };
+  CHECK(given("root")->audit_group == gid_t{0});
+  CHECK(given("4242")->audit_group == gid_t{4242});
+  CHECK_FALSE(parse_config("workers: 2\n", "c.yaml")->audit_group.has_value());
+  for (const char* bad : {"no-such-group", "-1", "4294967295", "42x", "[a]", "\"\""}) {
+    CAPTURE(bad);
+    const auto refused = given(bad);
+    REQUIRE(!refused.has_value());
+    CHECK(refused.error().message.starts_with("c.yaml:1:14: audit_group must be a group of this host"));
+  }
+}
+
 TEST_CASE("errors name file, line and column and quote the value") {
   struct Row {
     const char* text;
