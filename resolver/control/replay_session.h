@@ -115,7 +115,7 @@ class SessionReplay {
   SessionMeter meter_;
   std::unordered_set<Name, NameHash> blocked_zones_;
   QueryWindow queries_;
-  std::optional<Instant> began_;    // its first query: refills count from here
+  std::optional<Instant> began_;     // its first query: refills count from here
   std::uint64_t refilled_days_ = 0;  // in force in meter_
   bool quarantined_ = false, exhausted_ = false;
   Level level_ = Level::quiet;

@@ -99,8 +99,8 @@ TEST_CASE("strict, browse and deny-all always exist and can be extended") {
   CHECK(decide(*mine, "www.example.com") == "NXDOMAIN default");
   CHECK(postern::test::policy("{extends: strict, profile: code}")->profile() == "code");
   CHECK(postern::test::rule_for(*mine, "other.example") == "preset strict: default block");
-  CHECK(postern::test::rule_for(*postern::test::policy("{extends: strict, default: block}"), "other.example") ==
-        "p.yaml:1:28 default block");
+  CHECK(postern::test::rule_for(*postern::test::policy("{extends: strict, default: block}"),
+                                "other.example") == "p.yaml:1:28 default block");
 }
 
 TEST_CASE("what cannot be included says why, with its place") {
