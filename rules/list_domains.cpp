@@ -8,16 +8,24 @@ bool starts_comment(char c) {
   return c == '#' || c == '!' || c == ';';
 }
 
+void emit_domain(ListReading& reading) {
+  if (is_machine_name(reading.draft().name)) return reading.skip(Skip::machine_name);
+  reading.widen();
+  reading.emit();
+}
+
 }  // namespace
 
 void read_domain_line(ListReading& reading, std::string_view line) {
-  std::string_view text = take_word(line);
-  // A comment needs white space in front: "example.com##.banner" is a cosmetic rule, not example.com.
-  if (!line.empty() && !starts_comment(line[0])) return reading.skip(Skip::several_words);
   ListEntry& draft = reading.draft();
   draft.action = ListAction::block;
   draft.important = false;
   draft.scope = Pattern::Scope::exact;
+  // A line that is a name and nothing else, as nearly all are: not cut into words first.
+  if (read_plain_list_name(line, draft.name)) return emit_domain(reading);
+  std::string_view text = take_word(line);
+  // A comment needs white space in front: "example.com##.banner" is a cosmetic rule, not example.com.
+  if (!line.empty() && !starts_comment(line[0])) return reading.skip(Skip::several_words);
   if (text[0] == '*') {
     draft.scope = text.starts_with("**") ? Pattern::Scope::at_or_below : Pattern::Scope::below;
     text.remove_prefix(text.starts_with("**") ? 2 : 1);
@@ -32,9 +40,7 @@ void read_domain_line(ListReading& reading, std::string_view line) {
     text.remove_prefix(1);
   }
   if (const std::optional<Skip> skip = read_list_name(text, draft.name)) return reading.skip(*skip);
-  if (is_machine_name(draft.name)) return reading.skip(Skip::machine_name);
-  reading.widen();
-  reading.emit();
+  emit_domain(reading);
 }
 
 void read_domains(ListReading& reading) {

@@ -3,6 +3,8 @@
 
 #include <sys/random.h>
 
+#include <bit>
+
 namespace postern {
 namespace {
 
@@ -17,6 +19,19 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
   __extension__ using Wide = unsigned __int128;
   const Wide product = static_cast<Wide>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// Eight octets at once. Each function takes octets below 128 and answers with bit 7 of each octet.
+constexpr std::uint64_t each_octet(unsigned octet) noexcept {
+  return octet * 0x0101010101010101u;
+}
+constexpr std::uint64_t between(std::uint64_t octets, char first, char last) noexcept {
+  return (octets + each_octet(0x80u - static_cast<unsigned char>(first))) &
+         ~(octets + each_octet(0x7fu - static_cast<unsigned char>(last))) & each_octet(0x80);
+}
+// Those bits, gathered: bit i for the octet at i.
+constexpr std::uint64_t gathered(std::uint64_t bits) noexcept {
+  return ((bits >> 7) * 0x0102040810204080u) >> 56;
 }
 
 }  // namespace
@@ -104,6 +119,60 @@ bool Name::assign_wire(std::span<const std::uint8_t> wire) noexcept {
   }
   size_ = static_cast<std::uint8_t>(at + 1);
   for (std::size_t i = 0; i <= at; ++i) octets_[i] = fold(wire[i]);  // lengths are below 'A'
+  return true;
+}
+
+bool Name::assign_host(std::string_view text) noexcept {
+  static_assert(std::endian::native == std::endian::little);  // the first octet is the lowest
+  constexpr std::size_t step = 8;
+  static_assert(1 + (longest_host_text + step - 1) / step * step <= max_octets);
+  const auto refuse = [this] {
+    size_ = 1;
+    octets_[0] = 0;
+    return false;
+  };
+  const std::size_t size = text.size();
+  if (size - 1 >= longest_host_text) return refuse();  // also an empty one
+  std::array<std::uint64_t, (longest_host_text + 63) / 64> dots;
+  dots[0] = 0;
+  std::uint64_t odd = 0;
+  for (std::size_t at = 0; at < size; at += step) {
+    // What stands after the end are letters.
+    std::uint64_t octets = each_octet('a');
+    if (at + step <= size) {
+      std::memcpy(&octets, text.data() + at, step);
+    } else if (size >= step) {
+      std::uint64_t last;
+      std::memcpy(&last, text.data() + size - step, step);
+      const std::size_t missing = 8 * (at + step - size);
+      octets = last >> missing | octets << (64 - missing);
+    } else {
+      std::memcpy(&octets, text.data(), size);
+    }
+    odd |= octets & each_octet(0x80);
+    octets &= each_octet(0x7f);
+    octets |= between(octets, 'A', 'Z') >> 2;  // RFC 4343
+    const std::uint64_t dot = between(octets, '.', '.');
+    odd |= each_octet(0x80) & ~(between(octets, 'a', 'z') | between(octets, '0', '9') | dot |
+                                between(octets, '-', '-') | between(octets, '_', '_'));
+    std::memcpy(octets_.data() + 1 + at, &octets, step);
+    if (at % 64 == 0) dots[at / 64] = 0;
+    dots[at / 64] |= gathered(dot) << at % 64;
+  }
+  if (odd != 0) return refuse();
+  std::size_t begin = 0;  // of the label, in the text; its length octet stands there in the wire form
+  for (std::size_t word = 0; word * 64 < size; ++word) {
+    for (std::uint64_t left = dots[word]; left != 0; left &= left - 1) {
+      const std::size_t dot = word * 64 + static_cast<std::size_t>(std::countr_zero(left));
+      if (dot - begin - 1 >= max_label) return refuse();
+      octets_[begin] = static_cast<std::uint8_t>(dot - begin);
+      begin = dot + 1;
+    }
+  }
+  if (size - begin - 1 >= max_label) return refuse();
+  octets_[begin] = static_cast<std::uint8_t>(size - begin);
+  octets_[size + 1] = 0;
+  size_ = static_cast<std::uint8_t>(size + 2);
   return true;
 }
 

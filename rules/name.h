@@ -45,6 +45,11 @@ class Name {
   // The same, into this name, without touching more of it than the name has: for a million in a row. False,
   // and this name is as it was, where from_wire gives nothing.
   bool assign_wire(std::span<const std::uint8_t> wire) noexcept;
+  // Letters (folded), digits, hyphens and underscores in labels with a dot between: what nearly every name of
+  // a list is, read eight octets at a time. False, and this name is the root, for anything else, also for a
+  // name that parse() would take: one with a final dot, or of over `longest_host_text` characters.
+  bool assign_host(std::string_view text) noexcept;
+  static constexpr std::size_t longest_host_text = 240;  // whole words of 8 octets in max_octets
 
   std::span<const std::uint8_t> wire() const noexcept { return {octets_.data(), size_}; }
   std::size_t size() const noexcept { return size_; }  // octets in wire form, 1..255

