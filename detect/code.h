@@ -40,12 +40,23 @@ struct PlainClass {
 
 // Which part of the mixture a query is said by. The selector's price depends on the ledger (session and
 // parent, or zone).
-enum class Component : std::uint8_t { end, refresh, known, recent, repeat, old_zone, fresh, sibling };
-inline constexpr std::size_t component_count = 8;
+enum class Component : std::uint8_t {
+  end,
+  refresh,
+  known,
+  recent,
+  repeat,
+  old_zone,
+  fresh,
+  sibling,
+  numbered
+};
+inline constexpr std::size_t component_count = 9;
 using ComponentPrices = std::array<Millibits, component_count>;
 
 // What is known of a name's earlier queries when its type is said; `fresh_again`: nothing, but its zone has
-// been asked.
+// been asked; `past_a`: only A, and the name was said as a repetition or a refresh, not as a recent one. A
+// program that wants both addresses asks for them at once.
 enum class TypeContext : std::uint8_t {
   fresh,
   fresh_arpa,
@@ -53,9 +64,10 @@ enum class TypeContext : std::uint8_t {
   seen_a,
   seen_aaaa,
   seen_both,
-  seen_other
+  seen_other,
+  past_a
 };
-inline constexpr std::size_t type_context_count = 7;
+inline constexpr std::size_t type_context_count = 8;
 // 12 types by name, "other" followed by 16 bits, and "the same as the last one asked in this zone".
 inline constexpr std::size_t type_symbol_count = 14;
 inline constexpr std::size_t type_other = 12, type_same = 13;
@@ -76,6 +88,10 @@ struct CodeTables {
   std::vector<std::vector<Millibits>> classes;  // kinds x (gram, plain..., again)
   ComponentPrices session{}, zone{};
   TypePrices types{};
+  // Numbered names (numbered.h). Which recent name: [0] the newest, [1 + slot] one of all; how many digits:
+  // [0] as many as before, [k] k; what is a digit.
+  std::vector<Millibits> number_like, number_length;
+  std::string digits;
 
   static CodeTables builtin();
 };
@@ -92,7 +108,9 @@ struct CodedSymbol {
     component,
     index,
     type,
-    type_value
+    type_value,
+    number_like,
+    number_length
   };
   Table table;
   std::uint32_t context;  // shape: depth * buckets + bucket; label_class: kind; digit: plain class; gram:
@@ -126,6 +144,10 @@ class NameCode {
   // `asked`: bit 1 << type_symbol for each type asked for the name, 0: none; `zone_asked`: another name of
   // the zone was.
   static TypeContext type_context(std::uint16_t asked, bool arpa, bool zone_asked) noexcept;
+  // The same for a name that is said as a repetition or a refresh.
+  static TypeContext past(TypeContext context) noexcept {
+    return context == TypeContext::seen_a ? TypeContext::past_a : context;
+  }
   // `last`: the type last asked in the zone, where the context is `fresh_again`.
   Millibits type_price(Type type, TypeContext context, Type last, Codeword* said = nullptr) const noexcept;
 

@@ -71,6 +71,7 @@ SessionMeter::Sight SessionMeter::look(const Ask& ask) const {
   sight.spelled =
       !sight.known && !(sight.name_id && (!sight.has_parent || name_entries_[*sight.name_id].unlisted));
   if (sight.spelled) find_sibling(sight, labels);
+  if (sight.spelled && sight.sibling != nobody) find_numbered(sight, labels);
   const bool zone_asked = sight.zone_id && zone_entries_[*sight.zone_id].unlisted_names > 0;
   if (zone_asked) sight.last_type = zone_entries_[*sight.zone_id].last_type;
   sight.types = NameCode::type_context(asked, sight.arpa, zone_asked);
@@ -96,6 +97,33 @@ void SessionMeter::find_sibling(Sight& sight, std::size_t labels) const {
     sight.sibling = recent_[slot];
     sight.sibling_slot = slot;
     sight.sibling_labels = labels - skipped;
+  }
+}
+
+// A name of one of the recent ones' form is a sibling of theirs, and a name with digits: most are neither.
+void SessionMeter::find_numbered(Sight& sight, std::size_t labels) const {
+  const CodeTables& tables = code_->tables();
+  const std::string_view label = sight.name.substr(1, static_cast<std::uint8_t>(sight.name[0]));
+  const std::string_view rest = sight.name.substr(1 + label.size());
+  if (labels <= sight.zone_labels || label.find_first_of(tables.digits) == label.npos) return;
+  for (std::uint32_t slot = 0; slot < recent_names; ++slot) {
+    if (recent_[slot] == nobody) continue;
+    const std::string_view other = names_.at(recent_[slot]);
+    const std::size_t first = static_cast<std::uint8_t>(other[0]) + 1u;
+    if (other.size() - std::min(first, other.size()) != rest.size() || !other.ends_with(rest)) continue;
+    const auto number =
+        numbered_like(label, other.substr(1, first - 1), tables.digits, tables.number_length.size() - 1);
+    if (!number) continue;
+    const std::uint32_t like = recent_[slot] + 1 == names_.size() ? 0 : 1 + slot;
+    const Millibits price = tables.number_like[like] + log2_up(number->runs) +
+                            tables.number_length[number->same_length ? 0 : number->number.size()] +
+                            static_cast<Millibits>(number->number.size()) *
+                                log2_up(static_cast<std::uint32_t>(tables.digits.size()));
+    if (sight.numbered != nobody && price >= sight.number_price) continue;
+    sight.numbered = recent_[slot];
+    sight.numbered_slot = slot;
+    sight.number = *number;
+    sight.number_price = price;
   }
 }
 
@@ -147,9 +175,13 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
   const bool zone_here = view != View::zone && sight.zone_id &&
                          (view == View::session || zone_entries_[*sight.zone_id].unlisted_names > 0);
 
+  const auto types_of = [&](Component part) {
+    return part == Component::repeat ? NameCode::past(sight.types) : sight.types;
+  };
   Said best{std::numeric_limits<Millibits>::max(), Component::fresh};
   const auto offer = [&](Component part, Millibits price) {
-    if (select(part) + price < best.price) best = {select(part) + price, part};
+    price += select(part) + code_->type_price(ask.query->type, types_of(part), sight.last_type);
+    if (price < best.price) best = {price, part};
   };
   if (sight.spelled) offer(Component::fresh, labels.below(base));
   if (sight.spelled && zone_here)
@@ -157,6 +189,9 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
   if (sight.spelled && sight.sibling != nobody &&
       (view != View::parent || name_entries_[sight.sibling].unlisted))
     offer(Component::sibling, log2_up(recent_names) + labels.below(sight.sibling_labels));
+  if (sight.spelled && sight.numbered != nobody &&
+      (view != View::parent || name_entries_[sight.numbered].unlisted))
+    offer(Component::numbered, sight.number_price);
   if (name_here) offer(Component::repeat, log2_up(known_here.names));
   if (name_here && sight.recent) offer(Component::recent, log2_up(recent_names));
   if (sight.known && view != View::parent)
@@ -182,6 +217,19 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
         index(recent_names, sight.sibling_slot);
         code_->price(ask.query->name, unused, said, sight.sibling_labels);
         break;
+      case Component::numbered: {
+        const CodeTables& tables = code_->tables();
+        const std::size_t length = sight.number.same_length ? 0 : sight.number.number.size();
+        const std::uint32_t like = sight.numbered + 1 == names_.size() ? 0 : 1 + sight.numbered_slot;
+        said->push_back({Table::number_like, 0, like, tables.number_like[like]});
+        index(sight.number.runs, sight.number.run);
+        said->push_back(
+            {Table::number_length, 0, static_cast<std::uint32_t>(length), tables.number_length[length]});
+        for (const char digit : sight.number.number)
+          index(static_cast<std::uint32_t>(tables.digits.size()),
+                static_cast<std::uint32_t>(tables.digits.find(digit)));
+        break;
+      }
       case Component::repeat:
         index(known_here.names, *sight.name_id);
         break;
@@ -194,8 +242,8 @@ SessionMeter::Said SessionMeter::price_view(const Sight& sight, const Ask& ask, 
       default:
         break;
     }
+    code_->type_price(ask.query->type, types_of(best.part), sight.last_type, said);
   }
-  best.price += code_->type_price(ask.query->type, sight.types, sight.last_type, said);
   return best;
 }
 
@@ -357,7 +405,7 @@ Charge SessionMeter::price_refresh(const Sight& sight, const Ask& ask, std::uint
     if (count > 1) return 2 * one_bit;  // Elias' gamma code of n has 2 floor(log2 n) + 1 bits
     const ComponentPrices& selector = view == View::zone ? code_->tables().zone : code_->tables().session;
     return selector[static_cast<std::size_t>(Component::refresh)] + log2_up(seen(sight, view).names) +
-           code_->type_price(ask.query->type, sight.types, sight.last_type) + one_bit;
+           code_->type_price(ask.query->type, NameCode::past(sight.types), sight.last_type) + one_bit;
   };
   charge.session = priced(View::session);
   charge.zone = priced(View::zone);

@@ -3,16 +3,17 @@
 //
 // The story: before a query goes upstream, `admit` prices it with one fixed, public prefix code (code.h)
 // given everything that was forwarded before. Whatever the sender does, at most 2^B different sequences cost
-// B bits or less (docs/LEAK-METER.md has the proof), so a session that may spend B bits can tell at most B
+// B bits or less (docs/DETECTION.md has the proof), so a session that may spend B bits can tell at most B
 // bits. Four ledgers are charged for one query (ledger.h): its zone with what the name says below the zone,
 // the zone's parent by the ICANN rules, reverse lookups together, and the session with the whole name; a
 // sandbox's and a user's ledger can be hung above. If one of them cannot bear its charge, the query is
 // refused and none is charged.
 //
-// A query is said in the cheapest of six ways: as a *known* name, as one of the *recent* names, as a
-// *repetition* of any name of the session, as a *sibling* of a recent name (its last labels, then letters),
-// as a name in an *old zone*, or *fresh*, letter by letter. Each pays for the selector, then for the type. A
-// forward costs at least `least_forward`, whatever its name: its moment may say something too.
+// A query is said in the cheapest of seven ways: as a *known* name, as one of the *recent* names, as a
+// *repetition* of any name of the session, as a recent name with another *number*, as a *sibling* of a recent
+// name (its last labels, then letters), as a name in an *old zone*, or *fresh*, letter by letter. Each pays
+// for the selector, then for the type. A forward costs at least `least_forward`, whatever its name: its
+// moment may say something too.
 //
 // Read next: code.h (the grammar), model.h (letters), ledger.h (budgets), meter_known.h, meter_snapshot.cpp
 // (restart).
@@ -33,6 +34,7 @@
 #include "detect/ledger.h"
 #include "detect/ledger_names.h"
 #include "detect/meter_known.h"
+#include "detect/numbered.h"
 
 namespace postern {
 
@@ -186,6 +188,11 @@ class SessionMeter {
     NameTable::Id sibling = nobody;
     std::uint32_t sibling_slot = 0;
     std::size_t sibling_labels = 0;
+    // The recent name that this one is with another number, told most cheaply; nobody: none.
+    NameTable::Id numbered = nobody;
+    std::uint32_t numbered_slot = 0;
+    Numbered number;
+    Millibits number_price = 0;  // without the selector
     TypeContext types = TypeContext::fresh;
     Type last_type = 0;
   };
@@ -196,6 +203,7 @@ class SessionMeter {
 
   Sight look(const Ask& ask) const;
   void find_sibling(Sight& sight, std::size_t labels) const;
+  void find_numbered(Sight& sight, std::size_t labels) const;
   Said price_view(const Sight& sight, const Ask& ask, const LabelPrices& labels, View view,
                   Codeword* said) const;
   Charge price_all(const Sight& sight, const Ask& ask) const;

@@ -143,6 +143,16 @@ class QueryReader {
           result.query.name = name(labels_of(of_wire(history.name_table().at(id)).parent()));
         break;
       }
+      case Component::numbered: {
+        const std::size_t like = symbol(Table::number_like, 0);
+        const auto id = like == 0 ? static_cast<NameTable::Id>(history.name_table().size() - 1)
+                                  : history.recent()[like - 1];
+        if (id >= history.name_table().size())
+          broken_ = true;
+        else
+          result.query.name = with_number(of_wire(history.name_table().at(id)));
+        break;
+      }
       case Component::repeat:
         result.query.name =
             of_wire(history.name_table().at(static_cast<NameTable::Id>(index(history.name_table().size()))));
@@ -165,8 +175,9 @@ class QueryReader {
     const auto id = history.name_table().find(NameTable::octets(result.query.name));
     const bool arpa = result.query.name.suffix(1) == *Name::parse("arpa");
     const auto last = history.last_type(arpa ? *Name::parse("arpa") : zone_of(result.query.name));
-    const auto context =
-        NameCode::type_context(id ? history.asked(*id) : std::uint16_t{0}, arpa, last.has_value());
+    auto context = NameCode::type_context(id ? history.asked(*id) : std::uint16_t{0}, arpa, last.has_value());
+    if (component == static_cast<std::size_t>(Component::repeat) && context == TypeContext::seen_a)
+      context = TypeContext::past_a;
     constexpr Type types[] = {1, 28, 65, 12, 16, 33, 15, 5, 2, 6, 64, 257};
     const auto type = symbol(Table::type, static_cast<std::uint32_t>(context));
     if (type == 13)
@@ -194,6 +205,35 @@ class QueryReader {
     for (Name rest = name; !rest.is_root(); rest = rest.parent())
       labels.insert(labels.begin(), std::string(rest.first_label()));
     return labels;
+  }
+
+  // `like` with one of its first label's numbers replaced by the one that is read.
+  Name with_number(const Name& like) {
+    const CodeTables& tables = code_.tables();
+    std::vector<std::string> pieces{""};  // by turns what is no number and what is one
+    for (const char c : like.first_label()) {
+      const bool digit = tables.digits.find(c) != std::string::npos;
+      if (digit != (pieces.size() % 2 == 0)) pieces.emplace_back();
+      pieces.back() += c;
+    }
+    const std::size_t runs = pieces.size() / 2;
+    if (runs == 0) {
+      broken_ = true;
+      return {};
+    }
+    std::string& number = pieces[2 * index(runs) + 1];
+    const std::size_t told = symbol(Table::number_length, 0), length = told == 0 ? number.size() : told;
+    number.clear();
+    for (std::size_t i = 0; i < length && !broken_; ++i) number += tables.digits[index(tables.digits.size())];
+    std::string label;
+    for (const std::string& piece : pieces) label += piece;
+    std::vector<std::uint8_t> wire{static_cast<std::uint8_t>(label.size())};
+    wire.insert(wire.end(), label.begin(), label.end());
+    const auto rest = like.parent().wire();
+    wire.insert(wire.end(), rest.begin(), rest.end());
+    const auto name = Name::from_wire(wire);
+    if (!name) broken_ = true;
+    return name.value_or(Name{});
   }
 
   Name name(std::vector<std::string> labels) {

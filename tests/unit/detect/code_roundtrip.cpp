@@ -155,6 +155,76 @@ TEST_CASE(
   check(round_trip(queries));
 }
 
+TEST_CASE(
+    "pools of numbered hosts are coded within their charge and read back, and a number is cheap to say") {
+  std::vector<Query> queries;
+  sample::Dice dice(3);
+  const auto ask = [&](const std::string& text) { queries.push_back({*Name::parse(text), type::A}); };
+  for (int i = 0; i < 200; ++i) {
+    const auto number = [&](std::size_t longest) {
+      return sample::digits(dice, sample::decimal, 1 + dice() % longest);
+    };
+    switch (dice() % 6) {
+      case 0:
+        ask("cache" + number(4) + ".example.com");
+        break;
+      case 1:
+        ask("edge" + number(2) + "-fra" + number(2) + ".example.com");
+        break;
+      case 2:
+        ask(number(14) + ".pool.example.org");  // longer than a length can be told: only as long as before
+        break;
+      case 3:
+        ask(number(3) + ".example.com");
+        break;
+      case 4:
+        ask("cache" + number(4) + ".a-b.github.io");
+        break;
+      default:
+        ask("n" + number(1) + "x" + number(1) + "y" + number(1) + ".example.net");
+    }
+  }
+  check(round_trip(queries));
+
+  SessionMeter meter = sample::meter_with(sample::unlimited());
+  const auto charge = [&](const char* text) {
+    const Query query{*Name::parse(text), type::A};
+    return meter.admit(sample::ask_of(query)).charge;
+  };
+  CHECK(charge("cache305.example.com").part != Component::numbered);
+  const Charge next = charge("cache317.example.com");
+  CHECK(next.part == Component::numbered);
+  CHECK(next.zone < 22 * one_bit);  // selector 5.7, which one 4, three digits 10, length and type 1.6
+  CHECK(charge("cache317.example.org").part != Component::numbered);  // another zone
+  CHECK(charge("cachet317.example.com").part != Component::numbered);
+}
+
+TEST_CASE("a number is found where two labels differ in nothing else") {
+  const auto of = [](std::string_view label, std::string_view like) {
+    return numbered_like(label, like, "0123456789", 10);
+  };
+  const auto found = of("a12-b9", "a12-b7");
+  REQUIRE(found);
+  CHECK(found->run == 1);
+  CHECK(found->runs == 2);
+  CHECK(found->number == "9");
+  CHECK(found->same_length);
+  CHECK(of("a7", "a12")->number == "7");
+  CHECK_FALSE(of("a7", "a12")->same_length);
+  CHECK(of("7", "12")->number == "7");
+  CHECK(of("a0012", "a12")->number == "0012");
+  CHECK(of("a12", "a12")->number == "12");
+  CHECK(of("x1234567890", "x1")->number.size() == 10);
+  CHECK_FALSE(of("x12345678901", "x1"));
+  CHECK(of("x12345678901", "x00000000000")->same_length);
+  CHECK_FALSE(of("a", "a12"));
+  CHECK_FALSE(of("a1b", "a12"));
+  CHECK_FALSE(of("ab12", "a12"));
+  CHECK_FALSE(of("a12", "a"));
+  CHECK_FALSE(of("a1-b1", "a2-b2"));
+  CHECK_FALSE(of("", "a12"));
+}
+
 TEST_CASE("with a price planted too cheap the coder's parts do not fit; with a selector forgotten, neither") {
   std::vector<Query> queries;
   for (const auto& text : sample::ordinary()) queries.push_back({*Name::parse(text), type::A});
@@ -174,4 +244,9 @@ TEST_CASE("with a price planted too cheap the coder's parts do not fit; with a s
   CodeTables forgotten = CodeTables::builtin();
   forgotten.session[static_cast<std::size_t>(Component::fresh)] = 0;
   CHECK_FALSE(try_with(forgotten).fits);
+
+  queries = {{*Name::parse("cache1.example.com"), type::A}, {*Name::parse("cache2.example.com"), type::A}};
+  CodeTables lengths = CodeTables::builtin();
+  lengths.number_length[0] = 0;
+  CHECK_FALSE(try_with(lengths).fits);
 }

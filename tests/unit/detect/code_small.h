@@ -41,6 +41,9 @@ inline CodeTables tables(std::vector<Model::Row> model_rows = rows()) {
   tables.session = real.session;
   tables.zone = real.zone;
   tables.types = real.types;
+  tables.digits = "bc";  // what counts as a number here
+  tables.number_length = {500, 2800, 2800};
+  tables.number_like = real.number_like;
   return tables;
 }
 

@@ -229,7 +229,9 @@ TEST_CASE("a refresh that no ledger bears is refused too") {
   const Query q = query("www.example.com");
   while (meter.admit(ask_of(q)).admitted) {
   }
-  CHECK_FALSE(meter.admit_refresh(ask_of(q)).admitted);
+  int refreshes = 0;  // less than the 8 bits of a forward may be left, and the first refresh costs 7.3
+  while (refreshes < 100 && meter.admit_refresh(ask_of(q)).admitted) ++refreshes;
+  CHECK(refreshes <= 1);
   within_limits(meter);
 }
 
