@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <span>
 #include <string_view>
 
 #include "rules/quote.h"
@@ -42,10 +43,10 @@ std::uint64_t filter_hash(std::uint64_t state, const std::uint8_t* octets, std::
   return state;
 }
 
-// False: certainly not a public suffix by the built-in list. libpsl takes 0.3 us to say so, and a list of a
-// million wildcards asks a million times; this takes 0.01 us. Without the list that the filter was made from
-// it is not used.
-bool may_be_public_suffix(const Name& name) {
+// `name` in wire form, two labels or more. False: certainly not a public suffix by the built-in list. libpsl
+// takes 0.3 us to say so, and a list of a million wildcards asks a million times; this takes 0.01 us. Without
+// the list that the filter was made from it is not used.
+bool may_be_public_suffix(std::span<const std::uint8_t> name) {
   static const bool fits = [] {
     const char* sha = psl_builtin_sha1sum();
     return sha != nullptr && sha == suffix_filter_sha1;
@@ -58,45 +59,60 @@ bool may_be_public_suffix(const Name& name) {
     };
     return bit(hash) && bit(hash >> 15) && bit(hash >> 31) && bit(hash >> 47);
   };
-  const auto wire = name.wire();
-  const std::size_t first = wire[0] + 1u;
-  const std::uint64_t parent = filter_hash(0, wire.data() + first, name.size() - first);
-  return has(wildcard_filter, parent) || has(suffix_filter, filter_hash(parent, wire.data(), first));
+  const std::size_t first = name[0] + 1u;
+  const std::uint64_t parent = filter_hash(0, name.data() + first, name.size() - first);
+  return has(wildcard_filter, parent) || has(suffix_filter, filter_hash(parent, name.data(), first));
 }
 
 constexpr std::size_t longest_suffix = 8;  // labels; the longest of the list has five
+constexpr std::size_t max_text = 4 * Name::max_octets;
 
-// The longest suffix of `text` that is a public suffix under `rules`, in labels; 0: none is. `labels`: how
-// many `text` has.
-// Walk from the right: a public suffix may have a gap below it (the wildcard rule's parent), so every
-// length is asked for and the longest that is one wins.
-std::size_t suffix_labels(const psl_ctx_t* list, const std::string& text, std::size_t labels, int rules) {
-  std::size_t best = 0;
-  std::size_t at = text.size();
-  for (std::size_t count = 1; count <= longest_suffix && count <= labels; ++count) {
-    std::size_t dot = at;
-    do {
-      dot = dot == 0 ? std::string::npos : text.rfind('.', dot - 1);
-    } while (dot != std::string::npos && dot > 0 && text[dot - 1] == '\\');
-    const std::size_t from = dot == std::string::npos ? 0 : dot + 1;
-    if (psl_is_public_suffix2(list, text.c_str() + from, rules)) best = count;
-    if (dot == std::string::npos) break;
-    at = dot;
+// In libpsl's form: without the last dot, a closing NUL.
+void write_text(std::span<const std::uint8_t> wire, char* text) {
+  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u) {
+    if (at != 0) *text++ = '.';
+    for (std::size_t i = at + 1; i <= at + wire[at]; ++i) text = write_octet(text, wire[i]);
   }
-  return best;
+  *text = '\0';
 }
 
-// That suffix, plus one label: the registered domain. A label that nobody knows counts as a suffix.
-std::size_t registered(const psl_ctx_t* list, const Name& name, int rules) {
+// The longest public suffixes of a name, in labels; 0: none is, its top-level domain is in no list.
+struct Suffixes {
+  std::size_t any = 0, icann = 0;
+};
+
+// A public suffix may have a gap below it (the wildcard rule's parent), so every length is asked for and the
+// longest that is one wins. `filtered`: the list is the one that the filter was made from.
+Suffixes suffixes_of(const psl_ctx_t* list, const Name& name, bool filtered) {
+  Suffixes found;
+  if (list == nullptr) return found;
   const std::size_t labels = name.labels();
-  if (labels <= 1 || list == nullptr) return labels;
-  return std::min(labels, std::max<std::size_t>(1, suffix_labels(list, name.text(), labels, rules)) + 1);
+  for (std::size_t count = std::min(labels, longest_suffix); count > 0; --count) {
+    std::size_t at = 0;
+    for (std::size_t skip = labels - count; skip > 0; --skip) at += name.wire()[at] + 1u;
+    const auto suffix = name.wire().subspan(at);
+    if (filtered && count > 1 && !may_be_public_suffix(suffix)) continue;
+    char text[max_text];
+    write_text(suffix, text);
+    if (psl_is_public_suffix2(list, text, PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE)) {
+      found.icann = count;
+      found.any = std::max(found.any, count);
+      break;
+    }
+    if (found.any == 0 && psl_is_public_suffix2(list, text, PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE))
+      found.any = count;
+  }
+  return found;
+}
+
+// A suffix and one label more: the registered domain. A top-level domain that nobody knows counts as a
+// suffix.
+std::size_t registered(std::size_t suffix, std::size_t labels) {
+  return std::min(labels, std::max<std::size_t>(1, suffix) + 1);
 }
 
 // The same where an unlisted top-level domain must not open anything: 0 labels then.
-std::size_t listed(const psl_ctx_t* list, const std::string& text, std::size_t labels, int rules) {
-  if (list == nullptr || labels == 0) return 0;
-  const std::size_t suffix = suffix_labels(list, text, labels, rules | PSL_TYPE_NO_STAR_RULE);
+std::size_t listed(std::size_t suffix, std::size_t labels) {
   return suffix == 0 ? 0 : std::min(labels, suffix + 1);
 }
 
@@ -123,25 +139,19 @@ std::int64_t stated_date(std::string_view text) {
 }  // namespace
 
 std::size_t PublicSuffixes::registered_labels(const Name& name) {
-  return registered(psl_builtin(), name, PSL_TYPE_ANY);
+  return registered(suffixes_of(psl_builtin(), name, true).any, name.labels());
 }
 
 std::size_t PublicSuffixes::icann_registered_labels(const Name& name) {
-  return registered(psl_builtin(), name, PSL_TYPE_ICANN);
+  return registered(suffixes_of(psl_builtin(), name, true).icann, name.labels());
 }
 
 bool PublicSuffixes::is_public_suffix(const Name& name) {
   const psl_ctx_t* list = psl_builtin();
   if (name.is_root()) return true;
-  if (name.size() > name.first_label().size() + 2 && !may_be_public_suffix(name)) return false;
-  char text[4 * Name::max_octets];
-  char* end = text;
-  const auto wire = name.wire();
-  for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u) {
-    if (at != 0) *end++ = '.';
-    for (std::size_t i = at + 1; i <= at + wire[at]; ++i) end = write_octet(end, wire[i]);
-  }
-  *end = '\0';
+  if (name.size() > name.first_label().size() + 2 && !may_be_public_suffix(name.wire())) return false;
+  char text[max_text];
+  write_text(name.wire(), text);
   return list != nullptr && psl_is_public_suffix2(list, text, PSL_TYPE_ANY) != 0;
 }
 
@@ -188,17 +198,14 @@ Result<std::shared_ptr<const SuffixList>> SuffixList::parse(std::string_view tex
   return list;
 }
 
-std::size_t SuffixList::registered_labels(const Name& name) const {
-  return registered(file_ ? file_->raw : psl_builtin(), name, PSL_TYPE_ANY);
-}
-
 LedgerCut SuffixList::ledger_cut(const Name& name) const {
-  const std::string text = name.text();
   const std::size_t labels = name.labels();
+  const Suffixes builtin = suffixes_of(psl_builtin(), name, true);
+  const Suffixes here = file_ ? suffixes_of(file_->raw, name, false) : builtin;
   LedgerCut cut;
-  cut.zone = listed(file_ ? file_->raw : psl_builtin(), text, labels, PSL_TYPE_ANY);
-  cut.parent = std::min(cut.zone, listed(psl_builtin(), text, labels, PSL_TYPE_ICANN));
-  if (file_) cut.parent = std::min(cut.parent, listed(file_->raw, text, labels, PSL_TYPE_ICANN));
+  cut.registered = registered(here.any, labels);
+  cut.zone = listed(here.any, labels);
+  cut.parent = std::min({cut.zone, listed(builtin.icann, labels), listed(here.icann, labels)});
   return cut;
 }
 

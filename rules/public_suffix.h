@@ -26,10 +26,11 @@ class PublicSuffixes {
   static std::string version();  // of the list: a date or a hash, as libpsl knows it
 };
 
-// Where the leak meter cuts a name: how many of its rightmost labels name the ledger it is charged to, and
-// that ledger's parent.
+// Where a name is cut: how many of its rightmost labels name the ledger it is charged to and that ledger's
+// parent; and, for people and for the score, its registered domain.
 struct LedgerCut {
   std::size_t zone = 0, parent = 0;  // parent <= zone; 0: the root's, shared by all that is in no list
+  std::size_t registered = 0;        // of a name whose top-level domain is in no list, two labels
 };
 
 // The list that is in force: the one built into libpsl, or that and a file that the operator points at.
@@ -49,8 +50,7 @@ class SuffixList {
   static Result<std::shared_ptr<const SuffixList>> parse(std::string_view text, const std::string& file,
                                                          std::int64_t file_time);
 
-  // For people and for the score: of a name whose top-level domain is in no list, two labels.
-  std::size_t registered_labels(const Name& name) const;
+  // Some 0.3 us with the built-in list alone.
   LedgerCut ledger_cut(const Name& name) const;
   // "2023-02-09, built in", "2026-05-01, /etc/postern/list.dat".
   const std::string& version() const noexcept { return version_; }

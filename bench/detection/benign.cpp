@@ -144,7 +144,7 @@ void report_benign(const Dataset& data, Bars& bars) {
   for (const Name& name : data.popular) {  // each in a session of its own
     SessionMeter meter(plain.budgets, plain.code, plain.known);
     const Query query{name, type::A};
-    const Admission admission = meter.admit(ledger_ask(plain, query));
+    const Admission admission = meter.admit(ledger_ask(plain, query, plain.suffixes->ledger_cut(query.name)));
     refused += admission.refused_by == LedgerKind::name;
     dearest = std::max(dearest, admission.charge.bits());
   }

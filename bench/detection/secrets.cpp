@@ -57,11 +57,11 @@ Counted count(const Trace& trace, const std::shared_ptr<const SecretSet>& set, i
   timespec from{}, to{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
   for (const Recorded& one : trace.queries) {
-    const std::size_t registered = list->registered_labels(one.query.name);
-    if (half_of(one.query.name.suffix(registered)) != half) continue;
+    const LedgerCut cut = list->ledger_cut(one.query.name);
+    if (half_of(one.query.name.suffix(cut.registered)) != half) continue;
     ++counted.names;
-    const std::size_t parent = list->ledger_cut(one.query.name).parent;
-    const auto found = watches[one.client].observe(one.query.name, parent == 0 ? registered : parent);
+    const auto found =
+        watches[one.client].observe(one.query.name, cut.parent == 0 ? cut.registered : cut.parent);
     if (!found) continue;
     ++(found->split ? counted.split : counted.alone);
     ++counted

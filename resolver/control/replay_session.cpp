@@ -57,8 +57,7 @@ std::shared_ptr<const Policy> meter_alone_policy() {
   return (*parsed)->find("");
 }
 
-Ask ledger_ask(const ReplayRules& rules, const Query& query) {
-  const LedgerCut cut = rules.suffixes->ledger_cut(query.name);
+Ask ledger_ask(const ReplayRules& rules, const Query& query, const LedgerCut& cut) {
   return {&query, cut.zone, cut.parent, rules.policy->is_exempt(query.name)};
 }
 
@@ -164,8 +163,9 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
     ask = cached->second.ask;
     labels = cached->second.labels;
   } else {
-    labels = rules_->suffixes->registered_labels(query.name);
-    ask = ledger_ask(*rules_, query);
+    const LedgerCut cut = rules_->suffixes->ledger_cut(query.name);
+    labels = cut.registered;
+    ask = ledger_ask(*rules_, query, cut);
     const Name zone = query.name.suffix(reported_labels(query, labels));
     const auto id = zones_.find(NameTable::octets(zone));
     step.zone = id ? *id : zones_.insert(NameTable::octets(zone));

@@ -51,7 +51,7 @@ enum class Fate : std::uint8_t {
 };
 
 // What the meter is told of a query: which ledgers it is charged to.
-Ask ledger_ask(const ReplayRules& rules, const Query& query);
+Ask ledger_ask(const ReplayRules& rules, const Query& query, const LedgerCut& cut);
 
 // One (session, zone), as the report shows it. Positions count the zone's own queries from 1; 0: never.
 struct ZoneReport {

@@ -48,7 +48,7 @@ std::size_t Cache::weight(const CacheEntry& entry) {
 }
 
 std::shared_ptr<CacheEntry> Cache::find(const Query& query, Instant now) {
-  const auto found = index_.find(&query);
+  const auto found = index_.find(Key(&query));
   if (found == index_.end()) return nullptr;
   const Order::iterator at = found->second;
   if ((*at)->expires <= now) {
@@ -60,18 +60,18 @@ std::shared_ptr<CacheEntry> Cache::find(const Query& query, Instant now) {
 }
 
 void Cache::insert(std::shared_ptr<CacheEntry> entry) {
-  if (const auto found = index_.find(&entry->query); found != index_.end()) drop(found->second);
+  if (const auto found = index_.find(Key(&entry->query)); found != index_.end()) drop(found->second);
   const std::size_t size = weight(*entry);
   if (size > max_octets_ / 4) return;  // one answer may not push out all others
   while (octets_ + size > max_octets_ && !order_.empty()) drop(std::prev(order_.end()));
   order_.push_front(std::move(entry));
-  index_.emplace(&order_.front()->query, order_.begin());
+  index_.emplace(Key(&order_.front()->query), order_.begin());
   octets_ += size;
 }
 
 void Cache::drop(Order::iterator at) {
   octets_ -= weight(**at);
-  index_.erase(&(*at)->query);
+  index_.erase(Key(&(*at)->query));
   order_.erase(at);
 }
 

@@ -16,13 +16,14 @@
 #include "resolver/path/uses.h"
 #include "resolver/path/wire.h"
 #include "rules/policy.h"
+#include "rules/public_suffix.h"
 
 namespace postern {
 
 struct CacheEntry {
   Query query;
   wire::Rendered rendered;
-  std::size_t registered_labels = 0;
+  LedgerCut cut;                 // of query.name
   std::size_t group = 0;         // of upstreams, whose answer it is
   std::string data;              // the answer's addresses and targets, for the journal
   std::vector<Name> handed_out;  // targets that whoever gets it may ask for, too (referrals.h)
@@ -54,11 +55,19 @@ class Cache {
   std::size_t octets() const { return octets_; }
 
  private:
+  // With its hash, or the index would read the queries of its neighbours to compute theirs.
+  struct Key {
+    const Query* query;
+    std::size_t hash;
+    explicit Key(const Query* of) : query(of), hash(QueryHash{}(*of)) {}
+  };
   struct Hash {
-    std::size_t operator()(const Query* query) const noexcept { return QueryHash{}(*query); }
+    std::size_t operator()(const Key& key) const noexcept { return key.hash; }
   };
   struct Equal {
-    bool operator()(const Query* a, const Query* b) const noexcept { return QueryEqual{}(*a, *b); }
+    bool operator()(const Key& a, const Key& b) const noexcept {
+      return a.hash == b.hash && QueryEqual{}(*a.query, *b.query);
+    }
   };
   using Order = std::list<std::shared_ptr<CacheEntry>>;  // front: most recently used
 
@@ -68,7 +77,7 @@ class Cache {
   std::size_t max_octets_;
   std::size_t octets_ = 0;
   Order order_;
-  std::unordered_map<const Query*, Order::iterator, Hash, Equal> index_;  // keys point into the entries
+  std::unordered_map<Key, Order::iterator, Hash, Equal> index_;  // keys point into the entries
 };
 
 }  // namespace postern

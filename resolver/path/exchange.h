@@ -134,7 +134,7 @@ struct Exchange {
   wire::Question question;
   std::shared_ptr<const Policy> policy;  // the one that decided; a reload in between does not mix
   Verdict verdict;
-  std::size_t registered_labels = 0;
+  LedgerCut cut;           // of the question's name
   std::size_t group = 0;   // of upstreams, that answers or would
   bool refreshes = false;  // nobody asked: Postern's own timer did, and nobody gets the reply
   bool joins = false;      // uncharged: the same question was under way when it came, so it never goes itself

@@ -18,10 +18,9 @@ Task Pipeline::walk(Exchange* x) {
   x->row.id = ports_.journal.reserve(1);
   x->policy = sandbox.policy;
   x->entry = sandbox.cache.find(question.query, now_);
-  x->registered_labels =
-      x->entry ? x->entry->registered_labels : ports_.parts.suffixes->registered_labels(question.query.name);
+  x->cut = x->entry ? x->entry->cut : ports_.parts.suffixes->ledger_cut(question.query.name);
   x->row.name = question.query.name;
-  x->row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
+  x->row.registered_labels = static_cast<std::uint8_t>(x->cut.registered);
   x->verdict = decide(*x);
   guard(*x);  // may turn the verdict: the name holds a secret, or there are too many
   x->group = group_of(*x);
@@ -87,7 +86,7 @@ Verdict Pipeline::decide(const Exchange& x) const {
   if (only_default && x.sandbox->referrals.holds(x.question.query.name, now_))
     verdict = x.policy->decide_referred(x.question.query);
   if (verdict.action == Action::allow && !session.blocked_zones.empty()) {
-    const Name zone = x.question.query.name.suffix(x.registered_labels);
+    const Name zone = x.question.query.name.suffix(x.cut.registered);
     if (const auto cut = session.blocked_zones.find(zone); cut != session.blocked_zones.end())
       return {Action::block_name, cut->second, 0, nullptr};
   }
@@ -109,7 +108,7 @@ void Pipeline::observe(Exchange& x) {
   Observation seen;
   seen.now = now_;
   seen.query = &x.question.query;
-  seen.registered_labels = x.registered_labels;
+  seen.registered_labels = x.cut.registered;
   seen.blocked = x.verdict.action != Action::allow;
   seen.cached = x.entry != nullptr;
   const Finding finding = session.detector.observe(seen);
@@ -121,7 +120,7 @@ void Pipeline::observe(Exchange& x) {
   if (!finding.crossed) return;
   if (finding.level != Level::tunnel) return raise(x, "suspect", finding, "alert");
   // No single zone is to blame: blocking the last one would stop nothing and hurt somebody.
-  const Name zone = x.question.query.name.suffix(x.registered_labels);
+  const Name zone = x.question.query.name.suffix(x.cut.registered);
   const Done done = respond(x, x.policy->on_tunnel(), Reason::tunnel, finding.session_wide ? nullptr : &zone);
   raise(x, "tunnel", finding, done);
 }
@@ -407,7 +406,7 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         entry = std::make_shared<CacheEntry>();
         entry->query = query;
         entry->rendered = std::move(*rendered);
-        entry->registered_labels = node.mapped().front()->registered_labels;
+        entry->cut = node.mapped().front()->cut;
         entry->group = node.mapped().front()->group;
         entry->verdict = sandbox.policy->inspect(query, resolution.answer);
         entry->data = answer_data(resolution.answer);
@@ -418,7 +417,7 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
         entry->use = sandbox.uses.answered(query, now_, entry->expires);
         next_refresh_ = std::min(next_refresh_, sandbox.uses.next());
         sandbox.cache.insert(entry);
-        sandbox.session->detector.answered(query, entry->registered_labels, entry->rendered.rcode,
+        sandbox.session->detector.answered(query, entry->cut.registered, entry->rendered.rcode,
                                            entry->rendered.message.size(), now_);
         came_down(*node.mapped().front(), entry->rendered.message.size());
       }

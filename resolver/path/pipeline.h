@@ -185,7 +185,7 @@ class Pipeline {
   void save(SessionState& session);
   void rebuild(SessionState& session, const SessionPast& past);
   Ask ask_about(const Query& query, const Policy& policy, LedgerCut cut) const;
-  void refuse_leak(Exchange& x, const Admission& admission, const LedgerCut& cut);
+  void refuse_leak(Exchange& x, const Admission& admission);
   void tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const Done& done);
   void came_down(Exchange& x, std::size_t octets);
   void give_terms(SandboxState& sandbox);

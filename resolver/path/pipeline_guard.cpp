@@ -35,21 +35,20 @@ void Pipeline::find_secret(Exchange& x) {
   if (!session.secrets) return;
   const Name& name = x.question.query.name;
   // By the ICANN rules: who owns a private suffix, or a parent, reads all that is asked below it.
-  const std::size_t parent = ports_.parts.suffixes->ledger_cut(name).parent;
-  const std::size_t receiver = parent == 0 ? x.registered_labels : parent;
+  const std::size_t receiver = x.cut.parent == 0 ? x.cut.registered : x.cut.parent;
   const auto found =
       x.refreshes ? session.secrets->look(name, receiver) : session.secrets->observe(name, receiver);
   if (!found) return;
   x.secret = found->label;
   x.row.name = redacted(name, *found);
-  x.row.registered_labels = static_cast<std::uint8_t>(std::min(x.registered_labels, x.row.name.labels() - 1));
+  x.row.registered_labels = static_cast<std::uint8_t>(std::min(x.cut.registered, x.row.name.labels() - 1));
   if (x.refreshes) return;
   ++sandbox.counters.secrets;
   ++session.secrets_told.refused;
   session.recent.forget_names();  // some may be parts of it
   Done done = "refuse";
   if (x.policy->on_secret() != Response::alert) {
-    const Name zone = name.suffix(x.registered_labels);
+    const Name zone = name.suffix(x.cut.registered);
     done = respond(x, x.policy->on_secret(), Reason::secret, &zone);
   }
   refuse_secret(x);

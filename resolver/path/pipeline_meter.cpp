@@ -41,8 +41,7 @@ void Pipeline::meter(Exchange& x) {
   x.joins = sandbox.in_flight.contains(query);
   if (x.joins) return sandbox.uses.missed(query, now_);
   const OuterLedgers outer = ledgers_around(sandbox);
-  const LedgerCut cut = ports_.parts.suffixes->ledger_cut(query.name);
-  const Ask ask = ask_about(query, *x.policy, cut);
+  const Ask ask = ask_about(query, *x.policy, x.cut);
   if (session.meter.names() >= max_open_history && session.terms->budgets().is_open()) {
     x.row.charge_millibits = session.meter.price(ask).session;
     return;
@@ -50,16 +49,16 @@ void Pipeline::meter(Exchange& x) {
   const Admission admission = session.meter.admit(ask, outer);
   if (admission.admitted) {
     charged(sandbox, x, admission.charge);
-    session.detector.charged(query, x.registered_labels, static_cast<double>(admission.charge.zone) / one_bit,
+    session.detector.charged(query, x.cut.registered, static_cast<double>(admission.charge.zone) / one_bit,
                              now_);
     sandbox.uses.missed(query, now_);
   } else {
-    refuse_leak(x, admission, cut);
+    refuse_leak(x, admission);
   }
   for (std::size_t i = 0; i < admission.warning_count; ++i) {
     if (session.told.warnings++ >= LeakTold::max_warnings) break;
     const Admission::Warning& warning = admission.warnings[i];
-    const LeakFinding finding{warning.ledger,      ledger_zone(query.name, warning.ledger, cut),
+    const LeakFinding finding{warning.ledger,      ledger_zone(query.name, warning.ledger, x.cut),
                               warning.percent,     warning.used_bits,
                               warning.budget_bits, session.told.refused};
     tell_leak(x, "leak_budget", finding, "alert");
@@ -72,7 +71,7 @@ bool Pipeline::meter_refresh(Exchange& x) {
   SandboxState& sandbox = *x.sandbox;
   const OuterLedgers outer = ledgers_around(sandbox);
   const Query& query = x.question.query;
-  const Ask ask = ask_about(query, *x.policy, ports_.parts.suffixes->ledger_cut(query.name));
+  const Ask ask = ask_about(query, *x.policy, x.cut);
   const Admission admission = sandbox.session->meter.admit_refresh(ask, outer);
   if (admission.admitted) charged(sandbox, x, admission.charge);
   return admission.admitted;
@@ -199,7 +198,7 @@ std::vector<Pipeline::SessionLeak> Pipeline::leaks() const {
   return all;
 }
 
-void Pipeline::refuse_leak(Exchange& x, const Admission& admission, const LedgerCut& cut) {
+void Pipeline::refuse_leak(Exchange& x, const Admission& admission) {
   SandboxState& sandbox = *x.sandbox;
   SessionState& session = *sandbox.session;
   LeakTold& told = session.told;
@@ -207,7 +206,7 @@ void Pipeline::refuse_leak(Exchange& x, const Admission& admission, const Ledger
   ++told.refused;
   ++sandbox.counters.over_budget;
   LeakFinding finding{ledger,
-                      ledger_zone(x.question.query.name, ledger, cut),
+                      ledger_zone(x.question.query.name, ledger, x.cut),
                       100,
                       admission.used_bits,
                       admission.budget_bits,
@@ -219,13 +218,14 @@ void Pipeline::refuse_leak(Exchange& x, const Admission& admission, const Ledger
   const bool capped = ledger == LedgerKind::answers;  // what came down, not what left: a cap of its own
   const Response wanted = capped ? x.policy->on_cap() : x.policy->on_budget();
   const std::string_view kind = capped ? "bytes_cap" : "leak";
-  const Name zone = is_about_a_zone(ledger)
-                        ? x.question.query.name.suffix(ledger == LedgerKind::parent ? cut.parent : cut.zone)
-                        : Name();
+  const Name zone =
+      is_about_a_zone(ledger)
+          ? x.question.query.name.suffix(ledger == LedgerKind::parent ? x.cut.parent : x.cut.zone)
+          : Name();
   // `alert` does nothing beyond the refusal.
   Done done = "refuse";
   if (wanted != Response::alert) {
-    const Name registered = x.question.query.name.suffix(x.registered_labels);
+    const Name registered = x.question.query.name.suffix(x.cut.registered);
     done = respond(x, wanted, Reason::budget, is_about_a_zone(ledger) ? &registered : nullptr);
     if (done.action == response_text(Response::alert)) done = "refuse";
     x.verdict = {Action::block_name, Reason::budget, 0, nullptr};  // for this one

@@ -13,9 +13,9 @@ Task Pipeline::refresh(Exchange* x) {
   SandboxState& sandbox = *x->sandbox;
   x->row.id = ports_.journal.reserve(1);
   x->policy = sandbox.policy;
-  x->registered_labels = ports_.parts.suffixes->registered_labels(x->question.query.name);
+  x->cut = ports_.parts.suffixes->ledger_cut(x->question.query.name);
   x->row.name = x->question.query.name;
-  x->row.registered_labels = static_cast<std::uint8_t>(x->registered_labels);
+  x->row.registered_labels = static_cast<std::uint8_t>(x->cut.registered);
   x->verdict = decide(*x);
   find_secret(*x);  // one that was named since the name came into use
   if (!x->secret.empty()) {

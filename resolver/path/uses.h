@@ -10,10 +10,13 @@
 // that has forwarded nothing.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "rules/vocabulary.h"
 
@@ -53,11 +56,11 @@ class Uses {
   // With the cache's floor of 5 s, at most 26 refreshes a second and sandbox.
   static constexpr std::size_t max_tracked = 128;
 
-  // A client asks, and it has to go upstream. The question that was not asked for longest makes room.
+  // A client asks, and it has to go upstream. Those that were not asked for longest make room.
   void missed(const Query& query, Instant now) {
     auto at = all_.find(query);
     if (at == all_.end()) {
-      if (all_.size() >= max_tracked) forget_oldest();
+      if (all_.size() >= max_tracked) forget_some();
       at = all_.emplace(query, std::make_shared<Use>()).first;
       at->second->query = query;
     }
@@ -96,6 +99,8 @@ class Uses {
   std::size_t size() const noexcept { return all_.size(); }
 
  private:
+  using Questions = std::unordered_map<Query, std::shared_ptr<Use>, QueryHash, QueryEqual>;
+
   static void asked(Use& use, Instant now) noexcept {
     use.before = use.last;
     use.last = now;
@@ -104,14 +109,18 @@ class Uses {
     use.due = expires - Use::ahead;
     if (use.due < next_) next_ = use.due;
   }
-  void forget_oldest() {
-    auto oldest = all_.begin();
-    for (auto at = all_.begin(); at != all_.end(); ++at)
-      if (at->second->last < oldest->second->last) oldest = at;
-    all_.erase(oldest);
+  // An eighth at once, so that a client that never asks twice does not pay for a search each time.
+  void forget_some() {
+    std::vector<std::pair<Instant, Questions::iterator>> oldest;
+    oldest.reserve(all_.size());
+    for (auto at = all_.begin(); at != all_.end(); ++at) oldest.emplace_back(at->second->last, at);
+    const auto kept = oldest.begin() + static_cast<std::ptrdiff_t>(max_tracked / 8);
+    std::nth_element(oldest.begin(), kept, oldest.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (auto one = oldest.begin(); one != kept; ++one) all_.erase(one->second);
   }
 
-  std::unordered_map<Query, std::shared_ptr<Use>, QueryHash, QueryEqual> all_;
+  Questions all_;
   Instant next_ = Use::never;
 };
 

@@ -15,11 +15,12 @@ struct Free {
   void operator()(ldns_pkt* packet) const { ldns_pkt_free(packet); }
   void operator()(ldns_rr* record) const { ldns_rr_free(record); }
   void operator()(ldns_buffer* buffer) const { ldns_buffer_free(buffer); }
-  void operator()(std::uint8_t* octets) const { std::free(octets); }
 };
 template <class T>
 using Owned = std::unique_ptr<T, Free>;
 
+// A first size, which grows: freeing 64 KiB makes malloc tidy up all its lists, each time.
+constexpr std::size_t usual_octets = 2048;
 constexpr std::size_t max_records = 512;       // of one section; a stub has no use for more
 constexpr std::uint32_t max_ttl = 0x7fffffff;  // RFC 2181 section 8: above it a TTL reads as 0
 
@@ -126,7 +127,7 @@ UpstreamMessage parse_answer(Octets message, Octets sent, bool check_case) {
   ldns_pkt* parsed = nullptr;
   if (ldns_wire2pkt(&parsed, message.data(), message.size()) != LDNS_STATUS_OK) return result;
   const Owned<ldns_pkt> packet(parsed);
-  const Owned<ldns_buffer> scratch(ldns_buffer_new(LDNS_MAX_PACKETLEN));
+  const Owned<ldns_buffer> scratch(ldns_buffer_new(usual_octets));
   if (!scratch) return result;
   read_section(ldns_pkt_answer(packet.get()), scratch.get(), result.answer.answer);
   read_section(ldns_pkt_authority(packet.get()), scratch.get(), result.answer.authority);
@@ -160,10 +161,11 @@ Result<Rendered> render(const Query& query, const Answer& answer) {
   };
   if (!push(answer.answer, LDNS_SECTION_ANSWER) || !push(answer.authority, LDNS_SECTION_AUTHORITY))
     return bad("a record is not of its type's form");
-  std::uint8_t* octets = nullptr;
-  std::size_t size = 0;
-  if (ldns_pkt2wire(&octets, packet.get(), &size) != LDNS_STATUS_OK) return bad("it does not fit a message");
-  const Owned<std::uint8_t> owned(octets);
+  const Owned<ldns_buffer> out(ldns_buffer_new(usual_octets));
+  if (!out || ldns_pkt2buffer_wire(out.get(), packet.get()) != LDNS_STATUS_OK)
+    return bad("it does not fit a message");
+  const std::uint8_t* octets = ldns_buffer_begin(out.get());
+  const std::size_t size = ldns_buffer_position(out.get());
 
   Rendered rendered;
   rendered.message.assign(octets, octets + size);
@@ -190,7 +192,7 @@ Answer reread(const Rendered& rendered) {
   if (ldns_wire2pkt(&parsed, rendered.message.data(), rendered.message.size()) != LDNS_STATUS_OK)
     return answer;
   const Owned<ldns_pkt> packet(parsed);
-  const Owned<ldns_buffer> scratch(ldns_buffer_new(LDNS_MAX_PACKETLEN));
+  const Owned<ldns_buffer> scratch(ldns_buffer_new(usual_octets));
   if (!scratch) return answer;
   read_section(ldns_pkt_answer(packet.get()), scratch.get(), answer.answer);
   read_section(ldns_pkt_authority(packet.get()), scratch.get(), answer.authority);

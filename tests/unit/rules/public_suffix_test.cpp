@@ -143,7 +143,7 @@ TEST_CASE("the meter cuts at the registered domain, and names that are in no lis
     CHECK(cut.zone == row.zone);
     CHECK(cut.parent == row.parent);
   }
-  CHECK(list->registered_labels(name("a.b.c.no-such-tld")) == 2);
+  CHECK(list->ledger_cut(name("a.b.c.no-such-tld")).registered == 2);
 }
 
 TEST_CASE("no list that the operator points at opens a parent's budget: stale, empty-handed or hostile") {
@@ -171,7 +171,7 @@ TEST_CASE("no list that the operator points at opens a parent's budget: stale, e
   CHECK(newer->ledger_cut(name("x.site.platform.com")).parent == 2);
   CHECK(newer->ledger_cut(name("x.site.new-tld")).zone == 2);
   CHECK(newer->ledger_cut(name("x.site.new-tld")).parent == 0);
-  CHECK(newer->registered_labels(name("x.site.platform.com")) == 3);
+  CHECK(newer->ledger_cut(name("x.site.platform.com")).registered == 3);
 }
 
 TEST_CASE("what is no public suffix list is refused with its name; a list tells its date") {
