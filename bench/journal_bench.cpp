@@ -2,9 +2,10 @@
 //
 // `commit`: CPU time of the journal's thread less what it spends on the catalogue (lister.h). `all`: that and
 // catalogue, sums and checkpoints, that is, the process less the thread that submits. Then the cookbook's
-// questions on a journal of fifty times as many rows. usage: journal_bench [ROWS] [FOLDER] [seals|questions]
-// `seals`: only what sealing adds. `questions`: only the questions, on ROWS rows; `questions keep` leaves the
-// file.
+// questions on a journal of fifty times as many rows.
+// usage: journal_bench [ROWS] [FOLDER] [batches|seals|questions [keep]|traffic [keep]]
+// `batches`: only batches of 64, once. `seals`: only what sealing adds. `questions`: only the questions, on
+// ROWS rows; `traffic`: what they are asked of, and not the questions; `keep` leaves the file.
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -85,9 +86,20 @@ struct Cost {
   std::uint64_t stall_us = 0;  // the longest that the writer waited for a checkpoint
 };
 
+// Of 5,000 names that come again and again, or each a new one, under one of 100 domains.
+enum class Names { few, fresh };
+
+Name name_of(Names names, RowId id) {
+  if (names == Names::fresh)
+    return *Name::parse("h" + std::to_string(id * 2654435761 % 4294967296) + ".example-" +
+                        std::to_string(id % 100) + ".com");
+  const auto i = static_cast<std::size_t>(id * 7919) % 5000;
+  return *Name::parse("api" + std::to_string(i) + ".service.example-" + std::to_string(i % 100) + ".com");
+}
+
 // `outcomes`: every row gets one, too.
-Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes,
-             bool sealed = true) {
+Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool outcomes, bool sealed = true,
+             Names names = Names::few) {
   remove_all(path);
   Journal::Options options;
   options.path = path;
@@ -96,10 +108,6 @@ Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool 
   if (!opened) give_up(opened.error().message);
   auto& journal = **opened;
   const std::int64_t rule = journal.intern_rule("policy.yaml:3:5 allow **.example.com");
-  std::vector<Name> names;
-  for (int i = 0; i < 5000; ++i)
-    names.push_back(
-        *Name::parse("api" + std::to_string(i) + ".service.example-" + std::to_string(i % 100) + ".com"));
   std::vector<std::vector<Asked>> slots(in_flight, std::vector<Asked>(batch));
   std::mutex mutex;
   std::condition_variable changed;
@@ -123,7 +131,7 @@ Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool 
       row.time_us = 1'700'000'000'000'000 + row.id * 13;
       row.monotonic_us = 86'400'000'000 + row.id * 13;
       row.sandbox = 1 + row.id / 16 % 20;
-      row.name = names[static_cast<std::size_t>(row.id * 7919) % names.size()];
+      row.name = name_of(names, row.id);
       row.type = row.id % 2 ? type::A : type::AAAA;
       row.registered_labels = 2;
       row.action = Action::allow;
@@ -165,6 +173,17 @@ Cost journal(const std::string& path, std::size_t rows, std::size_t batch, bool 
   opened->reset();  // folds the log back
   return {commit / static_cast<double>(written), used / static_cast<double>(written),
           static_cast<double>(std::filesystem::file_size(path)) / static_cast<double>(written), stall_us};
+}
+
+// Batches of 64 alone, each kind of traffic once: to be run by turns with another build.
+void batches(const std::string& path, std::size_t rows) {
+  std::printf("batches of 64, CPU us per row: commit path / all, octets per row\n");
+  for (const Names names : {Names::few, Names::fresh})
+    for (const bool outcomes : {false, true}) {
+      const Cost cost = journal(path, rows, 64, outcomes, true, names);
+      std::printf("%20s %16s %8.2f / %6.2f %8.1f\n", names == Names::few ? "5,000 names" : "each a new name",
+                  outcomes ? "asked + outcome" : "asked", cost.commit, cost.us, cost.octets);
+    }
 }
 
 template <class Measure>
@@ -213,6 +232,12 @@ int main(int argc, char** argv) {
   const std::string only = argc > 3 ? argv[3] : "";
   const auto kept = argc > 4 && std::string(argv[4]) == "keep" ? bench::Kept::yes : bench::Kept::no;
   if (only == "questions") return bench::ask_questions(path, rows, kept) ? 0 : 1;
+  if (only == "traffic") return bench::ask_questions(path, rows, kept, bench::Asking::nothing) ? 0 : 1;
+  if (only == "batches") {
+    batches(path, rows);
+    remove_all(path);
+    return 0;
+  }
   if (only == "seals") {
     seals(path, rows);
     remove_all(path);

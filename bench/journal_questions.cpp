@@ -219,7 +219,7 @@ bool is_wide(const std::string& sql) {
 
 }  // namespace
 
-bool ask_questions(const std::string& path, std::size_t rows, Kept kept) {
+bool ask_questions(const std::string& path, std::size_t rows, Kept kept, Asking asking) {
   const auto remove_all = [&] {
     for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(path + suffix);
   };
@@ -270,6 +270,11 @@ bool ask_questions(const std::string& path, std::size_t rows, Kept kept) {
               one(path, "SELECT sum(queries) FROM usage WHERE registered_domain = 'evil.example'").c_str(),
               one(path, "SELECT sum(queries) FROM usage WHERE session = 'monolith'").c_str());
 
+  if (asking == Asking::nothing) {
+    opened->reset();
+    if (kept == Kept::no) remove_all();
+    return true;
+  }
   std::atomic<bool> stop = false;
   std::thread goes_on([&] {
     while (!stop && traffic.write_batch()) std::this_thread::sleep_for(pause_while_asking);

@@ -16,7 +16,7 @@ bool is_blocked(Action action) {
 }  // namespace
 
 Lister::Lister(Connection& connection, NameBook& names)
-    : connection_(connection), names_(names), sql_(std::make_unique<Statements>()) {}
+    : connection_(connection), names_(names), sql_(std::make_unique<Statements>()), pairs_(max_pairs) {}
 Lister::~Lister() = default;
 
 Result<std::unique_ptr<Lister>> Lister::create(Connection& connection, NameBook& names, RowId before,
@@ -206,7 +206,8 @@ int Lister::step() {
   if (!in_run_ && !start_run()) return read_failed_;
   after_ = {unnamed_at_, run_at_, outcome_at_, false};
   int code = sql_->begin.run();
-  if (code == SQLITE_OK) {
+  const bool begun = code == SQLITE_OK;
+  if (begun) {
     if (unnamed_at_ < unnamed_.size())
       code = name_some();
     else if (run_at_ < run_.size())
@@ -221,23 +222,17 @@ int Lister::step() {
     error_ = connection_.failed("cannot list what was asked in").message;  // before ROLLBACK replaces it
     if (sqlite3_get_autocommit(connection_.raw()) == 0) sql_->rollback.run();
     for (std::size_t i = unnamed_at_; i < unnamed_.size(); ++i) run_[unnamed_[i]].name = {};
+    if (begun) {
+      names_.clear();
+      forget();
+    }
   }
-  fresh_names_.clear();
-  fresh_domains_.clear();
-  fresh_pairs_.clear();
-  fresh_sandboxes_.clear();
   return code;
 }
 
 // What the step wrote is in the file now.
 void Lister::remember() {
-  for (auto& [text, known] : fresh_names_) names_.add(text, known);
-  if (domains_.size() + fresh_domains_.size() > NameBook::max_young) domains_.clear();
-  domains_.merge(fresh_domains_);
-  if (pairs_.size() + fresh_pairs_.size() > max_pairs) pairs_.clear();
-  pairs_.merge(fresh_pairs_);
-  if (sandboxes_.size() + fresh_sandboxes_.size() > max_sandboxes) sandboxes_.clear();
-  sandboxes_.merge(fresh_sandboxes_);
+  if (sandboxes_.size() > max_sandboxes) sandboxes_.clear();
   unnamed_at_ = after_.unnamed;
   run_at_ = after_.row;
   outcome_at_ = after_.outcome;

@@ -13,11 +13,11 @@
 // meta.listed_upto is listed, waits here, or is caught up with later.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -37,8 +37,10 @@ class Lister {
   static constexpr std::size_t step_names = 2048;      // new names, likewise: each costs three indexes
   static constexpr std::size_t step_outcomes = 16384;  // outcomes, likewise: most have nothing to enter
   static constexpr std::size_t max_waiting = 4 * run_rows;
-  static constexpr std::size_t max_values = 64;        // addresses and targets entered of one answer
-  static constexpr std::size_t max_pairs = 131072;     // (value, name) remembered as entered, for speed alone
+  static constexpr std::size_t max_values = 64;  // addresses and targets entered of one answer
+  // (value, name) remembered as entered, for speed alone: 8 octets each. A newer one takes the place of any
+  // other that its hash falls on. A power of two.
+  static constexpr std::size_t max_pairs = 131072;
   static constexpr std::size_t max_sandboxes = 65536;  // remembered as having a row, likewise
   static constexpr std::int16_t rcode_nxdomain = 3;    // RFC 1035 section 4.1.1
   // Few rows are listed soon, since it costs little in all. More wait for a larger run: at ten thousand a
@@ -75,7 +77,7 @@ class Lister {
   // ... and rows of `domain`, `resolved` or `sandbox` were: what is remembered of them may be wrong.
   void forget() {
     domains_.clear();
-    pairs_.clear();
+    std::fill(pairs_.begin(), pairs_.end(), 0);
     sandboxes_.clear();
   }
 
@@ -155,14 +157,10 @@ class Lister {
     bool over = false;
   };
   Progress after_;
-  std::unordered_map<std::string, NameBook::Known> fresh_names_;
-  std::unordered_map<std::string, std::int64_t> fresh_domains_;
-  std::unordered_set<std::uint64_t> fresh_pairs_;
-  std::unordered_set<SandboxId> fresh_sandboxes_;
 
-  // In the file already.
-  std::unordered_map<std::string, std::int64_t> domains_;
-  std::unordered_set<std::uint64_t> pairs_;
+  // In the file, or written by this step: a step that fails empties them, and the name book.
+  NameBook domains_;  // `id` alone
+  std::vector<std::uint64_t> pairs_;
   std::unordered_set<SandboxId> sandboxes_;
   std::int64_t next_name_ = 1, next_domain_ = 1;
 

@@ -28,10 +28,11 @@ std::string reversed_labels(std::string_view text) {
   return out.append(text.substr(0, end)).append(".");
 }
 
-// Enough to tell pairs apart; a collision would cost one address its entry.
+// Enough to tell pairs apart; a collision would cost one address its entry. Never 0, which stands for none.
 std::uint64_t pair_key(std::string_view value, std::int64_t name) {
-  return hash_octets(reinterpret_cast<const std::uint8_t*>(value.data()), value.size()) ^
-         static_cast<std::uint64_t>(name) * 0x9e3779b97f4a7c15U;
+  return (hash_octets(reinterpret_cast<const std::uint8_t*>(value.data()), value.size()) ^
+          static_cast<std::uint64_t>(name) * 0x9e3779b97f4a7c15U) |
+         std::uint64_t{1} << 63;
 }
 
 }  // namespace
@@ -45,9 +46,8 @@ int Lister::name_some() {
     row.name = names_.find(text.text);
     if (row.name.id == 0) {
       if (looked_up == step_names) break;
-      const std::size_t before = fresh_names_.size();
       if (const int code = intern(text, row, row.name); code != SQLITE_OK) return code;
-      looked_up += fresh_names_.size() - before;
+      ++looked_up;
     }
     after_.unnamed = i + 1;
   }
@@ -55,10 +55,6 @@ int Lister::name_some() {
 }
 
 int Lister::intern(const Text& text, const Row& row, NameBook::Known& known) {
-  if (const auto fresh = fresh_names_.find(text.text); fresh != fresh_names_.end()) {
-    known = fresh->second;
-    return SQLITE_OK;
-  }
   Statement& find = sql_->find_name;
   find.bind(1, std::string_view(text.text));
   int code = find.step();
@@ -83,19 +79,15 @@ int Lister::intern(const Text& text, const Row& row, NameBook::Known& known) {
   } else if (code != SQLITE_ROW) {
     return code;
   }
-  fresh_names_.emplace(text.text, known);
+  names_.add(text.text, known);
   return SQLITE_OK;
 }
 
 int Lister::intern_domain(std::string_view text, const Row& row, std::int64_t& id) {
   id = 0;
   if (text.empty()) return SQLITE_OK;
-  std::string key(text);
-  for (const auto* known : {&domains_, &fresh_domains_})
-    if (const auto found = known->find(key); found != known->end()) {
-      id = found->second;
-      return SQLITE_OK;
-    }
+  id = domains_.find(text).id;
+  if (id != 0) return SQLITE_OK;
   Statement& find = sql_->find_domain;
   find.bind(1, text);
   int code = find.step();
@@ -113,12 +105,12 @@ int Lister::intern_domain(std::string_view text, const Row& row, std::int64_t& i
   } else if (code != SQLITE_ROW) {
     return code;
   }
-  fresh_domains_.emplace(std::move(key), id);
+  domains_.add(text, {.id = id});
   return SQLITE_OK;
 }
 
 int Lister::ensure(SandboxId sandbox, std::int64_t time_us) {
-  if (sandboxes_.contains(sandbox) || fresh_sandboxes_.contains(sandbox)) return SQLITE_OK;
+  if (sandboxes_.contains(sandbox)) return SQLITE_OK;
   Statement& find = sql_->find_sandbox;
   find.bind(1, sandbox);
   int code = find.step();
@@ -132,7 +124,7 @@ int Lister::ensure(SandboxId sandbox, std::int64_t time_us) {
   } else if (code != SQLITE_ROW) {
     return code;
   }
-  fresh_sandboxes_.insert(sandbox);
+  sandboxes_.insert(sandbox);
   return SQLITE_OK;
 }
 
@@ -314,7 +306,8 @@ int Lister::enter_values(const Outcome& outcome, const Row& row) {
     rest.remove_prefix(std::min(space + 1, rest.size()));
     if (value.empty()) continue;
     const std::uint64_t key = pair_key(value, row.name.id);
-    if (pairs_.contains(key) || !fresh_pairs_.insert(key).second) continue;
+    std::uint64_t& known = pairs_[key % pairs_.size()];
+    if (std::exchange(known, key) == key) continue;
     Statement& insert = sql_->resolved;
     insert.bind(1, value);
     insert.bind(2, row.name.id);

@@ -99,19 +99,37 @@ class AskedSource final : public RowSource {
   NameBook* names = nullptr;
   std::int64_t boot_offset_us = 0;     // wall clock less monotonic clock at the boot's row
   std::vector<NameBook::Known> known;  // of each row, in order
-  std::string texts;                   // of their names, one behind the other, for whoever seals them
-  std::vector<std::size_t> text_ends;
+
+  // All names of the batches in two passes: the book is asked when its lines have come from memory.
+  void look_up_names() {
+    texts_.clear();
+    spelled_.clear();
+    known.clear();
+    NameText text;
+    for (const AskedBatch& batch : batches)
+      for (const Asked* row : batch.rows) {
+        text.set(row->name, row->registered_labels);
+        const std::size_t hash = NameBook::hash(text.text());
+        names->fetch(hash);
+        spelled_.push_back({texts_.size(), text.text().size(), text.registered_at(), hash});
+        texts_ += text.text();
+      }
+    for (std::size_t i = 0; i < spelled_.size(); ++i)
+      known.push_back(names->find(text_of(i), spelled_[i].hash));
+  }
+  // In presentation form.
+  std::string_view text_of(std::size_t i) const {
+    return std::string_view(texts_).substr(spelled_[i].begin, spelled_[i].size);
+  }
 
   void rewind() override {
-    batch_ = row_ = 0;
-    known.clear();
-    texts.clear();
-    text_ends.clear();
+    batch_ = row_ = at_ = 0;
     settle();
   }
   bool at_end() const override { return batch_ == batches.size(); }
   void next() override {
     ++row_;
+    ++at_;
     settle();
   }
   const char* declaration() const override {
@@ -131,11 +149,11 @@ class AskedSource final : public RowSource {
       case 3:
         return sqlite3_result_int64(out, row.sandbox);
       case 4:
-        if (known.back().id != 0) return sqlite3_result_text(out, "", 0, SQLITE_STATIC);
-        return sqlite3_result_text(out, text_.text().data(), static_cast<int>(text_.text().size()),
+        if (known[at_].id != 0) return sqlite3_result_text(out, "", 0, SQLITE_STATIC);
+        return sqlite3_result_text(out, text_of(at_).data(), static_cast<int>(text_of(at_).size()),
                                    SQLITE_STATIC);
       case 5:
-        return sqlite3_result_int64(out, known.back().id != 0 ? 0 : text_.registered_at());
+        return sqlite3_result_int64(out, known[at_].id != 0 ? 0 : spelled_[at_].registered_at);
       case 6:
         return sqlite3_result_int64(out, row.type);
       case 7:
@@ -155,26 +173,26 @@ class AskedSource final : public RowSource {
       case 14:
         return sqlite3_result_int64(out, row.charge_millibits);
       default:
-        return sqlite3_result_int64(out, known.back().id);
+        return sqlite3_result_int64(out, known[at_].id);
     }
   }
 
  private:
+  struct Spelled {
+    std::size_t begin = 0, size = 0;  // in texts_
+    std::int64_t registered_at = 0;
+    std::size_t hash = 0;
+  };
   void settle() {  // onto a row that exists, or the end
     while (batch_ < batches.size() && row_ == batches[batch_].rows.size()) {
       ++batch_;
       row_ = 0;
     }
-    if (at_end()) return;
-    const Asked& row = *batches[batch_].rows[row_];
-    text_.set(row.name, row.registered_labels);
-    known.push_back(names->find(text_.text()));
-    texts += text_.text();
-    text_ends.push_back(texts.size());
   }
 
-  std::size_t batch_ = 0, row_ = 0;
-  NameText text_;
+  std::size_t batch_ = 0, row_ = 0, at_ = 0;  // at_: in all batches
+  std::string texts_;
+  std::vector<Spelled> spelled_;
 };
 
 class OutcomeSource final : public RowSource {
@@ -379,14 +397,9 @@ int RecordWriter::write(const Work& work) {
 }
 
 void RecordWriter::seal_asked(const Work& work) {
-  const std::string_view texts = state_->asked_source.texts;
-  std::size_t at = 0, begin = 0;
+  std::size_t at = 0;
   for (const AskedBatch& batch : work.batches)
-    for (const Asked* row : batch.rows) {
-      const std::size_t end = state_->asked_source.text_ends[at++];
-      state_->seal->asked(*row, texts.substr(begin, end - begin));
-      begin = end;
-    }
+    for (const Asked* row : batch.rows) state_->seal->asked(*row, state_->asked_source.text_of(at++));
 }
 
 int RecordWriter::inside(const Work& work) {
@@ -400,6 +413,7 @@ int RecordWriter::inside(const Work& work) {
   }
   if (!work.batches.empty()) {
     state.asked_source.batches = work.batches;
+    state.asked_source.look_up_names();
     if (const int code = state.asked.run(); code != SQLITE_OK) return code;
     if (state.seal) seal_asked(work);
   }
