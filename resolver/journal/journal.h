@@ -13,7 +13,7 @@
 // `Options::max_pending_rows` rows and as many outcomes wait; more are refused.
 //
 // Read next: migrations.cpp (the tables and views), record.h (one transaction), journal_thread.cpp,
-// mend.h (a file that is lost), outage.h, checkpoint.h, rule_book.h; reader.h is the analyst's side.
+// mend.h (a file that is lost), outage.h, checkpoint.h, log_gather.h, rule_book.h; reader.h is the analyst's side.
 // docs/SCHEMA.md explains the file.
 #pragma once
 

@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include "resolver/journal/carry_over.h"
+#include "resolver/journal/log_gather.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
@@ -199,7 +200,7 @@ bool JournalFile::fold() {
 }
 
 Result<Connection> JournalFile::connect() const {
-  auto connection = Connection::open(options_.path, SQLITE_OPEN_READWRITE);
+  auto connection = Connection::open(options_.path, SQLITE_OPEN_READWRITE, log_gathering_vfs());
   if (!connection) return connection;
   int persist = 1;  // -wal and -shm stay: they could not be created again
   sqlite3_file_control(connection->raw(), nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);

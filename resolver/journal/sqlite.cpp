@@ -5,11 +5,11 @@
 
 namespace postern {
 
-Result<Connection> Connection::open(const std::string& path, int flags) {
+Result<Connection> Connection::open(const std::string& path, int flags, const char* vfs) {
   Connection connection;
   connection.path_ = path;
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, vfs);
   connection.raw_.reset(raw);
   if (raw != nullptr) sqlite3_extended_result_codes(raw, 1);
   if (code != SQLITE_OK) return tl::unexpected(connection.failed("cannot open"));

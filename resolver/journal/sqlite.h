@@ -65,8 +65,9 @@ class Statement {
 class Connection {
  public:
   Connection() = default;
-  // `flags`: SQLITE_OPEN_READWRITE and so on. Errors name the path.
-  static Result<Connection> open(const std::string& path, int flags);
+  // `flags`: SQLITE_OPEN_READWRITE and so on. `vfs`: the file system's name; null: SQLite's default. Errors
+  // name the path.
+  static Result<Connection> open(const std::string& path, int flags, const char* vfs = nullptr);
 
   // One or more statements without rows: SQLITE_OK or the error.
   int exec(const char* sql) { return sqlite3_exec(raw_.get(), sql, nullptr, nullptr, nullptr); }
