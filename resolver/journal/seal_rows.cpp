@@ -20,48 +20,48 @@ constexpr RowSql row_sql[] = {
      " a.reason, a.rule, a.rcode, a.ede, a.flags, a.score_milli, a.charge_millibits"
      " FROM asked AS a LEFT JOIN name AS n ON n.id = a.name_id"
      " WHERE a.id BETWEEN ?1 AND ?2 ORDER BY a.id",
-     "SELECT id, time_us FROM asked WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM asked"},
+     "SELECT id FROM asked WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM asked"},
     {SealKind::outcome,
      "SELECT asked, time_us, action, reason, rule, rcode, ede, upstream_us, answers, data, octets FROM "
      "outcome"
      " WHERE asked BETWEEN ?1 AND ?2 ORDER BY asked",
-     "SELECT asked, time_us FROM outcome WHERE asked >= ?1 ORDER BY asked", "SELECT max(asked) FROM outcome"},
+     "SELECT asked FROM outcome WHERE asked >= ?1 ORDER BY asked", "SELECT max(asked) FROM outcome"},
     {SealKind::alert,
      "SELECT id, time_us, sandbox, kind, zone, score, action, evidence, asked, uid, severity, attack, "
      "first_us, last_us"
      " FROM alert"
      " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id, time_us FROM alert WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM alert"},
+     "SELECT id FROM alert WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM alert"},
     // The lister puts a row without a session in the place of one that is not there (lister_sql.h): it is
     // nobody's record.
     {SealKind::sandbox,
      "SELECT id, boot, name, session, user, code_sha256, labels, policy, record_protected, attached_us"
      " FROM sandbox WHERE id BETWEEN ?1 AND ?2 AND session <> '' ORDER BY id",
-     "SELECT id, attached_us FROM sandbox WHERE id >= ?1 AND session <> '' ORDER BY id",
+     "SELECT id FROM sandbox WHERE id >= ?1 AND session <> '' ORDER BY id",
      "SELECT max(id) FROM sandbox WHERE session <> ''"},
     {SealKind::detached,
      "SELECT id, detached_us FROM sandbox WHERE id BETWEEN ?1 AND ?2 AND detached_us <> 0 AND session <> ''"
      " ORDER BY id",
-     "SELECT id, detached_us FROM sandbox WHERE id >= ?1 AND detached_us <> 0 AND session <> '' ORDER BY id",
+     "SELECT id FROM sandbox WHERE id >= ?1 AND detached_us <> 0 AND session <> '' ORDER BY id",
      "SELECT max(id) FROM sandbox WHERE detached_us <> 0 AND session <> ''"},
     {SealKind::grant,
      "SELECT id, time_us, user, session, zone, octets FROM leak_grant WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id, time_us FROM leak_grant WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM leak_grant"},
+     "SELECT id FROM leak_grant WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM leak_grant"},
     // Rule 0, "no rule", comes with the schema.
     {SealKind::rule, "SELECT id, text FROM rule WHERE id BETWEEN ?1 AND ?2 AND id > 0 ORDER BY id",
-     "SELECT id, 0 FROM rule WHERE id >= ?1 AND id <> 0 ORDER BY id", "SELECT max(id) FROM rule"},
+     "SELECT id FROM rule WHERE id >= ?1 AND id <> 0 ORDER BY id", "SELECT max(id) FROM rule"},
     {SealKind::boot,
      "SELECT id, boot_id, started_us, started_monotonic_us, first_asked, version FROM boot"
      " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id, started_us FROM boot WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM boot"},
+     "SELECT id FROM boot WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM boot"},
     {SealKind::boot_end,
      "SELECT id, ended_us FROM boot WHERE id BETWEEN ?1 AND ?2 AND ended_us <> 0 ORDER BY id",
-     "SELECT id, ended_us FROM boot WHERE id >= ?1 AND ended_us <> 0 ORDER BY id",
+     "SELECT id FROM boot WHERE id >= ?1 AND ended_us <> 0 ORDER BY id",
      "SELECT max(id) FROM boot WHERE ended_us <> 0"},
     {SealKind::tombstone,
      "SELECT id, time_us, removed, upto_block, upto_records, upto_head FROM seal_tombstone"
      " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id, time_us FROM seal_tombstone WHERE id >= ?1 ORDER BY id",
+     "SELECT id FROM seal_tombstone WHERE id >= ?1 ORDER BY id",
      "SELECT max(id) FROM seal_tombstone"},
 };
 
@@ -157,7 +157,7 @@ Result<void> SealRows::ids(SealKind kind, std::int64_t first, const FoundId& fou
   rows.bind(1, first);
   int code = SQLITE_DONE;
   while ((code = rows.step()) == SQLITE_ROW)
-    if (!found(rows.integer(0), rows.integer(1))) break;
+    if (!found(rows.integer(0))) break;
   Result<void> done;
   if (code != SQLITE_DONE && code != SQLITE_ROW)
     done = tl::unexpected(connection_->failed("cannot read the ids of"));

@@ -23,8 +23,8 @@ class SealRows {
   // Rows of `kind` whose id is in [first, last], in order of id, spelled. False from `found`: enough.
   using Found = std::function<bool(std::int64_t id, std::string_view octets)>;
   Result<void> each(SealKind kind, std::int64_t first, std::int64_t last, const Found& found);
-  // Their ids and times (0 where there is none) alone: much quicker.
-  using FoundId = std::function<bool(std::int64_t id, std::int64_t time_us)>;
+  // Their ids alone: much quicker.
+  using FoundId = std::function<bool(std::int64_t id)>;
   Result<void> ids(SealKind kind, std::int64_t first, const FoundId& found);
   Result<std::int64_t> highest(SealKind kind);  // 0: none
 

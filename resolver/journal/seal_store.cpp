@@ -98,17 +98,30 @@ Result<std::vector<Tombstone>> SealStore::tombstones() {
   return all;
 }
 
-bool SealTail::allows(SealKind kind, std::int64_t id, std::int64_t time_us) const {
+Result<void> SealTail::of_boot(Connection& connection, std::int64_t boot) {
+  const std::string number = std::to_string(boot);
+  const auto asked = connection.integer("SELECT first_asked FROM boot WHERE id = " + number);
+  if (!asked) return tl::unexpected(asked.error());
+  const auto sandbox = connection.integer(
+      "SELECT coalesce(min(id), 9223372036854775807) FROM sandbox WHERE session <> '' AND boot = " + number);
+  if (!sandbox) return tl::unexpected(sandbox.error());
+  first_asked = *asked;
+  first_sandbox = *sandbox;
+  return {};
+}
+
+bool SealTail::allows(SealKind kind, std::int64_t id) const {
   const bool later = id > covered->highest(kind);
   // A writer's own row comes first, in a transaction of its own.
   if (kind == SealKind::boot) return later;
   if (closed) return false;
   switch (kind) {
     case SealKind::asked:
+      return id >= first_asked && id > covered->highest(kind) - asked_behind;
     case SealKind::outcome:
-      return id >= first_asked && (later || time_us >= last_time_us - late_us);
+      return id >= first_asked && id > covered->highest(SealKind::asked) - outcome_behind;
     case SealKind::detached:
-      return time_us >= last_time_us - late_us;
+      return id >= first_sandbox;
     case SealKind::boot_end:
     case SealKind::tombstone:
       return false;  // they are committed together with the block that covers them

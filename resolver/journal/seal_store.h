@@ -44,18 +44,23 @@ class SealStore {
 };
 
 // What may honestly be in the file and in no block: what came after the last one, since records wait up to
-// ten seconds for theirs.
+// ten seconds for theirs. The numbers of records decide, not their times: clocks are set back, and whoever
+// smuggles a row in chooses its time.
 struct SealTail {
-  // An asked row's id is drawn before it waits for the journal, so ids come a little out of order; this is
-  // how far back the time of such a row may lie before the last block. Pipelines wait two seconds.
-  static constexpr std::int64_t late_us = 60'000'000;
+  // An asked row's id is drawn before it waits for the journal, so ids come a little out of order: no row is
+  // committed after one whose id is so much greater (Lister::in_doubt).
+  static constexpr std::int64_t asked_behind = 1 << 17;
+  // The same of outcomes, for which upstreams are waited for, some seconds.
+  static constexpr std::int64_t outcome_behind = 1 << 20;
 
-  bool closed = false;            // the last block is a clean end: nothing may follow it
-  std::int64_t last_time_us = 0;  // of the last block
-  std::int64_t first_asked = 0;   // of the boot that the last blocks belong to: ids below are older
+  bool closed = false;             // the last block is a clean end: nothing may follow it
+  std::int64_t first_asked = 0;    // of the boot that the last blocks belong to: ids below are older
+  std::int64_t first_sandbox = 0;  // likewise: only this boot's sandboxes have an end to come
   const SealSet* covered = nullptr;
 
-  bool allows(SealKind kind, std::int64_t id, std::int64_t time_us) const;
+  // Looks up where that boot's ids begin.
+  Result<void> of_boot(Connection& connection, std::int64_t boot);
+  bool allows(SealKind kind, std::int64_t id) const;
 };
 
 }  // namespace postern

@@ -236,21 +236,17 @@ class Verifier {
     SealTail tail;
     tail.covered = &covered_;
     tail.closed = report_.closed;
-    tail.last_time_us = report_.last_block_us;
-    const auto first = connection_.integer("SELECT first_asked FROM boot WHERE id = " +
-                                           std::to_string(covered_.highest(SealKind::boot)));
-    if (!first) return tl::unexpected(first.error());
-    tail.first_asked = *first;
+    if (auto found = tail.of_boot(connection_, covered_.highest(SealKind::boot)); !found) return found;
     for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
       const auto kind = SealKind(number);
       const std::int64_t before = covered_.highest(SealKind(number | before_mark));
       SealRun run = covered_.at_or_after(kind, lowest_id);
-      const auto done = rows_.ids(kind, lowest_id, [&](std::int64_t id, std::int64_t time_us) {
+      const auto done = rows_.ids(kind, lowest_id, [&](std::int64_t id) {
         while (run.count != 0 && id > run.last()) run = covered_.at_or_after(kind, id);
         if (run.count != 0 && run.first <= id) return true;
         if (id <= before) {
           ++report_.unsealed_before;
-        } else if (tail.allows(kind, id, time_us)) {
+        } else if (tail.allows(kind, id)) {
           if (report_.unsealed++ == 0) report_.first_unsealed = record_text(kind, id);
         } else {
           found_record(kind, id, 0, "was inserted, or the block that covered it was removed");

@@ -121,7 +121,6 @@ Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool 
       next_.records = block.records;
       next_.head = block.head;
       tail.closed = (block.flags & seal_closing) != 0;
-      tail.last_time_us = block.time_us;
     }
     auto runs = read_cover(block.cover);
     if (!broken.empty() || !runs || records_in(*runs) > max_block_records) {
@@ -139,12 +138,11 @@ Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool 
     head_.head = next_.head = first_head(head_.journal);
     return {};
   }
-  auto first = connection_.integer("SELECT first_asked FROM boot WHERE id = " + std::to_string(boot));
-  if (!first) return tl::unexpected(first.error());
+  if (auto found = tail.of_boot(connection_, boot); !found) return found;
   // Further back nothing was looked at, so nothing can be called missing.
   const SealRun lowest = covered.at_or_after(SealKind::asked, std::numeric_limits<std::int64_t>::min());
-  tail.first_asked =
-      looked_at >= recovery_looks_at && lowest.count != 0 ? std::max(*first, lowest.first) : *first;
+  if (looked_at >= recovery_looks_at && lowest.count != 0)
+    tail.first_asked = std::max(tail.first_asked, lowest.first);
 
   std::vector<SealRun> missing;
   for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
@@ -152,8 +150,8 @@ Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool 
     const bool by_asked = kind == SealKind::asked || kind == SealKind::outcome;
     const bool by_end = kind == SealKind::detached || kind == SealKind::boot_end;
     const std::int64_t from = by_asked ? tail.first_asked : by_end ? 1 : covered.highest(kind) + 1;
-    auto read = rows_->ids(kind, from, [&](std::int64_t row, std::int64_t time_us) {
-      if (covered.has(kind, row) || !tail.allows(kind, row, time_us)) return true;
+    auto read = rows_->ids(kind, from, [&](std::int64_t row) {
+      if (covered.has(kind, row) || !tail.allows(kind, row)) return true;
       if (kind == SealKind::boot && row == this_boot) return true;
       if (!missing.empty() && missing.back().kind == kind && missing.back().last() + 1 == row)
         ++missing.back().count;
@@ -293,7 +291,7 @@ int SealWriter::tombstone(std::span<const SealRun> removed, std::int64_t time_us
     bool left = false;
     for (const SealRun& run : *cover) {
       if ((static_cast<std::uint8_t>(run.kind) & before_mark) != 0) return false;
-      auto read = rows_->ids(run.kind, run.first, [&](std::int64_t id, std::int64_t) {
+      auto read = rows_->ids(run.kind, run.first, [&](std::int64_t id) {
         left = id <= run.last();
         return false;
       });

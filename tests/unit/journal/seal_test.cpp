@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "resolver/journal/care.h"
 #include "resolver/journal/seal_writer.h"
 #include "tests/unit/journal/seal_support.h"
 
@@ -177,12 +178,47 @@ TEST_CASE("after kill -9 a journal is consistent, also before anybody has opened
     CHECK(killed.unsealed > 0);
     CHECK_FALSE(killed.first_unsealed.empty());
   }
+  // What an earlier writer left is sealed: nothing may come to it, whatever time it bears.
+  for (const auto& [sql, named] : {
+           std::pair{"INSERT INTO asked SELECT 600, 9000000000000000, monotonic_us, sandbox, 'planted.example', 1, type,"
+                     " action, reason, rule, rcode, ede, flags, score_milli, charge_millibits, 0"
+                     " FROM asked WHERE id = 7",
+                     "asked 600 was inserted, or the block that covered it was removed"},
+           {"UPDATE sandbox SET detached_us = 9000000000000000 WHERE id = 1",
+            "end of sandbox 1 was inserted, or the block that covered it was removed"},
+       }) {
+    std::filesystem::remove(folder.file("smuggled.db"));
+    REQUIRE(backup_journal(folder.file(), folder.file("smuggled.db")).has_value());
+    Sql(folder.file("smuggled.db")).rows(sql);
+    CHECK(verdict(folder.file("smuggled.db")) == named);
+  }
   must_open(folder.file());
   const VerifyReport after = must_verify(folder.file());
   CHECK(verdict(after) == "consistent");
   CHECK(after.unsealed == 0);
   CHECK(after.recovered > 0);
   CHECK(after.closed);
+}
+
+TEST_CASE("numbers say what may still be without a seal: a little behind the last one, and of this boot") {
+  SealSet covered;
+  covered.add({SealKind::asked, 1, 3'000'000});
+  SealTail tail;
+  tail.covered = &covered;
+  tail.first_asked = 100;
+  tail.first_sandbox = 5;
+  CHECK(tail.allows(SealKind::asked, 3'000'001));
+  CHECK(tail.allows(SealKind::asked, 3'000'001 - SealTail::asked_behind));
+  CHECK_FALSE(tail.allows(SealKind::asked, 3'000'000 - SealTail::asked_behind));
+  CHECK(tail.allows(SealKind::outcome, 3'000'001 - SealTail::outcome_behind));
+  CHECK_FALSE(tail.allows(SealKind::outcome, 3'000'000 - SealTail::outcome_behind));
+  tail.first_asked = 3'000'000;
+  CHECK(tail.allows(SealKind::outcome, 3'000'000));
+  CHECK_FALSE(tail.allows(SealKind::outcome, 2'999'999));
+  CHECK(tail.allows(SealKind::detached, 5));
+  CHECK_FALSE(tail.allows(SealKind::detached, 4));
+  tail.closed = true;
+  CHECK_FALSE(tail.allows(SealKind::asked, 3'000'001));
 }
 
 TEST_CASE("while it is written, a journal is consistent at any moment") {
