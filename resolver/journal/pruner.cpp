@@ -65,6 +65,11 @@ Result<std::unique_ptr<Pruner>> Pruner::create(Connection& connection, SealWrite
     if (!prepared) return tl::unexpected(prepared.error());
     *statement = std::move(*prepared);
   }
+  if (seal) {
+    auto front = SealFront::create(connection, *seal);
+    if (!front) return tl::unexpected(front.error());
+    pruner->front_ = std::move(*front);
+  }
   pruner->next_ = keep.keeps_all() ? Clock::time_point::max() : Clock::time_point::min();
   pruner->next_walk_ = Clock::now() + walked_anew_every;
   return pruner;
@@ -88,6 +93,7 @@ int Pruner::remove(const std::vector<SealRun>& runs, const std::function<int()>&
   if (code == SQLITE_OK) code = sql_->commit.run();
   if (code != SQLITE_OK) return code;
   if (seal_) seal_->committed();
+  if (front_) front_->removed(runs);
   unswept_ = true;
   return SQLITE_OK;
 }
@@ -131,7 +137,8 @@ void Pruner::go_on(bool more) {
     removed_at_sweep_ = removed_queries_;
     next_sweep_ = now + swept_every;
   }
-  if (phase_ > Phase::boots) end_pass();
+  if (phase_ == Phase::seals && front_) front_->begin(passed_);
+  if (phase_ > Phase::seals) end_pass();
 }
 
 int Pruner::step(std::int64_t now_us) {
@@ -172,8 +179,10 @@ int Pruner::step(std::int64_t now_us) {
         return prune_names();
       case Phase::domains:
         return prune_domains();
-      default:
+      case Phase::boots:
         return prune_boots();
+      default:
+        return prune_seals();
     }
   };
   const int code = work();
@@ -241,6 +250,7 @@ int Pruner::prune_rows() {
     removed_queries_ += going.size();
   }
   if (!looked.empty()) row_at_ = looked.back().id;
+  passed_ = std::max(passed_, row_at_);
   const auto enough = static_cast<std::uint64_t>(std::min(swept_after, keep_.octets >> 10));
   const bool sweep = too_large() && removed_queries_ - removed_at_sweep_ >= enough;
   go_on(!over && !looked.empty() && !sweep);

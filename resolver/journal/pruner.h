@@ -4,7 +4,7 @@
 // for what has grown too old. It walks `asked` by id, and a step removes up to `step_rows` of its rows with
 // their outcomes and catalogue entries in one transaction, under a tombstone (seal_writer.h): all or nothing.
 // Then alerts that are too old go, gaps, and sums; and, at most every ten minutes, a sweep takes what nothing
-// refers to any more: sandboxes, addresses, names, domains, boots.
+// refers to any more: sandboxes, addresses, names, domains, boots, seals.
 //
 // What stays, whatever its age: a row that is not in the catalogue yet; one that a leak budget would be
 // rebuilt from, that is, charged and above the session's or the user's snapshot; an alert's query, and up to
@@ -26,7 +26,7 @@
 
 #include "resolver/journal/lister.h"
 #include "resolver/journal/retention.h"
-#include "resolver/journal/seal_writer.h"
+#include "resolver/journal/seal_front.h"
 
 namespace postern {
 
@@ -70,7 +70,20 @@ class Pruner {
   std::int64_t oldest_us() const { return oldest_us_; }  // of the oldest query, Unix time; 0: there is none
 
  private:
-  enum class Phase { idle, rows, alerts, gaps, sums, sandboxes, unused, resolved, names, domains, boots };
+  enum class Phase {
+    idle,
+    rows,
+    alerts,
+    gaps,
+    sums,
+    sandboxes,
+    unused,
+    resolved,
+    names,
+    domains,
+    boots,
+    seals
+  };
   struct Row {
     RowId id = 0;
     std::int64_t time_us = 0;
@@ -106,6 +119,7 @@ class Pruner {
   int prune_names();
   int prune_domains();
   int prune_boots();
+  int prune_seals();
   int may_go(const Row& row, bool& may);
   int evidence_of(SandboxId sandbox, const Evidence*& found);
   int in_zone(std::int64_t name, const std::string& zone, bool& is);
@@ -119,6 +133,7 @@ class Pruner {
   const Retention keep_;
   const std::int64_t boot_;
   std::unique_ptr<Statements> sql_;
+  std::unique_ptr<SealFront> front_;  // null: nothing is sealed
   std::string error_;
 
   Phase phase_ = Phase::idle;
@@ -129,6 +144,7 @@ class Pruner {
   bool aged_ = false;                        // this pass is for age, too
   bool unswept_ = false;                     // something was removed since the last sweep
   RowId row_at_ = 0;                         // rows up to here are gone or kept
+  RowId passed_ = 0;                         // the furthest that was
   std::int64_t at_ = 0;                      // the same, of the other phases' tables
   std::string value_at_;                     // of `resolved`, with at_
   std::unordered_set<std::int64_t> unused_;  // names without a query

@@ -268,4 +268,23 @@ int Pruner::prune_boots() {
   return SQLITE_OK;
 }
 
+// Last, since what went before has emptied blocks.
+int Pruner::prune_seals() {
+  int code = SQLITE_OK;
+  if (front_ && front_->to_look()) {
+    code = front_->look();
+  } else if (front_ && front_->to_move()) {
+    code = sql_->begin.run();
+    if (code == SQLITE_OK) code = front_->move(now_us_);
+    if (code == SQLITE_OK) code = sql_->commit.run();
+    if (code == SQLITE_OK) {
+      seal_->committed();
+      front_->moved();
+    }
+  }
+  if (code != SQLITE_OK) return code;
+  go_on(front_ && (front_->to_look() || front_->to_move()));
+  return SQLITE_OK;
+}
+
 }  // namespace postern

@@ -75,6 +75,14 @@ std::uint64_t records_in(std::span<const SealRun> runs) {
   return sum;
 }
 
+std::uint64_t new_records_in(std::span<const SealRun> runs, std::int64_t flags) {
+  if ((flags & seal_moved) == 0) return records_in(runs);
+  std::uint64_t sum = 0;
+  for (const SealRun& run : runs)
+    if (run.kind == SealKind::tombstone) sum += run.count;
+  return sum;
+}
+
 Digest first_head(const JournalId& journal) {
   Sha256 hash;
   hash.add("postern journal 1\n");

@@ -32,6 +32,9 @@ inline constexpr std::uint64_t max_block_records = 1 << 20;
 
 inline constexpr std::int64_t seal_recovered = 1;  // flag: written by an earlier writer that was killed
 inline constexpr std::int64_t seal_closing = 2;    // flag: a clean end; all records before it are sealed
+// flag: a tombstone, and what was left of blocks from the front that went with it (seal_front.h). Those
+// records were counted there.
+inline constexpr std::int64_t seal_moved = 4;
 
 struct SealRun {  // `count` consecutive ids
   SealKind kind = SealKind::asked;
@@ -54,14 +57,22 @@ std::string cover_octets(std::span<const SealRun> runs);
 Result<std::vector<SealRun>> read_cover(std::string_view octets);
 // Never more than max_block_records + 1.
 std::uint64_t records_in(std::span<const SealRun> runs);
+// Of them, those that no block had before: all but what has moved.
+std::uint64_t new_records_in(std::span<const SealRun> runs, std::int64_t flags);
 
 struct SealBlock {  // a row of `seal`
   std::int64_t number = 0;
   std::int64_t time_us = 0;
   std::int64_t flags = 0;
-  std::int64_t records = 0;  // of all blocks up to this one
+  std::int64_t records = 0;  // of all blocks up to this one, those that moved counted once
   std::string cover, leaves;
   Digest content{}, head{};
+};
+
+// Up to where blocks are gone: the last one's number, records and head. 0: none.
+struct SealFrontier {
+  std::int64_t block = 0, records = 0;
+  Digest head{};
 };
 
 // What the first block hangs on.

@@ -61,8 +61,7 @@ constexpr RowSql row_sql[] = {
     {SealKind::tombstone,
      "SELECT id, time_us, removed, upto_block, upto_records, upto_head FROM seal_tombstone"
      " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id FROM seal_tombstone WHERE id >= ?1 ORDER BY id",
-     "SELECT max(id) FROM seal_tombstone"},
+     "SELECT id FROM seal_tombstone WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM seal_tombstone"},
 };
 
 constexpr std::int64_t relative_clock = 8;  // flag: monotonic_us is told against the boot's row

@@ -12,6 +12,7 @@ constexpr std::string_view blocks_forward =
     "SELECT block, time_us, flags, records, cover, leaves, content, head FROM seal ORDER BY block";
 constexpr std::string_view blocks_backward =
     "SELECT block, time_us, flags, records, cover, leaves, content, head FROM seal ORDER BY block DESC";
+constexpr std::string_view covers_backward = "SELECT block, flags, cover FROM seal ORDER BY block DESC";
 constexpr std::string_view select_heads =
     "SELECT h.block, h.counter, h.time_us, h.records, s.public_key, h.signature FROM seal_head AS h"
     " LEFT JOIN seal_signer AS s ON s.id = h.signer ORDER BY h.block";
@@ -59,6 +60,16 @@ Result<void> SealStore::each(bool newest_first, const Found& found) {
       broken = "a hash that has not 32 octets";
     if (!found(block, broken)) return {};
   }
+  if (code != SQLITE_DONE) return tl::unexpected(connection_->failed("cannot read the blocks of"));
+  return {};
+}
+
+Result<void> SealStore::each_cover(const FoundCover& found) {
+  auto rows = connection_->prepare(covers_backward);
+  if (!rows) return tl::unexpected(rows.error());
+  int code = SQLITE_DONE;
+  while ((code = rows->step()) == SQLITE_ROW)
+    if (!found(rows->integer(0), rows->integer(1), rows->octets(2))) return {};
   if (code != SQLITE_DONE) return tl::unexpected(connection_->failed("cannot read the blocks of"));
   return {};
 }

@@ -35,6 +35,9 @@ class SealStore {
   // length comes with `broken` saying so.
   using Found = std::function<bool(const SealBlock& block, const std::string& broken)>;
   Result<void> each(bool newest_first, const Found& found);
+  // What each block covers, newest first: without its leaves, many pages fewer.
+  using FoundCover = std::function<bool(std::int64_t number, std::int64_t flags, std::string_view cover)>;
+  Result<void> each_cover(const FoundCover& found);
   Result<std::vector<StoredHead>> heads();      // in order of block
   Result<std::vector<Tombstone>> tombstones();  // in order; one that cannot be read is an error
 

@@ -26,7 +26,16 @@ constexpr std::string_view insert_tombstone_row =
     "INSERT INTO seal_tombstone (time_us, removed, upto_block, upto_records, upto_head)"
     " VALUES (?1, ?2, ?3, ?4, ?5)";
 constexpr std::string_view remove_blocks_upto = "DELETE FROM seal WHERE block <= ?1";
+constexpr std::string_view remove_heads_upto = "DELETE FROM seal_head WHERE block <= ?1";
+constexpr std::string_view remove_tombstone_row = "DELETE FROM seal_tombstone WHERE id = ?1";
 constexpr std::string_view write_journal_id = "INSERT INTO meta (key, value) VALUES ('journal_id', ?1)";
+
+// As new_records_in().
+std::int64_t fresh_in(std::span<const SealEntry> entries, std::int64_t flags) {
+  if ((flags & seal_moved) == 0) return static_cast<std::int64_t>(entries.size());
+  return std::count_if(entries.begin(), entries.end(),
+                       [](const SealEntry& entry) { return entry.kind == SealKind::tombstone; });
+}
 
 std::string_view as_text(std::span<const std::uint8_t> octets) {
   return {reinterpret_cast<const char*>(octets.data()), octets.size()};
@@ -37,9 +46,13 @@ std::string_view as_text(std::span<const std::uint8_t> octets) {
 Result<std::unique_ptr<SealWriter>> SealWriter::open(Connection& connection, std::int64_t boot, bool again) {
   std::unique_ptr<SealWriter> writer(new SealWriter(connection));
   const std::pair<Statement*, std::string_view> statements[] = {
-      {&writer->insert_block_, insert_seal},         {&writer->insert_signer_, insert_signer_row},
-      {&writer->insert_head_, insert_signed_head},   {&writer->insert_tombstone_, insert_tombstone_row},
+      {&writer->insert_block_, insert_seal},
+      {&writer->insert_signer_, insert_signer_row},
+      {&writer->insert_head_, insert_signed_head},
+      {&writer->insert_tombstone_, insert_tombstone_row},
       {&writer->remove_blocks_, remove_blocks_upto},
+      {&writer->remove_heads_, remove_heads_upto},
+      {&writer->remove_tombstone_, remove_tombstone_row},
   };
   for (const auto& [statement, sql] : statements) {
     auto prepared = connection.prepare(sql);
@@ -109,49 +122,42 @@ Result<void> SealWriter::first_block() {
 
 // What the writer before has left. The row of `this_boot` is ours.
 Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool again) {
-  SealSet covered;
   SealTail tail;
-  tail.covered = &covered;
-  std::int64_t looked_at = 0, boot = again ? this_boot : 0;
-  std::string wrong;
-  const auto look = [&](const SealBlock& block, const std::string& broken) {
-    const bool newest = next_.block == 0;
-    if (newest) {
-      next_.block = block.number;
-      next_.records = block.records;
-      next_.head = block.head;
-      tail.closed = (block.flags & seal_closing) != 0;
-    }
-    auto runs = read_cover(block.cover);
-    if (!broken.empty() || !runs || records_in(*runs) > max_block_records) {
-      wrong = "block " + std::to_string(block.number) + " cannot be read";
-      return false;  // verify names it; the chain goes on from where it can
-    }
-    for (const SealRun& run : *runs) covered.add(run);
-    boot = std::max(boot, covered.highest(SealKind::boot));
-    looked_at += static_cast<std::int64_t>(records_in(*runs));
-    return looked_at < recovery_looks_at && (newest || (block.flags & seal_closing) == 0);
-  };
-  if (auto done = store.each(true, look); !done) return done;
+  auto newest = store.each(true, [&](const SealBlock& block, const std::string&) {
+    next_.block = block.number;
+    next_.records = block.records;
+    next_.head = block.head;
+    tail.closed = (block.flags & seal_closing) != 0;
+    return false;
+  });
+  if (!newest) return newest;
   head_ = next_;
   if (next_.block == 0) {  // its blocks are gone: verify will say so
     head_.head = next_.head = first_head(head_.journal);
     return {};
   }
+  SealSet covered, moved;
+  tail.covered = &covered;
+  auto rows_known = look_back(store, again ? this_boot : 0, covered, moved);
+  if (!rows_known) return tl::unexpected(rows_known.error());
+  const std::int64_t boot =
+      again ? this_boot : std::max(covered.highest(SealKind::boot), moved.highest(SealKind::boot));
   if (auto found = tail.of_boot(connection_, boot); !found) return found;
   // Further back nothing was looked at, so nothing can be called missing.
   const SealRun lowest = covered.at_or_after(SealKind::asked, std::numeric_limits<std::int64_t>::min());
-  if (looked_at >= recovery_looks_at && lowest.count != 0)
-    tail.first_asked = std::max(tail.first_asked, lowest.first);
+  if (!*rows_known && lowest.count != 0) tail.first_asked = std::max(tail.first_asked, lowest.first);
 
   std::vector<SealRun> missing;
   for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
     const auto kind = SealKind(number);
     const bool by_asked = kind == SealKind::asked || kind == SealKind::outcome;
     const bool by_end = kind == SealKind::detached || kind == SealKind::boot_end;
-    const std::int64_t from = by_asked ? tail.first_asked : by_end ? 1 : covered.highest(kind) + 1;
+    // Rows of the other kinds are sealed in the order of their numbers.
+    const std::int64_t sealed = std::max(
+        {covered.highest(kind), moved.highest(kind), covered.highest(SealKind(number | before_mark))});
+    const std::int64_t from = by_asked ? tail.first_asked : by_end ? 1 : sealed + 1;
     auto read = rows_->ids(kind, from, [&](std::int64_t row) {
-      if (covered.has(kind, row) || !tail.allows(kind, row)) return true;
+      if (covered.has(kind, row) || moved.has(kind, row) || !tail.allows(kind, row)) return true;
       if (kind == SealKind::boot && row == this_boot) return true;
       if (!missing.empty() && missing.back().kind == kind && missing.back().last() + 1 == row)
         ++missing.back().count;
@@ -171,6 +177,38 @@ Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool 
   if (!open_.empty() && write_block(open_, seal_recovered) != SQLITE_OK)
     return tl::unexpected(connection_.failed("cannot seal what was left in"));
   return {};
+}
+
+// Reads covers from the newest block back: as far as the boot that wrote last, and until of each kind that
+// the file has rows of, one that is sealed was seen. `boot`: that boot, 0: the last one that is sealed.
+// False: it has more queries than are looked at.
+Result<bool> SealWriter::look_back(SealStore& store, std::int64_t boot, SealSet& covered, SealSet& moved) {
+  std::array<bool, last_row_kind + 1> known{};
+  for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
+    auto highest = rows_->highest(SealKind(number));
+    if (!highest) return tl::unexpected(highest.error());
+    known[number] = *highest == 0;
+  }
+  std::int64_t looked_at = 0;
+  auto done = store.each_cover([&](std::int64_t, std::int64_t flags, std::string_view cover) {
+    auto runs = read_cover(cover);
+    if (!runs || records_in(*runs) > max_block_records) return false;  // verify names it
+    for (const SealRun& run : *runs) {
+      const bool query = run.kind == SealKind::asked || run.kind == SealKind::outcome;
+      if ((flags & seal_moved) != 0 && run.kind != SealKind::tombstone) {
+        moved.add(run);  // how far numbers have come, it does not say
+      } else if (!query || looked_at < recovery_looks_at) {
+        covered.add(run);
+        known[static_cast<std::uint8_t>(run.kind) & ~before_mark] = true;
+      }
+    }
+    looked_at += static_cast<std::int64_t>(records_in(*runs));
+    if (boot == 0) boot = covered.highest(SealKind::boot);
+    const bool begun = boot != 0 && covered.has(SealKind::boot, boot);
+    return !begun || !std::all_of(known.begin(), known.end(), [](bool one) { return one; });
+  });
+  if (!done) return tl::unexpected(done.error());
+  return looked_at < recovery_looks_at;
 }
 
 void SealWriter::add(SealKind kind, std::int64_t id, std::string_view octets) {
@@ -229,8 +267,8 @@ int SealWriter::write_block(std::vector<SealEntry>& entries, std::int64_t flags)
   block.number = next_.block + 1;
   block.time_us = clock_us(CLOCK_REALTIME);
   block.flags = flags;
-  block.records = next_.records + static_cast<std::int64_t>(entries.size());
   fill_block(block, sorted_);
+  block.records = next_.records + fresh_in(entries, flags);
   block.head = head_of(next_.journal, next_.head, block);
   insert_block_.bind(1, block.number);
   insert_block_.bind(2, block.time_us);
@@ -276,45 +314,44 @@ int SealWriter::seal(When when, std::int64_t flags) {
   return code;
 }
 
-int SealWriter::tombstone(std::span<const SealRun> removed, std::int64_t time_us) {
-  const std::string runs = cover_octets(removed);
-  // Blocks from the front of which every record is gone: the tombstone keeps the last one's head in their
-  // place. `removed` is enough to tell for this call; what earlier ones removed is gone from the tables.
-  SealBlock upto;
-  upto.head = Digest{};
-  auto store = SealStore::open(connection_);
-  if (!store) return SQLITE_ERROR;
-  int code = SQLITE_OK;
-  auto done = store->each(false, [&](const SealBlock& block, const std::string& broken) {
-    auto cover = read_cover(block.cover);
-    if (!broken.empty() || !cover || block.number == next_.block) return false;
-    bool left = false;
-    for (const SealRun& run : *cover) {
-      if ((static_cast<std::uint8_t>(run.kind) & before_mark) != 0) return false;
-      auto read = rows_->ids(run.kind, run.first, [&](std::int64_t id) {
-        left = id <= run.last();
-        return false;
-      });
-      if (!read || left) return false;
-    }
-    upto = block;
-    return true;
-  });
-  if (!done) return SQLITE_ERROR;
+int SealWriter::write_tombstone(const std::string& removed, std::int64_t time_us, const SealFrontier& upto,
+                                SealEntry& entry) {
   insert_tombstone_.bind(1, time_us);
-  insert_tombstone_.bind_octets(2, runs);
-  insert_tombstone_.bind(3, upto.number);
+  insert_tombstone_.bind_octets(2, removed);
+  insert_tombstone_.bind(3, upto.block);
   insert_tombstone_.bind(4, upto.records);
   insert_tombstone_.bind_octets(5, as_text(upto.head));
-  if (code = insert_tombstone_.run(); code != SQLITE_OK) return code;
+  if (const int code = insert_tombstone_.run(); code != SQLITE_OK) return code;
   const std::int64_t id = sqlite3_last_insert_rowid(connection_.raw());
-  add(SealKind::tombstone, id,
-      spelling_.tombstone({id, time_us, runs, upto.number, upto.records, as_text(upto.head)}));
-  if (upto.number > 0) {
-    remove_blocks_.bind(1, upto.number);
-    if (code = remove_blocks_.run(); code != SQLITE_OK) return code;
-  }
+  hash_.add(spelling_.tombstone({id, time_us, removed, upto.block, upto.records, as_text(upto.head)}));
+  entry = {SealKind::tombstone, id, hash_.finish()};
+  return SQLITE_OK;
+}
+
+int SealWriter::tombstone(std::span<const SealRun> removed, std::int64_t time_us) {
+  SealEntry entry;
+  if (const int code = write_tombstone(cover_octets(removed), time_us, {}, entry); code != SQLITE_OK)
+    return code;
+  if (open_.empty()) opened_ = Clock::now();
+  open_.push_back(entry);
   return seal(When::now);
+}
+
+int SealWriter::move_front(const SealFrontier& upto, std::vector<SealEntry> moved,
+                           std::span<const std::int64_t> tombstones, std::int64_t time_us) {
+  if (const int code = seal(When::now); code != SQLITE_OK) return code;
+  if (const int code = write_tombstone({}, time_us, upto, moved.emplace_back()); code != SQLITE_OK)
+    return code;
+  if (const int code = write_block(moved, seal_moved); code != SQLITE_OK) return code;
+  for (Statement* remove : {&remove_blocks_, &remove_heads_}) {
+    remove->bind(1, upto.block);
+    if (const int code = remove->run(); code != SQLITE_OK) return code;
+  }
+  for (const std::int64_t id : tombstones) {
+    remove_tombstone_.bind(1, id);
+    if (const int code = remove_tombstone_.run(); code != SQLITE_OK) return code;
+  }
+  return SQLITE_OK;
 }
 
 void SealWriter::committed() {

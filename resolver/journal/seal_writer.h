@@ -61,8 +61,12 @@ class SealWriter {
   void rolled_back();
 
   // Retention: says that the rows in `removed` were removed by Postern itself. Inside the transaction that
-  // removes them; seals at once. Blocks of which nothing is left go, too. SQLITE_OK or the error.
+  // removes them; seals at once. SQLITE_OK or the error.
   int tombstone(std::span<const SealRun> removed, std::int64_t time_us);
+  // Removes the blocks up to `upto`, their heads and these tombstones of theirs; `moved`, what is left of
+  // their records, is sealed anew together with a tombstone that says so (seal_front.h).
+  int move_front(const SealFrontier& upto, std::vector<SealEntry> moved,
+                 std::span<const std::int64_t> tombstones, std::int64_t time_us);
 
   // When the open block must be closed; nothing while it is empty.
   std::optional<Clock::time_point> due() const;
@@ -81,12 +85,16 @@ class SealWriter {
   Result<void> begin(std::int64_t boot, bool again);
   Result<void> first_block();
   Result<void> recover(SealStore& store, std::int64_t this_boot, bool again);
+  Result<bool> look_back(SealStore& store, std::int64_t boot, SealSet& covered, SealSet& moved);
+  int write_tombstone(const std::string& removed, std::int64_t time_us, const SealFrontier& upto,
+                      SealEntry& entry);
   void add(SealKind kind, std::int64_t id, std::string_view octets);
   int write_block(std::vector<SealEntry>& entries, std::int64_t flags);
   int write_signatures();
 
   Connection& connection_;
-  Statement insert_block_, insert_signer_, insert_head_, insert_tombstone_, remove_blocks_;
+  Statement insert_block_, insert_signer_, insert_head_, insert_tombstone_, remove_blocks_, remove_heads_,
+      remove_tombstone_;
   std::optional<SealRows> rows_;
   SealSpelling spelling_;
   Sha256 hash_;

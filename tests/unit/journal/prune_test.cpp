@@ -1,76 +1,14 @@
 // Retention: what is too old or too much goes, in steps; what must stay, stays; the seals still hold.
 #include <signal.h>
 
-#include <ctime>
-
 #include "resolver/journal/journal_file.h"
 #include "resolver/journal/pruner.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/other_process.h"
-#include "tests/unit/journal/seal_support.h"
+#include "tests/unit/journal/prune_support.h"
 
 using namespace postern;
 using namespace postern::test;
-
-namespace {
-
-constexpr std::int64_t hour_us = 3'600'000'000, day_us = 24 * hour_us;
-
-std::int64_t now_us() {
-  return std::int64_t{std::time(nullptr)} * 1'000'000;
-}
-
-// A query of a time ago, of its own name below `domain`.
-Asked aged(Journal& journal, std::int64_t ago_us, SandboxId sandbox,
-           const std::string& domain = "example.com") {
-  const RowId id = journal.reserve(1);
-  Asked row = asked(id, "n" + std::to_string(id) + "." + domain, sandbox);
-  row.time_us = now_us() - ago_us;
-  return row;
-}
-
-void write_aged(Journal& journal, int count, std::int64_t ago_us, SandboxId sandbox,
-                const std::string& domain = "example.com", std::uint32_t charge = 0) {
-  std::deque<Asked> rows;
-  std::vector<const Asked*> batch;
-  for (int i = 0; i < count; ++i) {
-    rows.push_back(aged(journal, ago_us - i, sandbox, domain));
-    rows.back().charge_millibits = charge;
-    batch.push_back(&rows.back());
-  }
-  REQUIRE(submit_and_wait(journal, batch) == true);
-  for (const Asked& row : rows)
-    journal.append(Outcome{.asked = row.id,
-                           .time_us = row.time_us,
-                           .rcode = 0,
-                           .data = "192.0.2." + std::to_string(row.id % 200)});
-}
-
-Journal::Options keeping(const std::string& path, Retention keep) {
-  auto options = at(path);
-  options.keep = keep;
-  return options;
-}
-
-// Opens with that retention and waits for a whole pass.
-void prune(const std::string& path, Retention keep) {
-  const auto journal = must_open(keeping(path, keep));
-  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.prune_passes >= 1; }));
-  CHECK(journal->stats().prune_error == "");
-}
-
-void check_sound(const std::string& path) {
-  Sql sql(path);
-  CHECK(sql.rows_now("PRAGMA foreign_key_check").empty());
-  CHECK(sql.one_now("PRAGMA integrity_check") == "ok");
-  CHECK(verdict(path) == "consistent");
-}
-
-Retention kept_for(std::int64_t queries_us, std::int64_t alerts_us = 0) {
-  return {.queries_us = queries_us, .alerts_us = alerts_us};
-}
-
-}  // namespace
 
 TEST_CASE("queries that are too old go with all that only they refer to, and younger ones stay") {
   const Folder folder;

@@ -180,7 +180,8 @@ TEST_CASE("after kill -9 a journal is consistent, also before anybody has opened
   }
   // What an earlier writer left is sealed: nothing may come to it, whatever time it bears.
   for (const auto& [sql, named] : {
-           std::pair{"INSERT INTO asked SELECT 600, 9000000000000000, monotonic_us, sandbox, 'planted.example', 1, type,"
+           std::pair{"INSERT INTO asked SELECT 600, 9000000000000000, monotonic_us, sandbox, "
+                     "'planted.example', 1, type,"
                      " action, reason, rule, rcode, ede, flags, score_milli, charge_millibits, 0"
                      " FROM asked WHERE id = 7",
                      "asked 600 was inserted, or the block that covered it was removed"},
@@ -198,6 +199,25 @@ TEST_CASE("after kill -9 a journal is consistent, also before anybody has opened
   CHECK(after.unsealed == 0);
   CHECK(after.recovered > 0);
   CHECK(after.closed);
+}
+
+TEST_CASE("what an earlier boot has sealed is not sealed again after a kill") {
+  const Folder folder;
+  write_story(folder.file(), 3000);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    auto journal = Journal::open(at(folder.file()));
+    if (!journal) ::_exit(2);
+    write_rows(**journal, 100);
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(verdict(folder.file()) == "consistent");
+  must_open(folder.file());
+  CHECK(verdict(folder.file()) == "consistent");
 }
 
 TEST_CASE("numbers say what may still be without a seal: a little behind the last one, and of this boot") {

@@ -48,27 +48,6 @@ TEST_CASE("rows that retention removed under a tombstone are pruned, their neigh
   CHECK(verdict(folder.file()) == "asked 1501 was removed");
 }
 
-TEST_CASE("blocks of which nothing is left go, and the chain goes on from their tombstone") {
-  const Folder folder;
-  for (const std::size_t rows : {3000, 400}) {
-    const auto journal = must_open(folder.file());
-    write_rows(*journal, rows);
-  }
-  prune(folder.file(),
-        {"DELETE FROM asked WHERE id <= 3000", "DELETE FROM outcome WHERE asked <= 3000",
-         "DELETE FROM listed WHERE asked <= 3000", "DELETE FROM boot WHERE id = 1",
-         "DELETE FROM rule WHERE id > 0"},
-        {run(SealKind::asked, 1, 3000), run(SealKind::outcome, 1, 3000), run(SealKind::rule, 1, 1),
-         run(SealKind::boot, 1, 1), run(SealKind::boot_end, 1, 1)});
-  Sql sql(folder.file());
-  CHECK(sql.one("SELECT min(block) > 1 FROM seal") == "1");
-  const VerifyReport report = must_verify(folder.file());
-  CHECK(verdict(report) == "consistent");
-  CHECK(report.pruned == 3000 + 2000 + 3);
-  must_open(folder.file());  // the next writer goes on from there
-  CHECK(verdict(folder.file()) == "consistent");
-}
-
 TEST_CASE("a tombstone that is not sealed excuses nothing, and one that was changed is named") {
   const Folder folder;
   write_story(folder.file(), 300);
