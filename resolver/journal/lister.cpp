@@ -15,8 +15,41 @@ bool is_blocked(Action action) {
 
 }  // namespace
 
+Lister::Statements::Statements()
+    : rows("CREATE TABLE pending_listed (sandbox, asked, name)",
+           [](const Row& row, sqlite3_context* out, int index) {
+             sqlite3_result_int64(out, index == 0 ? row.sandbox : index == 1 ? row.id : row.name.id);
+           }),
+      sums(
+          "CREATE TABLE pending_tally (sandbox, domain, day, queries, cached, blocked, nxdomain,"
+          " charge_millibits, first_in_day_us, span_us)",
+          [](const Sums& one, sqlite3_context* out, int index) {
+            const std::int64_t columns[] = {one.sandbox,
+                                            one.domain,
+                                            one.day,
+                                            one.queries,
+                                            one.cached,
+                                            one.blocked,
+                                            one.nxdomain,
+                                            one.charge_millibits,
+                                            one.first_us - one.day * day_us,
+                                            one.last_us - one.first_us};
+            sqlite3_result_int64(out, columns[index]);
+          }),
+      values("CREATE TABLE pending_resolved (value, name, first_asked, first_us)",
+             [](const Value& one, sqlite3_context* out, int index) {
+               if (index == 0)
+                 return sqlite3_result_text(out, one.value.data(), static_cast<int>(one.value.size()),
+                                            SQLITE_STATIC);
+               sqlite3_result_int64(out, index == 1 ? one.name : index == 2 ? one.asked : one.time_us);
+             }) {}
+
 Lister::Lister(Connection& connection, NameBook& names)
-    : connection_(connection), names_(names), sql_(std::make_unique<Statements>()), pairs_(max_pairs) {}
+    : connection_(connection),
+      names_(names),
+      sql_(std::make_unique<Statements>()),
+      pairs_(max_pairs),
+      tallied_(std::size_t{1} << tallied_bits, no_pair) {}
 Lister::~Lister() = default;
 
 Result<std::unique_ptr<Lister>> Lister::create(Connection& connection, NameBook& names, RowId before,
@@ -24,6 +57,11 @@ Result<std::unique_ptr<Lister>> Lister::create(Connection& connection, NameBook&
   std::unique_ptr<Lister> lister(new Lister(connection, names));
   lister->boot_ = boot;
   Statements& sql = *lister->sql_;
+  for (const auto& [name, source] : {std::pair<const char*, RowSource*>{"pending_listed", &sql.rows},
+                                     {"pending_tally", &sql.sums},
+                                     {"pending_resolved", &sql.values}})
+    if (auto offered = offer_rows(connection, name, *source); !offered)
+      return tl::unexpected(offered.error());
   const std::pair<Statement*, std::string_view> statements[] = {
       {&sql.begin, "BEGIN IMMEDIATE"},
       {&sql.commit, "COMMIT"},
@@ -34,8 +72,7 @@ Result<std::unique_ptr<Lister>> Lister::create(Connection& connection, NameBook&
       {&sql.domain, lister_sql::insert_domain},
       {&sql.listed, lister_sql::insert_listed},
       {&sql.tally, lister_sql::add_tally},
-      {&sql.new_tally, lister_sql::insert_tally},
-      {&sql.other_day, lister_sql::find_other_day},
+      {&sql.any_day, lister_sql::find_any_day},
       {&sql.domain_total, lister_sql::add_domain_total},
       {&sql.sandbox_total, lister_sql::add_sandbox_total},
       {&sql.resolved, lister_sql::insert_resolved},

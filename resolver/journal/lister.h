@@ -41,8 +41,11 @@ class Lister {
   // (value, name) remembered as entered, for speed alone: 8 octets each. A newer one takes the place of any
   // other that its hash falls on. A power of two.
   static constexpr std::size_t max_pairs = 131072;
-  static constexpr std::size_t max_sandboxes = 65536;  // remembered as having a row, likewise
-  static constexpr std::int16_t rcode_nxdomain = 3;    // RFC 1035 section 4.1.1
+  static constexpr int tallied_bits = 17;  // 2^17 pairs of (sandbox, domain), likewise: 16 octets each
+  static constexpr std::size_t values_together = 4096;  // entered with one statement, sorted
+  static constexpr std::size_t max_sandboxes = 65536;   // remembered as having a row, likewise
+  static constexpr std::int16_t rcode_nxdomain = 3;     // RFC 1035 section 4.1.1
+  static constexpr std::int64_t day_us = 86'400'000'000;
   // Few rows are listed soon, since it costs little in all. More wait for a larger run: at ten thousand a
   // second a row in a run of a second costs 0.7 of one in a run of a quarter (0009-journal-cost.md).
   static constexpr std::size_t few_rows = 256;
@@ -79,7 +82,9 @@ class Lister {
     domains_.clear();
     std::fill(pairs_.begin(), pairs_.end(), 0);
     sandboxes_.clear();
+    forget_sums();
   }
+  void forget_sums() { std::fill(tallied_.begin(), tallied_.end(), no_pair); }  // ... or of `tally`
 
   std::size_t waiting() const { return waiting_.size() + run_.size() - run_at_; }
   bool catching_up() const { return catch_up_at_ < catch_up_to_; }
@@ -107,6 +112,14 @@ class Lister {
     std::int64_t sandboxes = 0;  // that are new to the domain
     void gain(const Sums& other);
   };
+  struct Value {  // a row of `resolved`; its text is in an outcome of the run
+    std::string_view value;
+    std::int64_t name = 0;
+    RowId asked = 0;
+    std::int64_t time_us = 0;
+  };
+  template <class Row>
+  class Rows;
   struct Statements;
 
   Lister(Connection& connection, NameBook& names);
@@ -119,10 +132,11 @@ class Lister {
   int sum_outcomes();
   static Sums sums_of(const Row& row);
   int add(std::vector<Sums>& sums);
-  int add_to_tally(Sums& sums);
+  int add_to_tally(std::vector<Sums>& sums);
   int add_to_domain(const Sums& sums);
   int add_to_sandbox(const Sums& sums);
-  int enter_values(const Outcome& outcome, const Row& row);
+  void take_values(const Outcome& outcome, const Row& row, std::vector<Value>& values);
+  int enter_values(std::vector<Value>& values);
   int find(RowId asked, Row& row, bool& found);
   int ensure(SandboxId sandbox, std::int64_t time_us);
   int intern(const Text& text, const Row& row, NameBook::Known& known);
@@ -161,6 +175,8 @@ class Lister {
   // In the file, or written by this step: a step that fails empties them, and the name book.
   NameBook domains_;  // `id` alone
   std::vector<std::uint64_t> pairs_;
+  static constexpr std::pair<SandboxId, std::int64_t> no_pair{-1, -1};
+  std::vector<std::pair<SandboxId, std::int64_t>> tallied_;  // sandbox and domain that `tally` has a row of
   std::unordered_set<SandboxId> sandboxes_;
   std::int64_t next_name_ = 1, next_domain_ = 1;
 

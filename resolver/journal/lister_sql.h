@@ -4,12 +4,38 @@
 #include <string_view>
 
 #include "resolver/journal/lister.h"
+#include "resolver/journal/row_source.h"
 
 namespace postern {
 
+// Rows of one kind, as a table.
+template <class Row>
+class Lister::Rows final : public RowSource {
+ public:
+  using Column = void (*)(const Row& row, sqlite3_context* out, int index);
+  Rows(const char* table, Column get) : declaration_(table), column_(get) {}
+  std::span<const Row> rows;  // alive until the statement is over
+
+  void rewind() override { at_ = 0; }
+  bool at_end() const override { return at_ == rows.size(); }
+  void next() override { ++at_; }
+  void column(sqlite3_context* out, int index) const override { column_(rows[at_], out, index); }
+  const char* declaration() const override { return declaration_; }
+
+ private:
+  const char* declaration_;
+  Column column_;
+  std::size_t at_ = 0;
+};
+
 struct Lister::Statements {
-  Statement begin, commit, rollback, find_name, name, find_domain, domain, listed, tally, new_tally,
-      other_day, domain_total, sandbox_total, resolved, find_sandbox, sandbox, find_row, read_old, mark;
+  Statements();
+  // Before the statements, which read them.
+  Rows<Row> rows;
+  Rows<Sums> sums;
+  Rows<Value> values;
+  Statement begin, commit, rollback, find_name, name, find_domain, domain, listed, tally, any_day,
+      domain_total, sandbox_total, resolved, find_sandbox, sandbox, find_row, read_old, mark;
 };
 
 namespace lister_sql {
@@ -21,19 +47,22 @@ inline constexpr std::string_view find_domain = "SELECT id FROM domain WHERE tex
 inline constexpr std::string_view insert_domain =
     "INSERT INTO domain (id, text, first_asked, first_us) VALUES (?1, ?2, ?3, ?4)";
 inline constexpr std::string_view insert_listed =
-    "INSERT OR IGNORE INTO listed (sandbox, asked, name) VALUES (?1, ?2, ?3)";
+    "INSERT OR IGNORE INTO listed (sandbox, asked, name) SELECT sandbox, asked, name FROM pending_listed";
 // A day's first and last moment: see migration_totals.h. The right side sees the row as it was.
 inline constexpr std::string_view add_tally =
-    "UPDATE tally SET queries = queries + ?4, cached = cached + ?5, blocked = blocked + ?6,"
-    " nxdomain = nxdomain + ?7, charge_millibits = charge_millibits + ?8,"
-    " first_in_day_us = min(first_in_day_us, ?9),"
-    " span_us = max(first_in_day_us + span_us, ?10) - min(first_in_day_us, ?9)"
-    " WHERE sandbox = ?1 AND domain = ?2 AND day = ?3";
-inline constexpr std::string_view insert_tally =
     "INSERT INTO tally (sandbox, domain, day, queries, cached, blocked, nxdomain, charge_millibits,"
-    " first_in_day_us, span_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 - ?9)";
-inline constexpr std::string_view find_other_day =
-    "SELECT 1 FROM tally WHERE sandbox = ?1 AND domain = ?2 AND day <> ?3 LIMIT 1";
+    " first_in_day_us, span_us)"
+    " SELECT sandbox, domain, day, queries, cached, blocked, nxdomain, charge_millibits, first_in_day_us,"
+    " span_us FROM pending_tally WHERE TRUE"
+    " ON CONFLICT (sandbox, domain, day) DO UPDATE SET queries = queries + excluded.queries,"
+    " cached = cached + excluded.cached, blocked = blocked + excluded.blocked,"
+    " nxdomain = nxdomain + excluded.nxdomain,"
+    " charge_millibits = charge_millibits + excluded.charge_millibits,"
+    " first_in_day_us = min(first_in_day_us, excluded.first_in_day_us),"
+    " span_us = max(first_in_day_us + span_us, excluded.first_in_day_us + excluded.span_us)"
+    " - min(first_in_day_us, excluded.first_in_day_us)";
+inline constexpr std::string_view find_any_day =
+    "SELECT 1 FROM tally WHERE sandbox = ?1 AND domain = ?2 LIMIT 1";
 inline constexpr std::string_view add_domain_total =
     "INSERT INTO domain_total (domain, queries, blocked, nxdomain, charge_millibits, sandboxes, last_us)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
@@ -48,7 +77,8 @@ inline constexpr std::string_view add_sandbox_total =
     " blocked = blocked + excluded.blocked, nxdomain = nxdomain + excluded.nxdomain,"
     " charge_millibits = charge_millibits + excluded.charge_millibits";
 inline constexpr std::string_view insert_resolved =
-    "INSERT OR IGNORE INTO resolved (value, name, first_asked, first_us) VALUES (?1, ?2, ?3, ?4)";
+    "INSERT OR IGNORE INTO resolved (value, name, first_asked, first_us)"
+    " SELECT value, name, first_asked, first_us FROM pending_resolved";
 inline constexpr std::string_view find_sandbox = "SELECT 1 FROM sandbox WHERE id = ?1";
 // So that no query is left out of the views for want of its sandbox's row.
 inline constexpr std::string_view insert_sandbox =

@@ -8,8 +8,6 @@
 namespace postern {
 namespace {
 
-constexpr std::int64_t day_us = 86'400'000'000;
-
 // The labels from the right, each with a dot after it: "www.example.com" is "com.example.www.". A range of
 // these is a name and all that is below it.
 std::string reversed_labels(std::string_view text) {
@@ -151,11 +149,6 @@ int Lister::list_some() {
   for (std::size_t i = run_at_; i < after_.row; ++i) {
     const Row& row = run_[i];
     if (const int code = ensure(row.sandbox, row.time_us); code != SQLITE_OK) return code;
-    Statement& insert = sql_->listed;
-    insert.bind(1, row.sandbox);
-    insert.bind(2, row.id);
-    insert.bind(3, row.name.id);
-    if (const int code = insert.run(); code != SQLITE_OK) return code;
     Sums& one = sums.emplace_back(sums_of(row));
     one.queries = 1;
     one.cached = row.cached;
@@ -164,6 +157,8 @@ int Lister::list_some() {
     one.charge_millibits = row.charge_millibits;
     highest_ = std::max(highest_, row.id);
   }
+  sql_->rows.rows = std::span(run_).subspan(run_at_, after_.row - run_at_);
+  if (const int code = sql_->listed.run(); code != SQLITE_OK) return code;
   return add(sums);
 }
 
@@ -182,20 +177,23 @@ void Lister::Sums::gain(const Sums& other) {
 int Lister::add(std::vector<Sums>& sums) {
   const auto key = [](const Sums& one) { return std::tie(one.domain, one.sandbox, one.day); };
   std::sort(sums.begin(), sums.end(), [&](const Sums& a, const Sums& b) { return key(a) < key(b); });
-  std::unordered_map<SandboxId, Sums> by_sandbox;
-  Sums of_domain;
-  bool begun = false;  // of_domain holds something
-  for (std::size_t i = 0; i < sums.size();) {
-    Sums all = sums[i];
-    for (++i; i < sums.size() && key(sums[i]) == key(all); ++i) all.gain(sums[i]);
-    if (const int code = add_to_tally(all); code != SQLITE_OK) return code;
-    if (const auto [at, fresh] = by_sandbox.emplace(all.sandbox, all); !fresh) at->second.gain(all);
-    if (begun)
-      of_domain.gain(all);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    if (kept > 0 && key(sums[kept - 1]) == key(sums[i]))
+      sums[kept - 1].gain(sums[i]);
     else
-      of_domain = all;
-    begun = i < sums.size() && sums[i].domain == all.domain;
-    if (begun) continue;
+      sums[kept++] = sums[i];
+  }
+  sums.resize(kept);
+  if (const int code = add_to_tally(sums); code != SQLITE_OK) return code;
+  std::unordered_map<SandboxId, Sums> by_sandbox;
+  for (std::size_t i = 0; i < sums.size();) {
+    Sums of_domain = sums[i];
+    for (const std::size_t first = i; i < sums.size() && sums[i].domain == of_domain.domain; ++i) {
+      if (i != first) of_domain.gain(sums[i]);
+      if (const auto [at, fresh] = by_sandbox.emplace(sums[i].sandbox, sums[i]); !fresh)
+        at->second.gain(sums[i]);
+    }
     if (const int code = add_to_domain(of_domain); code != SQLITE_OK) return code;
   }
   for (const auto& [sandbox, all] : by_sandbox)
@@ -203,29 +201,26 @@ int Lister::add(std::vector<Sums>& sums) {
   return SQLITE_OK;
 }
 
-// Sets `sums.sandboxes`: 1 where this sandbox is a new one for this domain.
-int Lister::add_to_tally(Sums& sums) {
-  const std::int64_t day_began_us = sums.day * day_us;
-  sums.sandboxes = 0;
-  const auto run = [&](Statement& statement) {
-    int at = 0;
-    for (const std::int64_t value :
-         {sums.sandbox, sums.domain, sums.day, sums.queries, sums.cached, sums.blocked, sums.nxdomain,
-          sums.charge_millibits, sums.first_us - day_began_us, sums.last_us - day_began_us})
-      statement.bind(++at, value);
-    return statement.run();
-  };
-  if (const int code = run(sql_->tally); code != SQLITE_OK) return code;
-  if (sqlite3_changes(connection_.raw()) != 0) return SQLITE_OK;
-  if (const int code = run(sql_->new_tally); code != SQLITE_OK) return code;
-  Statement& other = sql_->other_day;
-  other.bind(1, sums.sandbox);
-  other.bind(2, sums.domain);
-  other.bind(3, sums.day);
-  const int code = other.step();
-  other.reset();
-  sums.sandboxes = code == SQLITE_DONE ? 1 : 0;
-  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+// Sorted, and each key once. Sets `sandboxes`: 1 where this sandbox is a new one for this domain.
+int Lister::add_to_tally(std::vector<Sums>& sums) {
+  if (sums.empty()) return SQLITE_OK;
+  for (Sums& one : sums) {
+    const std::pair pair(one.sandbox, one.domain);
+    auto& known = tallied_[(static_cast<std::uint64_t>(one.sandbox) * 0x9e3779b97f4a7c15U +
+                            static_cast<std::uint64_t>(one.domain) * 0xd1b54a32d192ed03U) >>
+                           (64 - tallied_bits)];
+    one.sandboxes = 0;
+    if (std::exchange(known, pair) == pair) continue;
+    Statement& find = sql_->any_day;
+    find.bind(1, one.sandbox);
+    find.bind(2, one.domain);
+    const int code = find.step();
+    find.reset();
+    if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
+    one.sandboxes = code == SQLITE_DONE ? 1 : 0;  // another new day of the two finds them known
+  }
+  sql_->sums.rows = sums;
+  return sql_->tally.run();
 }
 
 int Lister::add_to_domain(const Sums& sums) {
@@ -252,6 +247,7 @@ int Lister::sum_outcomes() {
     std::sort(run_.begin(), run_.end(), [](const Row& a, const Row& b) { return a.id < b.id; });
   after_.outcome = std::min(run_outcomes_.size(), outcome_at_ + step_outcomes);
   std::vector<Sums> sums;
+  std::vector<Value> values;
   for (std::size_t i = outcome_at_; i < after_.outcome; ++i) {
     const Outcome& outcome = run_outcomes_[i];
     Row row;
@@ -265,8 +261,11 @@ int Lister::sum_outcomes() {
       one.blocked = blocked && !row.blocked;
       one.nxdomain = nxdomain;
     }
-    if (const int code = enter_values(outcome, row); code != SQLITE_OK) return code;
+    take_values(outcome, row, values);
+    if (values.size() < values_together) continue;
+    if (const int code = enter_values(values); code != SQLITE_OK) return code;
   }
+  if (const int code = enter_values(values); code != SQLITE_OK) return code;
   if (const int code = add(sums); code != SQLITE_OK) return code;
   if (after_.outcome < run_outcomes_.size()) return SQLITE_OK;
   after_.over = true;
@@ -298,7 +297,8 @@ int Lister::find(RowId asked, Row& row, bool& found) {
   return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-int Lister::enter_values(const Outcome& outcome, const Row& row) {
+// What is not known to be entered, after what is there.
+void Lister::take_values(const Outcome& outcome, const Row& row, std::vector<Value>& values) {
   std::string_view rest = outcome.data;
   for (std::size_t count = 0; count < max_values && !rest.empty(); ++count) {
     const std::size_t space = std::min(rest.find(' '), rest.size());
@@ -308,14 +308,20 @@ int Lister::enter_values(const Outcome& outcome, const Row& row) {
     const std::uint64_t key = pair_key(value, row.name.id);
     std::uint64_t& known = pairs_[key % pairs_.size()];
     if (std::exchange(known, key) == key) continue;
-    Statement& insert = sql_->resolved;
-    insert.bind(1, value);
-    insert.bind(2, row.name.id);
-    insert.bind(3, row.id);
-    insert.bind(4, row.time_us);
-    if (const int code = insert.run(); code != SQLITE_OK) return code;
+    values.push_back({value, row.name.id, row.id, row.time_us});
   }
-  return SQLITE_OK;
+}
+
+// In the table's order: neighbours share pages. Of a pair that is there twice the first counts.
+int Lister::enter_values(std::vector<Value>& values) {
+  if (values.empty()) return SQLITE_OK;
+  std::sort(values.begin(), values.end(), [](const Value& a, const Value& b) {
+    return std::tie(a.value, a.name, a.asked) < std::tie(b.value, b.name, b.asked);
+  });
+  sql_->values.rows = values;
+  const int code = sql_->resolved.run();
+  values.clear();
+  return code;
 }
 
 int Lister::write_mark(RowId upto) {

@@ -104,6 +104,7 @@ int Pruner::prune_sums() {
       keys.push_back({sql_->sums.integer(0), sql_->sums.integer(1), sql_->sums.integer(2)});
       return true;
     });
+    if (!keys.empty()) lister_.forget_sums();
     if (code == SQLITE_OK && !keys.empty())
       code = remove({}, [&] {
         for (const Key& key : keys) {

@@ -2,96 +2,13 @@
 #include "resolver/journal/record.h"
 
 #include <cmath>
-#include <new>
 
 #include "resolver/journal/name_text.h"
+#include "resolver/journal/row_source.h"
 #include "resolver/journal/seal_writer.h"
 
 namespace postern {
 namespace {
-
-// Rows in memory that SQLite can walk once, from front to back. One cursor at a time.
-class RowSource {
- public:
-  virtual ~RowSource() = default;
-  virtual void rewind() = 0;
-  virtual bool at_end() const = 0;
-  virtual void next() = 0;
-  // Text given to `out` must stay until the next row.
-  virtual void column(sqlite3_context* out, int index) const = 0;
-  virtual const char* declaration() const = 0;
-};
-
-// The C half: an eponymous-only virtual table
-// (https://www.sqlite.org/vtab.html#eponymous_only_virtual_tables) over a RowSource given as client data; it
-// exists on the writer's connection alone and leaves nothing in the file.
-struct SourceTable : sqlite3_vtab {
-  RowSource* source;
-};
-struct SourceCursor : sqlite3_vtab_cursor {
-  RowSource* source;
-};
-
-int source_connect(sqlite3* raw, void* data, int, const char* const*, sqlite3_vtab** out, char**) {
-  auto* source = static_cast<RowSource*>(data);
-  auto* table = new (std::nothrow) SourceTable{};
-  if (table == nullptr) return SQLITE_NOMEM;
-  table->source = source;
-  *out = table;
-  return sqlite3_declare_vtab(raw, source->declaration());
-}
-int source_disconnect(sqlite3_vtab* table) {
-  delete static_cast<SourceTable*>(table);
-  return SQLITE_OK;
-}
-int source_best_index(sqlite3_vtab*, sqlite3_index_info*) {
-  return SQLITE_OK;
-}
-int source_open(sqlite3_vtab* table, sqlite3_vtab_cursor** out) {
-  auto* cursor = new (std::nothrow) SourceCursor{};
-  if (cursor == nullptr) return SQLITE_NOMEM;
-  cursor->source = static_cast<SourceTable*>(table)->source;
-  *out = cursor;
-  return SQLITE_OK;
-}
-int source_close(sqlite3_vtab_cursor* cursor) {
-  delete static_cast<SourceCursor*>(cursor);
-  return SQLITE_OK;
-}
-int source_filter(sqlite3_vtab_cursor* cursor, int, const char*, int, sqlite3_value**) {
-  static_cast<SourceCursor*>(cursor)->source->rewind();
-  return SQLITE_OK;
-}
-int source_next(sqlite3_vtab_cursor* cursor) {
-  static_cast<SourceCursor*>(cursor)->source->next();
-  return SQLITE_OK;
-}
-int source_eof(sqlite3_vtab_cursor* cursor) {
-  return static_cast<SourceCursor*>(cursor)->source->at_end() ? 1 : 0;
-}
-int source_column(sqlite3_vtab_cursor* cursor, sqlite3_context* out, int index) {
-  static_cast<SourceCursor*>(cursor)->source->column(out, index);
-  return SQLITE_OK;
-}
-int source_rowid(sqlite3_vtab_cursor*, sqlite3_int64* out) {
-  *out = 0;  // nobody asks: the statements below never name it
-  return SQLITE_OK;
-}
-
-constexpr sqlite3_module source_module = [] {
-  sqlite3_module module{};
-  module.xConnect = source_connect;
-  module.xDisconnect = source_disconnect;
-  module.xBestIndex = source_best_index;
-  module.xOpen = source_open;
-  module.xClose = source_close;
-  module.xFilter = source_filter;
-  module.xNext = source_next;
-  module.xEof = source_eof;
-  module.xColumn = source_column;
-  module.xRowid = source_rowid;
-  return module;
-}();
 
 class AskedSource final : public RowSource {
  public:
@@ -360,11 +277,10 @@ Result<std::unique_ptr<RecordWriter>> RecordWriter::create(Connection& connectio
   state.asked_source.names = &names;
   state.asked_source.boot_offset_us = boot_offset_us;
   state.seal = seal;
-  const auto offer = [&](const char* name, RowSource& source) {
-    return sqlite3_create_module(connection.raw(), name, &source_module, &source) == SQLITE_OK;
-  };
-  if (!offer("pending_asked", state.asked_source) || !offer("pending_outcome", state.outcome_source))
-    return tl::unexpected(connection.failed("cannot prepare to write"));
+  for (const auto& [name, source] : {std::pair<const char*, RowSource*>{"pending_asked", &state.asked_source},
+                                     {"pending_outcome", &state.outcome_source}})
+    if (auto offered = offer_rows(connection, name, *source); !offered)
+      return tl::unexpected(offered.error());
   const std::pair<Statement*, std::string_view> statements[] = {
       {&state.begin, "BEGIN IMMEDIATE"}, {&state.commit, "COMMIT"},        {&state.rollback, "ROLLBACK"},
       {&state.asked, insert_asked},      {&state.outcome, insert_outcome}, {&state.alert, insert_alert},

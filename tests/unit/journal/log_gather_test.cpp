@@ -2,7 +2,9 @@
 // says.
 #include "resolver/journal/log_gather.h"
 
+#include <cstddef>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "resolver/journal/sqlite.h"
@@ -44,6 +46,39 @@ std::string content_after_kill(const std::string& path, const std::string& copy)
   std::filesystem::remove(copy + "-shm");
   return content(copy);
 }
+
+// A log, written as SQLite does: without SQLite, which gives a transaction up at most errors by itself.
+class Log {
+ public:
+  explicit Log(const std::string& path) : path_(path) {
+    sqlite3_vfs* vfs = sqlite3_vfs_find(log_gathering_vfs());
+    memory_.resize(static_cast<std::size_t>(vfs->szOsFile) / sizeof(std::max_align_t) + 1);
+    const int flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    REQUIRE(vfs->xOpen(vfs, path_.c_str(), file(), flags, nullptr) == SQLITE_OK);
+  }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+  ~Log() { file()->pMethods->xClose(file()); }
+  int write(const std::string& octets, std::int64_t at) {
+    return file()->pMethods->xWrite(file(), octets.data(), static_cast<int>(octets.size()), at);
+  }
+  int write_frame(char fill, bool commits, std::int64_t number) {
+    std::string header(24, fill);
+    header.replace(4, 4, 4, commits ? '\1' : '\0');
+    const std::int64_t at = 32 + number * (24 + 4096);
+    if (const int code = write(header, at); code != SQLITE_OK) return code;
+    return write(std::string(4096, fill), at + 24);
+  }
+  int read(std::int64_t at) {
+    char octet = 0;
+    return file()->pMethods->xRead(file(), &octet, 1, at);
+  }
+
+ private:
+  sqlite3_file* file() { return reinterpret_cast<sqlite3_file*>(memory_.data()); }
+  std::string path_;
+  std::vector<std::max_align_t> memory_;
+};
 
 constexpr const char* insert_some =
     "INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 64)"
@@ -91,6 +126,31 @@ TEST_CASE("a commit that cannot be written is an error, nothing of it is there, 
   REQUIRE(connection.exec(insert_some) == SQLITE_OK);
   CHECK(content(folder.file()).starts_with("128 "));
   CHECK(content_after_kill(folder.file(), folder.file("copy.db")) == content(folder.file()));
+}
+
+TEST_CASE(
+    "behind frames that were lost nothing is written or read until the log is taken up where they began") {
+  const Folder folder;
+  FaultVfs disk;
+  std::ofstream(folder.file("log.db"));  // whose rights the log gets
+  const std::string path = folder.file("log.db-wal");
+  Log log(path);
+  REQUIRE(log.write(std::string(32, 'h'), 0) == SQLITE_OK);
+  REQUIRE(log.write_frame('a', true, 0) == SQLITE_OK);
+  REQUIRE(log.write_frame('b', false, 1) == SQLITE_OK);
+  REQUIRE(log.write_frame('c', false, 2) == SQLITE_OK);
+  CHECK(std::filesystem::file_size(path) == 32 + 4120);
+  disk.fail(FaultVfs::Call::write, "-wal", SQLITE_FULL, 1);
+  CHECK(log.read(40) == SQLITE_FULL);  // what waits goes first, and cannot
+  CHECK(log.read(40) == SQLITE_OK);
+  CHECK(log.read(32 + 4120) == SQLITE_FULL);
+  CHECK(log.write_frame('d', true, 3) == SQLITE_FULL);
+  CHECK(log.write_frame('d', true, 2) == SQLITE_FULL);
+  CHECK(std::filesystem::file_size(path) == 32 + 4120);
+  CHECK(log.write_frame('e', true, 1) == SQLITE_OK);
+  CHECK(log.write_frame('f', true, 2) == SQLITE_OK);
+  CHECK(std::filesystem::file_size(path) == 32 + 3 * 4120);
+  CHECK(log.read(32 + 2 * 4120) == SQLITE_OK);
 }
 
 TEST_CASE("a transaction that lost a part of its frames cannot commit the rest") {

@@ -47,7 +47,9 @@ TEST_CASE("a forgotten name does not hide those that stand behind it") {
   constexpr std::int64_t count = 20'000;
   for (std::int64_t i = 1; i <= count; ++i) book.add(name_number(i), {i, i});
   for (std::int64_t i = 1; i <= count; i += 2) book.forget(name_number(i));
-  for (std::int64_t i = 1; i <= count; ++i) CHECK(book.find(name_number(i)).id == (i % 2 == 0 ? i : 0));
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 1; i <= count; ++i) wrong += book.find(name_number(i)).id != (i % 2 == 0 ? i : 0);
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("names in use stay, and the others go when there are too many") {

@@ -220,6 +220,33 @@ TEST_CASE("a name that went and is asked for again gets its row, and its address
   CHECK(sql.rows_now("PRAGMA foreign_key_check").empty());
 }
 
+TEST_CASE("a domain whose sums went has its sandbox counted again") {
+  const Folder folder;
+  must_open(folder.file());
+  auto file = JournalFile::open(at(folder.file()));
+  REQUIRE(file.has_value());
+  NameBook names;
+  auto lister = Lister::create(file->connection(), names, file->first_id(), file->boot());
+  REQUIRE(lister.has_value());
+  const auto list = [&](RowId id, std::int64_t ago_us) {
+    Asked row = asked(id, "www.example.com");
+    row.time_us = now_us() - ago_us;
+    const AskedBatch batch{{&row}, {}, 0};
+    const NameBook::Known unknown;
+    (*lister)->committed({&batch, 1}, {&unknown, 1});
+    while ((*lister)->due() != Lister::Clock::time_point::max()) REQUIRE((*lister)->step() == SQLITE_OK);
+  };
+  list(file->first_id(), 40 * day_us);
+  CHECK(*file->connection().text("SELECT queries || ' of ' || sandboxes FROM domain_total") == "1 of 1");
+  auto pruner = Pruner::create(file->connection(), nullptr, names, **lister,
+                               kept_for(30 * day_us, 30 * day_us), file->boot());
+  REQUIRE(pruner.has_value());
+  while ((*pruner)->passes() == 0) REQUIRE((*pruner)->step(now_us()) == SQLITE_OK);
+  CHECK(*file->connection().integer("SELECT count(*) FROM domain_total") == 0);
+  list(file->first_id() + 1, hour_us);
+  CHECK(*file->connection().text("SELECT queries || ' of ' || sandboxes FROM domain_total") == "1 of 1");
+}
+
 TEST_CASE("a disk that is full undoes the step and stops no query; when there is room it is done") {
   const Folder folder;
   {
