@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "rules/list_parts.h"
+#include "rules/name_set_walk.h"
 
 namespace postern {
 namespace {

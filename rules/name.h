@@ -51,6 +51,7 @@ class Name {
   bool assign_host(std::string_view text) noexcept;
   static constexpr std::size_t longest_host_text = 240;  // whole words of 8 octets in max_octets
 
+  // What stands behind it, up to `max_octets` from its beginning, may be read too and means nothing.
   std::span<const std::uint8_t> wire() const noexcept { return {octets_.data(), size_}; }
   std::size_t size() const noexcept { return size_; }  // octets in wire form, 1..255
   bool is_root() const noexcept { return size_ == 1; }

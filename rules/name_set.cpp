@@ -1,102 +1,29 @@
-// NameSet: looking a name up, and taking a set from octets.
+// NameSet: taking a set from octets, and going through it. Looking a name up is in name_set_walk.h.
 #include "rules/name_set.h"
 
-#include <algorithm>
 #include <array>
 
 #include "rules/name_set_layout.h"
 
 namespace postern {
-namespace {
-
-constexpr std::size_t most_labels = 127;  // 255 octets of one-octet labels
-
-// Buckets from one anchor to the next: half a bit of memory a name; 24 records lie where the straight line
-// between two anchors has them but for a line of the cache or so.
-constexpr std::size_t anchor_buckets = 8;
-// Octets asked for around the guess. 19 of 20 records lie in these lines.
-constexpr std::size_t guess_before = 64, guess_after = 128;
-constexpr std::size_t cache_line = 64;
-
-}  // namespace
-
-// Inlined by force: a function that does nothing but ask memory is one without effect to g++ 12, which then
-// leaves out its calls.
-[[gnu::always_inline]] inline void NameSet::ask_for(std::size_t bucket) const noexcept {
-  __builtin_prefetch(directory_.data() + bucket);
-  const std::uint32_t* const anchor = anchors_.data() + bucket / anchor_buckets;
-  const std::size_t octets = anchor[1] - anchor[0];
-  const std::size_t guess = anchor[0] + octets * (bucket % anchor_buckets) / anchor_buckets;
-  const std::size_t from = guess - std::min(guess, guess_before);
-  const std::size_t to = std::min(guess + guess_after, heap_.size());
-  for (std::size_t at = from; at <= to; at += cache_line) __builtin_prefetch(heap_.data() + at);
-}
-
-void NameSet::walk(const Name& name, Visitor visit, void* context) const noexcept {
+// Where the records of a bucket end, or later.
+std::size_t NameSet::end_of(std::size_t bucket) const noexcept {
   using namespace name_set;
-  if (entries_ == 0) return;
-  const std::span<const std::uint8_t> wire = name.wire();
-  std::array<std::uint8_t, most_labels + 1> starts;
-  std::size_t labels = 0, at = 0;
-  for (; wire[at] != 0; at += wire[at] + 1u) starts[labels++] = static_cast<std::uint8_t>(at);
-  starts[labels] = static_cast<std::uint8_t>(at);
-  const std::size_t deepest = labels < deepest_ ? labels : deepest_;
-
-  // Memory is slow and each step needs the one before: so all words are asked for before the first is looked
-  // at, and with each the lines where its records should be.
-  std::array<std::uint64_t, most_labels + 1> hashes;
-  std::array<const std::uint64_t*, most_labels + 1> words;
-  std::uint64_t hash = second_key_;
-  for (std::size_t depth = 0;; ++depth) {
-    if (depth != 0) hash = extend(hash, wire.data() + starts[labels - depth], key_);
-    const std::size_t bucket = bucket_of(hash, directory_.size() - 1);
-    hashes[depth] = hash;
-    words[depth] = directory_.data() + bucket;
-    if ((depths_[depth / 64] >> depth % 64 & 1) != 0) ask_for(bucket);
-    if (depth == deepest) break;
-  }
-  for (std::size_t depth = 0; depth <= deepest; ++depth) {
-    if ((depths_[depth / 64] >> depth % 64 & 1) == 0) continue;
-    const std::uint64_t bits = filter_bits_of(hashes[depth]);
-    if ((*words[depth] & bits) == bits)
-      scan(words[depth], wire.subspan(starts[labels - depth]), static_cast<std::uint8_t>(depth),
-           depth == labels, visit, context);
-  }
-}
-
-void NameSet::scan(const std::uint64_t* word, std::span<const std::uint8_t> suffix, std::uint8_t depth,
-                   bool whole, Visitor visit, void* context) const noexcept {
-  using namespace name_set;
-  const std::uint8_t* at = heap_.data() + heap_offset_of(word[0]);
-  const std::uint8_t* const end = heap_.data() + heap_offset_of(word[1]);
-  while (at < end) {
-    const PackedEntry record = read_entry(at, end, line_octets_);
-    if (record.next == nullptr || record.tail >= tails_.size()) return;
-    const std::uint8_t* const here = at;
-    at = record.next;
-    if (record.rest_size >= suffix.size()) continue;
-    // The first two octets tell most neighbours apart without a call.
-    if (record.rest_size >= 2 && (record.rest[0] != suffix[0] || record.rest[1] != suffix[1])) continue;
-    const Tail& tail = tails_[record.tail];
-    if (record.rest_size + tail.size != suffix.size()) continue;
-    if (std::memcmp(record.rest, suffix.data(), record.rest_size) != 0) continue;
-    if (std::memcmp(tail_texts_.data() + tail.text_at, suffix.data() + record.rest_size, tail.size) != 0)
-      continue;
-    const auto scope = static_cast<Pattern::Scope>(scope_of(tail.tag));
-    if (scope == (whole ? Pattern::Scope::below : Pattern::Scope::exact)) continue;
-    visit(context, {static_cast<std::uint32_t>(here - heap_.data()),
-                    static_cast<Kind>(tail.tag & (most_kinds - 1)), scope, depth});
-  }
+  const std::size_t group = bucket / anchor_buckets, next = bucket + 1;
+  if (next % anchor_buckets == 0 || next == directory_.size()) return anchors_[group + 1];
+  const std::uint32_t distance = distance_of(directory_[next]);
+  return distance == too_far ? anchors_[group + 1] : std::size_t{anchors_[group]} + distance;
 }
 
 std::uint32_t NameSet::line(std::uint32_t index) const noexcept {
+  static_assert(name_set::slack >= 4);
   if (index >= heap_.size()) return 0;
-  const name_set::PackedEntry record =
-      name_set::read_entry(heap_.data() + index, heap_.data() + heap_.size(), line_octets_);
-  if (record.next == nullptr) return 0;
-  std::uint32_t line = 0;
-  for (std::size_t i = line_octets_; i-- > 0;) line = line << 8 | record.line[i];
-  return line;
+  const std::uint8_t* const record = heap_.data() + index;
+  const std::size_t before = record[0] + (record[1] >= name_set::short_tails ? 3u : 2u);
+  if (index + before + line_octets_ > heap_.size()) return 0;
+  std::uint32_t line;
+  std::memcpy(&line, record + before, 4);  // the machine's order, low octet first as the builder writes it
+  return line & (~std::uint32_t{0} >> (32 - 8 * line_octets_));
 }
 
 void NameSet::each(NameVisitor visit, void* context) const {
@@ -150,22 +77,24 @@ Result<NameSet> NameSet::from_block(std::shared_ptr<const std::uint8_t[]> owner,
                                          : 0;
   set.line_octets_ = static_cast<std::uint8_t>(header.line_octets);
   const std::uint8_t* const octets = block.data();
-  set.directory_ = {reinterpret_cast<const std::uint64_t*>(octets + layout.directory),
-                    std::size_t{header.buckets} + 1};
+  set.directory_ = {reinterpret_cast<const std::uint64_t*>(octets + layout.directory), header.buckets};
+  set.anchors_ = {reinterpret_cast<const std::uint32_t*>(octets + layout.anchors),
+                  name_set::anchors_of(header.buckets)};
   set.tails_ = {reinterpret_cast<const name_set::Tail*>(octets + layout.tails), header.tails};
   set.tail_texts_ = {octets + layout.texts, header.tail_text_octets};
   set.heap_ = {octets + layout.heap, header.heap_octets};
   std::uint32_t before = 0;
-  for (std::size_t i = 0; i < set.directory_.size(); ++i) {
-    const std::uint32_t begin = name_set::heap_offset_of(set.directory_[i]);
-    if (begin > set.heap_.size() || begin < before)
-      return bad("its directory is out of order at bucket " + std::to_string(i));
-    before = begin;
+  for (std::size_t i = 0; i < set.anchors_.size(); ++i) {
+    if (set.anchors_[i] > header.heap_octets || set.anchors_[i] < before)
+      return bad("its anchors are out of order at " + std::to_string(i));
+    before = set.anchors_[i];
   }
-  set.anchors_.reserve(set.directory_.size() / anchor_buckets + 2);
-  for (std::size_t i = 0; i < set.directory_.size(); i += anchor_buckets)
-    set.anchors_.push_back(name_set::heap_offset_of(set.directory_[i]));
-  set.anchors_.push_back(header.heap_octets);  // so that there is one after each bucket
+  for (std::size_t i = 0; i < set.directory_.size(); ++i) {
+    const std::uint32_t* const anchor = set.anchors_.data() + i / name_set::anchor_buckets;
+    const std::uint32_t distance = name_set::distance_of(set.directory_[i]);
+    if (distance > anchor[1] - anchor[0] && distance != name_set::too_far)
+      return bad("bucket " + std::to_string(i) + " begins behind the next anchor");
+  }
   for (const name_set::Tail& tail : set.tails_) {
     if (tail.size == 0 || std::size_t{tail.text_at} + tail.size > set.tail_texts_.size())
       return bad("a tail is outside of the tails' texts");

@@ -4,17 +4,19 @@
 // decides), and one block of memory without a pointer in it, so that it is written to a cache file and read
 // back as it stands (list_image.h). docs/decisions/0004-name-set.md says what was measured.
 //
-//   directory  a word a bucket: where it begins in the heap, and a filter of the names in it, so that most
-//              suffixes that are not in the set end here
+//   directory  a word a bucket: where it begins, and an octet of the hash of each name in it, so that most
+//              suffixes that are not in the set end here, and those that are find their record at once
+//   anchors    where every eighth bucket begins in the heap: small enough to stay in a near cache, so that a
+//              record's place is guessed while its bucket's word is on its way
 //   heap       records in the order of their buckets: [octets][tail][labels...][line]
 //   tails      what many records end in, kept once: a suffix ("com"), a scope and a kind
 //
 // A walk hashes the suffixes of a name from the right, each from the one before, and looks only at the depths
 // that the set has. The hash is keyed by 128 random bits, for whoever writes a list must not be able to
-// choose names that meet in one bucket; a name that never was in the set costs a filter word per label.
+// choose names that meet in one bucket; a name that never was in the set costs a directory word per label.
 //
-// Thread: any. Memory: per name 12 bits of filter, 1 octet of directory, and its record: the labels before
-// the tail and 4 to 6 octets.
+// Thread: any. Memory: per name 2.8 octets of directory and anchors, and its record: the labels before the
+// tail and 4 to 6 octets.
 #pragma once
 
 #include <cstdint>
@@ -67,12 +69,9 @@ class NameSet {
   NameSet() = default;  // empty
 
   // Calls visit(const Entry&) for every entry that matches `name`, the shortest suffix first. Allocates
-  // nothing.
+  // nothing. Whoever calls it includes name_set_walk.h.
   template <class Visit>
-  void walk(const Name& name, Visit&& visit) const noexcept {
-    walk(
-        name, [](void* context, const Entry& entry) { (*static_cast<Visit*>(context))(entry); }, &visit);
-  }
+  void walk(const Name& name, Visit&& visit) const noexcept;
 
   // Line of the file that this entry came from; 0 for an index that no walk gave.
   std::uint32_t line(std::uint32_t index) const noexcept;
@@ -88,9 +87,7 @@ class NameSet {
 
   std::size_t size() const noexcept { return entries_; }
   bool empty() const noexcept { return entries_ == 0; }
-  std::size_t octets() const noexcept {  // of memory
-    return block_.size() + anchors_.capacity() * sizeof anchors_[0];
-  }
+  std::size_t octets() const noexcept { return block_.size(); }  // of memory
 
   // The set as octets, and back. `from_octets` takes what `octets_of` gave, which must begin at an address
   // that is a multiple of 8; errors: cut off, sizes and offsets that do not fit. Octets that were changed on
@@ -100,15 +97,24 @@ class NameSet {
                                     std::span<const std::uint8_t> block);
 
  private:
-  using Visitor = void (*)(void* context, const Entry& entry);
   using NameVisitor = void (*)(void* context, const Name& name, const Entry& entry);
 
   void each(NameVisitor visit, void* context) const;
 
-  void walk(const Name& name, Visitor visit, void* context) const noexcept;
+  struct Asked {                 // one suffix of a name
+    const std::uint8_t* octets;  // and some more that may be read
+    std::size_t size;
+    std::uint8_t depth;
+    bool whole;  // the name itself
+  };
   void ask_for(std::size_t bucket) const noexcept;  // memory, ahead of time
-  void scan(const std::uint64_t* word, std::span<const std::uint8_t> suffix, std::uint8_t depth, bool whole,
-            Visitor visit, void* context) const noexcept;
+  std::size_t end_of(std::size_t bucket) const noexcept;
+  template <class Visit>
+  void scan(std::size_t bucket, std::uint64_t octet, const Asked& asked, Visit& visit) const noexcept;
+  template <class Visit>
+  void scan_all(std::size_t from, std::size_t to, const Asked& asked, Visit& visit) const noexcept;
+  template <class Visit>
+  void look_at(const std::uint8_t* at, const Asked& asked, Visit& visit) const noexcept;
 
   std::shared_ptr<const std::uint8_t[]> owner_;
   std::span<const std::uint8_t> block_;  // everything below points into it
@@ -117,13 +123,11 @@ class NameSet {
   std::uint64_t depths_[2] = {};  // bit d: some entry has d labels
   std::size_t deepest_ = 0;
   std::uint8_t line_octets_ = 1;
-  std::span<const std::uint64_t> directory_;  // one more than there are buckets
+  std::span<const std::uint64_t> directory_;  // a word a bucket
+  std::span<const std::uint32_t> anchors_;    // the last is where the heap ends
   std::span<const name_set::Tail> tails_;
   std::span<const std::uint8_t> tail_texts_;
   std::span<const std::uint8_t> heap_;
-  // Where every few buckets begin: small enough to stay in a near cache, so that a record's place is guessed
-  // while its bucket's word is on its way.
-  std::vector<std::uint32_t> anchors_;
 };
 
 }  // namespace postern

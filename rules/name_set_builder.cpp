@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
+#include "rules/large_octets.h"
 #include "rules/name_set_layout.h"
 #include "rules/name_set_tails.h"
+#include "rules/name_set_walk.h"
 
 namespace postern {
 namespace {
@@ -31,9 +33,11 @@ struct NameSetBuilder::Writer {
     header.line_octets = std::max(1u, (static_cast<unsigned>(std::bit_width(last_line)) + 7) / 8);
     layout = name_set::layout_of(header);
     // What is not written in the end is never touched, and so takes no memory.
-    octets.reset(new std::uint8_t[name_set::aligned(layout.heap + heap_at_most)]);
+    reserved = name_set::aligned(layout.heap + heap_at_most + name_set::slack);
+    octets = large_octets(reserved);
     std::memset(octets.get(), 0, layout.heap);
     directory = reinterpret_cast<std::uint64_t*>(octets.get() + layout.directory);
+    anchors = reinterpret_cast<std::uint32_t*>(octets.get() + layout.anchors);
     const auto copy = [&](std::size_t to, const void* from, std::size_t size) {
       if (size > 0) std::memcpy(octets.get() + to, from, size);  // nothing may stand at a null pointer
     };
@@ -45,7 +49,13 @@ struct NameSetBuilder::Writer {
   std::uint32_t here() const noexcept { return static_cast<std::uint32_t>(out - heap); }
 
   void begin_bucket(std::size_t bucket) noexcept {
-    while (next_bucket <= bucket) directory[next_bucket++] = here();
+    if (next_bucket > bucket) return;  // two parts may share one
+    for (; next_bucket <= bucket; ++next_bucket) {
+      if (next_bucket % name_set::anchor_buckets == 0)
+        anchors[next_bucket / name_set::anchor_buckets] = anchor = here();
+      directory[next_bucket] = std::min(here() - anchor, name_set::too_far);
+    }
+    in_bucket = 0;
   }
 
   void write(const Entry& entry, const std::uint8_t* wire) noexcept {
@@ -64,16 +74,22 @@ struct NameSetBuilder::Writer {
     for (std::uint32_t k = 0; k < header.line_octets; ++k)
       *out++ = static_cast<std::uint8_t>(entry.line >> 8 * k);
     ++header.entries;
-    directory[next_bucket - 1] |= name_set::filter_bits_of(entry.hash);
+    const std::size_t lane = std::min(in_bucket++, name_set::lanes - 1);
+    directory[next_bucket - 1] |=
+        (in_bucket > name_set::lanes ? name_set::more_records : name_set::lane_octet_of(entry.hash))
+        << (name_set::first_lane_bit + lane * name_set::lane_bits);
     header.depths[suffixes.labels / 64] |= std::uint64_t{1} << suffixes.labels % 64;
   }
 
   NameSet finish() {
-    begin_bucket(header.buckets);
+    begin_bucket(header.buckets - 1);
     header.heap_octets = here();
-    const std::size_t end = layout.heap + header.heap_octets, size = name_set::aligned(end);
+    anchors[name_set::anchors_of(header.buckets) - 1] = here();
+    const std::size_t end = layout.heap + header.heap_octets;
+    const std::size_t size = name_set::aligned(end + name_set::slack);
     std::memset(octets.get() + end, 0, size - end);
     std::memcpy(octets.get(), &header, sizeof header);
+    give_back_after(octets, size, reserved);
     Result<NameSet> set = NameSet::from_block(octets, {octets.get(), size});
     POSTERN_CHECK(set.has_value());
     return std::move(*set);
@@ -83,10 +99,14 @@ struct NameSetBuilder::Writer {
   name_set::Layout layout;
   const name_set::TailChoice& tails;
   std::shared_ptr<std::uint8_t[]> octets;
+  std::size_t reserved = 0;
   std::uint64_t* directory = nullptr;
+  std::uint32_t* anchors = nullptr;
+  std::uint32_t anchor = 0;  // the last
   std::uint8_t* heap = nullptr;
   std::uint8_t* out = nullptr;
   std::size_t next_bucket = 0;
+  std::size_t in_bucket = 0;  // records of the last that was begun
 };
 
 NameSetBuilder::Keys NameSetBuilder::draw_keys() noexcept {
@@ -96,16 +116,23 @@ NameSetBuilder::Keys NameSetBuilder::draw_keys() noexcept {
   return keys;
 }
 
-void NameSetBuilder::add(const Name& name, Pattern::Scope scope, NameSet::Kind kind, std::uint32_t line,
-                         std::uint32_t extra) {
-  POSTERN_CHECK(extra != dropped);
-  const std::span<const std::uint8_t> wire = name.wire();
+std::uint64_t NameSetBuilder::hash_of(const Name& name) const noexcept {
+  std::array<std::uint8_t, Name::max_octets + name_set::slack> room;
+  const std::uint8_t* const wire = name_set::with_slack(name, room);
   std::array<std::uint8_t, 128> starts;
   std::size_t labels = 0;
   for (std::size_t at = 0; wire[at] != 0; at += wire[at] + 1u)
     starts[labels++] = static_cast<std::uint8_t>(at);
   std::uint64_t hash = keys_.second;
-  while (labels-- > 0) hash = name_set::extend(hash, wire.data() + starts[labels], keys_.first);
+  while (labels-- > 0) hash = name_set::extend(hash, wire + starts[labels], keys_.first);
+  return hash;
+}
+
+void NameSetBuilder::add(const Name& name, Pattern::Scope scope, NameSet::Kind kind, std::uint32_t line,
+                         std::uint32_t extra) {
+  POSTERN_CHECK(extra != dropped);
+  const std::span<const std::uint8_t> wire = name.wire();
+  const std::uint64_t hash = hash_of(name);
   Part& part = parts_[name_set::bucket_of(hash, parts)];
   const std::size_t octets = entry_octets + wire.size();
   if (part.room < octets && !add_chunk(part)) return;
@@ -127,16 +154,29 @@ void NameSetBuilder::add(const Name& name, Pattern::Scope scope, NameSet::Kind k
 
 // False where there are enough entries already.
 bool NameSetBuilder::add_chunk(Part& part) {
+  static_assert(unused_octets >= name_set::slack);
   constexpr std::size_t most_chunks = (std::size_t{1} << 32) / chunk_octets;  // Place::at
   if (entries_ >= NameSet::most_entries || part.chunks.size() == most_chunks) {
     too_much_ = true;
     return false;
   }
-  if (!part.chunks.empty()) part.used.push_back(static_cast<std::uint32_t>(chunk_octets - part.room));
-  part.chunks.emplace_back(new std::uint8_t[chunk_octets]);
+  if (!part.chunks.empty())
+    part.used.push_back(static_cast<std::uint32_t>(chunk_octets - unused_octets - part.room));
+  part.chunks.push_back(part.chunks.empty() ? std::shared_ptr<std::uint8_t[]>(new std::uint8_t[chunk_octets])
+                                            : next_of_slab());
   part.out = part.chunks.back().get();
-  part.room = chunk_octets;
+  part.room = chunk_octets - unused_octets;
   return true;
+}
+
+// The first chunk of each part is the heap's, for a small list needs few octets of it. Many more are cut off
+// slabs.
+std::shared_ptr<std::uint8_t[]> NameSetBuilder::next_of_slab() {
+  if (slab_ == nullptr || slab_used_ == slab_chunks) {
+    slab_ = large_octets(slab_chunks * chunk_octets);
+    slab_used_ = 0;
+  }
+  return {slab_, slab_.get() + slab_used_++ * chunk_octets};
 }
 
 NameSetBuilder::Entry NameSetBuilder::entry_at(const std::uint8_t* in) noexcept {

@@ -60,13 +60,15 @@ class NameSetBuilder {
   };
   // Chunks, so that nothing is copied as a part grows; no entry lies in two.
   static constexpr std::size_t chunk_octets = 32 << 10;
+  static constexpr std::size_t unused_octets = 32;  // at a chunk's end: they may be read, and mean nothing
+  static constexpr std::size_t slab_chunks = 256;   // 8 MiB
   struct Part {
     std::uint8_t* out = nullptr;  // where the next entry goes, in the last chunk
     std::size_t room = 0;         // octets left there
-    std::vector<std::unique_ptr<std::uint8_t[]>> chunks;
+    std::vector<std::shared_ptr<std::uint8_t[]>> chunks;
     std::vector<std::uint32_t> used;  // octets of each but the last
     std::size_t used_of(std::size_t chunk) const noexcept {
-      return chunk < used.size() ? used[chunk] : chunk_octets - room;
+      return chunk < used.size() ? used[chunk] : chunk_octets - unused_octets - room;
     }
     std::uint8_t* at(std::uint32_t place) const noexcept {
       return chunks[place / chunk_octets].get() + place % chunk_octets;
@@ -74,7 +76,9 @@ class NameSetBuilder {
   };
   struct Writer;
 
+  std::uint64_t hash_of(const Name& name) const noexcept;
   bool add_chunk(Part& part);
+  std::shared_ptr<std::uint8_t[]> next_of_slab();
   static Entry entry_at(const std::uint8_t* in) noexcept;
   template <class Visit>
   static void for_each(const Part& part,
@@ -97,6 +101,8 @@ class NameSetBuilder {
   std::array<bool, 256> tags_{};  // in use
   bool too_much_ = false;
   std::array<Part, parts> parts_;
+  std::shared_ptr<std::uint8_t[]> slab_;  // the last
+  std::size_t slab_used_ = 0;             // chunks of it
 };
 
 }  // namespace postern

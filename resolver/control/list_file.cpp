@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "resolver/control/list_prune.h"
+#include "rules/large_octets.h"
 #include "rules/quote.h"
 
 namespace postern {
@@ -152,8 +153,10 @@ class ImagePlace {
       say("it has " + std::to_string(size) + " octets");
       return {};
     }
-    SharedOctets octets{std::shared_ptr<const std::uint8_t[]>(new std::uint8_t[size + 1]), size};
-    const int number = read_octets(file.get(), const_cast<std::uint8_t*>(octets.data.get()), octets.size);
+    const std::shared_ptr<std::uint8_t[]> room = large_octets(size + 1);
+    SharedOctets octets{room, size};
+    const int number = read_octets(file.get(), room.get(), octets.size);
+    give_back_after(room, octets.size, size + 1);
     if (number != 0) {
       say("cannot read it: " + reason(number));
       return {};
@@ -214,10 +217,9 @@ Result<ListFile> read_list_file(const Fd& file, const std::string& path, std::si
     if (stamp.size > most_octets)
       return list_file_failure(
           path, "it has " + std::to_string(stamp.size) + " octets, more than " + std::to_string(most_octets));
-    ListFile read{{std::shared_ptr<const std::uint8_t[]>(new std::uint8_t[stamp.size + 1]), stamp.size},
-                  stamp};
-    const int number =
-        read_octets(file.get(), const_cast<std::uint8_t*>(read.octets.data.get()), read.octets.size);
+    const std::shared_ptr<std::uint8_t[]> room = large_octets(stamp.size + 1);
+    ListFile read{{room, stamp.size}, stamp};
+    const int number = read_octets(file.get(), room.get(), read.octets.size);
     if (number != 0) return list_file_failure(path, reason(number));
     if (::fstat(file.get(), &status) != 0) return list_file_failure(path, reason(errno));
     if (read.octets.size == stamp.size && stamp_of(status) == stamp) return read;

@@ -34,6 +34,7 @@ OWNERS = [
     (r"idn2\.h", r"rules/idn\.cpp$"),
     (r"re2/.*", r"rules/regex\.cpp$"),
     (r"zlib\.h", r"rules/gunzip\.cpp$"),
+    (r"sys/mman\.h", r"rules/large_octets\.cpp$|resolver/|tests/|bench/"),
     (r"pcap(/.*|\.h)", r"resolver/control/replay\w*\."),
     (r"seccomp\.h|linux/seccomp\.h|sys/capability\.h|linux/capability\.h", r"resolver/sandbox/"),
     (r"openssl/ssl\.h|boost/asio/ssl.*", r"resolver/courier/"),
@@ -41,10 +42,10 @@ OWNERS = [
 ]
 
 # rules/ and detect/ only compute: no files, sockets, threads, logs; a clock's time is an argument. <sys/random.h> is
-# let through: hash tables need a key that a sandbox cannot guess.
+# let through: hash tables need a key that a sandbox cannot guess; and <sys/mman.h> where large blocks get their memory.
 IMPURE_HEADERS = re.compile(
     r"(iostream|fstream|filesystem|thread|mutex|condition_variable|future|unistd\.h|fcntl\.h|signal\.h|pthread\.h"
-    r"|sys/(?!random)\w+\.h|netdb\.h|spdlog/.*|boost/asio.*|boost/beast.*)$")
+    r"|sys/(?!random|mman)\w+\.h|netdb\.h|spdlog/.*|boost/asio.*|boost/beast.*)$")
 IMPURE_CALLS = re.compile(r"\b\w*_clock::now\(|\b(std::)?time\((nullptr|NULL|0)\)|\bclock_gettime\(|\bgetenv\(")
 
 MAX_COLUMNS = 120  # characters; clang-format aims at 110

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rules/name_set_builder.h"
+#include "rules/name_set_walk.h"
 #include "support.h"
 
 using namespace postern;
@@ -232,4 +233,84 @@ TEST_CASE("two sets of the same names have different keys, and say the same") {
   const NameSet one = built({{pattern, 1, 1}}).set, two = built({{pattern, 1, 1}}).set;
   CHECK(!std::equal(one.block().begin(), one.block().end(), two.block().begin(), two.block().end()));
   CHECK(hits(one, name("a.example")) == hits(two, name("a.example")));
+}
+
+namespace {
+
+// Words of the directory for which `claim` holds.
+template <class Claim>
+std::size_t words_of(const NameSet& set, Claim claim) {
+  name_set::Header header;
+  std::memcpy(&header, set.block().data(), sizeof header);
+  const std::uint8_t* const words = set.block().data() + name_set::layout_of(header).directory;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < header.buckets; ++i)
+    count += claim(name_set::eight_octets(words + i * 8)) ? 1 : 0;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("a record is found also where its bucket has more than its word can say") {
+  NameSetBuilder builder({0x9e3779b97f4a7c15, 6});
+  std::mt19937 random(9);
+  const auto some_name = [&](std::uint32_t number) {
+    const char* const parent = number % 7 == 0 ? ".longer-than-sixteen-octets.example" : ".example";
+    return name("n" + std::to_string(number) + ".x" + std::to_string(random()) + parent);
+  };
+  std::vector<Name> names;
+  for (std::uint32_t i = 0; i < 6000; ++i) {
+    names.push_back(some_name(i));
+    builder.add(names.back(), Pattern::Scope::exact, 1, i + 1);
+  }
+  const auto made = builder.build();
+  REQUIRE(made.has_value());
+  const NameSet& set = made->set;
+  CHECK(words_of(set, [](std::uint64_t word) {
+          return name_set::last_lane_of(word) == name_set::more_records;
+        }) > 50);
+  std::size_t wrong = 0;
+  for (std::uint32_t i = 0; i < names.size(); ++i)
+    wrong +=
+        hits(set, names[i]) != std::vector<SetHit>{{names[i].labels(), Pattern::Scope::exact, 1u, i + 1}};
+  CHECK(wrong == 0);
+  for (std::uint32_t i = 6000; i < 20'000; ++i) wrong += hits(set, some_name(i)).size();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a record is found also where its group is too large for a word to say where its bucket begins") {
+  // Names of 250 octets in all kinds and scopes, chosen so that they meet in one group: two are enough.
+  const NameSetBuilder::Keys keys{0x9e3779b97f4a7c15, 7};
+  constexpr std::size_t wanted = 12, tags = 3 * NameSet::most_kinds;
+  constexpr std::size_t buckets = wanted * tags / name_set::records_a_bucket + 1;
+  const std::string filler(60, 'f');
+  std::vector<Name> names;
+  for (std::uint32_t i = 0; names.size() < wanted; ++i) {
+    const Name one =
+        name("n" + std::to_string(i) + "." + filler + "." + filler + "." + filler + "." + filler);
+    std::uint64_t hash = keys.second;
+    for (std::size_t labels = 1; labels <= one.labels(); ++labels) {
+      std::array<std::uint8_t, Name::max_octets + name_set::slack> octets{};
+      const Name suffix = one.suffix(labels);
+      std::copy(suffix.wire().begin(), suffix.wire().end(), octets.begin());
+      hash = name_set::extend(hash, octets.data(), keys.first);
+    }
+    if (name_set::bucket_of(hash, buckets) / name_set::anchor_buckets == 1) names.push_back(one);
+  }
+  NameSetBuilder builder(keys);
+  for (std::uint32_t i = 0; i < names.size(); ++i)
+    for (unsigned tag = 0; tag < tags; ++tag)
+      builder.add(names[i], static_cast<Pattern::Scope>(tag % 3), static_cast<NameSet::Kind>(tag / 3), i + 1);
+  const auto made = builder.build();
+  REQUIRE(made.has_value());
+  const std::size_t too_far = words_of(made->set, [](std::uint64_t word) {
+    return name_set::distance_of(word) == name_set::too_far && word >> name_set::first_lane_bit != 0;
+  });
+  CHECK(too_far >= 4);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::vector<SetHit> found = hits(made->set, names[i]);
+    CHECK(found.size() == 2u * NameSet::most_kinds);
+    for (const SetHit& hit : found) CHECK(std::get<3>(hit) == i + 1);
+    CHECK(hits(made->set, child(names[i], "x")).size() == 2u * NameSet::most_kinds);
+  }
 }
