@@ -3,9 +3,10 @@
 // `commit`: CPU time of the journal's thread less what it spends on the catalogue (lister.h). `all`: that and
 // catalogue, sums and checkpoints, that is, the process less the thread that submits. Then the cookbook's
 // questions on a journal of fifty times as many rows.
-// usage: journal_bench [ROWS] [FOLDER] [batches|seals|questions [keep]|traffic [keep]]
+// usage: journal_bench [ROWS] [FOLDER] [batches|seals|questions [keep]|traffic [keep]|prune]
 // `batches`: only batches of 64, once. `seals`: only what sealing adds. `questions`: only the questions, on
 // ROWS rows; `traffic`: what they are asked of, and not the questions; `keep` leaves the file.
+// `prune`: how long commits wait while retention works.
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/journal_prune.h"
 #include "bench/journal_questions.h"
 #include "resolver/journal/journal.h"
 
@@ -238,6 +240,7 @@ int main(int argc, char** argv) {
     remove_all(path);
     return 0;
   }
+  if (only == "prune") return bench::measure_pruning(path, rows) ? 0 : 1;
   if (only == "seals") {
     seals(path, rows);
     remove_all(path);

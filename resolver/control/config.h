@@ -49,6 +49,11 @@ Result<ServeConfig> parse_config(const std::string& text, const std::string& fil
 Result<std::int64_t> parse_age(std::string_view text);
 // "20GiB", "500 MiB": octets; "unlimited": 0. The units are B, KiB, MiB, GiB and TiB. Errors quote the text.
 Result<std::int64_t> parse_file_size(std::string_view text);
+// And back, the largest unit that is whole; "1.9 KiB", "20.0 GiB".
+std::string age_text(std::int64_t age_us);
+std::string size_text(std::int64_t octets);
+// "queries 30d, alerts forever, size 20.0 GiB"
+std::string keep_text(const Retention& keep);
 // Is what is given no less than a journal can do with (retention.h)? Errors say what is.
 Result<void> check_retention(const Retention& keep);
 

@@ -1,5 +1,7 @@
 // Ages and sizes as people write them, for what a journal keeps.
 #include <charconv>
+#include <cstdio>
+#include <iterator>
 #include <span>
 
 #include "resolver/control/config.h"
@@ -46,6 +48,33 @@ Result<std::int64_t> parse_file_size(std::string_view text) {
   constexpr AmountUnit units[] = {
       {"B", one}, {"KiB", one << 10}, {"MiB", one << 20}, {"GiB", one << 30}, {"TiB", one << 40}};
   return count_of_units(text, units, one << 48, "a size must be such as 500MiB, 20GiB or unlimited");
+}
+
+std::string age_text(std::int64_t age_us) {
+  if (age_us == 0) return "forever";
+  constexpr AmountUnit units[] = {{"d", 86'400}, {"h", 3600}, {"m", 60}};
+  const std::int64_t seconds = age_us / 1'000'000;
+  for (const AmountUnit& unit : units)
+    if (seconds % unit.worth == 0) return std::to_string(seconds / unit.worth) + std::string(unit.word);
+  return std::to_string(seconds) + "s";
+}
+
+std::string size_text(std::int64_t octets) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double amount = static_cast<double>(octets);
+  std::size_t unit = 0;
+  while (amount >= 1024 && unit + 1 < std::size(units)) {
+    amount /= 1024;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", amount, units[unit]);
+  return text;
+}
+
+std::string keep_text(const Retention& keep) {
+  return "queries " + age_text(keep.queries_us) + ", alerts " + age_text(keep.alerts_us) + ", size " +
+         (keep.octets == 0 ? "unlimited" : size_text(keep.octets));
 }
 
 Result<void> check_retention(const Retention& keep) {

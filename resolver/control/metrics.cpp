@@ -124,13 +124,30 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
   out.one("journal_pending_rows", "gauge", "Queries that wait for the journal.", journal.pending_rows);
   out.one("journal_wal_bytes", "gauge", "Size of the write-ahead log in use.", journal.wal_octets);
   out.one("journal_used_bytes", "gauge", "Of the journal's file, free pages apart.", journal.used_octets);
+  out.one("journal_limit_bytes", "gauge", "What journal_keep lets it use; 0: no limit.", journal.keep.octets);
+  out.one("journal_rest_too_large", "gauge",
+          "1: beyond its limit, and nothing is left that retention may remove.", journal.rest_too_large ? 1 : 0);
   out.one("journal_oldest_query_timestamp_seconds", "gauge", "Time of the oldest query on record; 0: none.",
           journal.oldest_us / 1'000'000);
   out.one("journal_pruned_rows_total", "counter", "Queries that retention has removed.", journal.pruned_rows);
+  out.one("journal_pruned_alerts_total", "counter", "Alerts that retention has removed.",
+          journal.pruned_alerts);
+  out.one("journal_pruned_sums_total", "counter", "Sums of a day that retention has removed.",
+          journal.pruned_sums);
+  out.one("journal_prune_step_microseconds_max", "gauge",
+          "The longest that commits have waited for a step of retention.", journal.prune_step_us_max);
   out.one("journal_last_prune_timestamp_seconds", "gauge", "When retention last removed queries; 0: not yet.",
           journal.last_prune_us / 1'000'000);
   out.one("journal_prune_failed", "gauge", "1: the last step of retention failed; it is tried again.",
           journal.prune_error.empty() ? 0 : 1);
+  out.one("journal_sealed_blocks_total", "counter", "Blocks of records sealed since the start.",
+          journal.sealed_blocks);
+  out.one("journal_signed_heads_total", "counter", "Blocks whose head was signed since the start.",
+          journal.signed_heads);
+  out.one("journal_unsigned_heads_total", "counter", "Heads whose signature was asked for in vain.",
+          journal.unsigned_heads);
+  out.one("journal_seals_held", "gauge", "1: seals of what is gone stay, since something does not fit them.",
+          journal.held_seals.empty() ? 0 : 1);
   return out.take();
 }
 

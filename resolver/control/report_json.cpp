@@ -154,6 +154,16 @@ nlohmann::ordered_json to_json(const Journal::Stats& stats) {
           {"pruned_alerts", stats.pruned_alerts},
           {"last_prune_us", stats.last_prune_us},
           {"prune_error", stats.prune_error},
+          {"pruned_sums", stats.pruned_sums},
+          {"prune_step_us_max", stats.prune_step_us_max},
+          {"keep_queries_us", stats.keep.queries_us},
+          {"keep_alerts_us", stats.keep.alerts_us},
+          {"keep_octets", stats.keep.octets},
+          {"rest_too_large", stats.rest_too_large},
+          {"held_seals", stats.held_seals},
+          {"sealed_blocks", stats.sealed_blocks},
+          {"signed_heads", stats.signed_heads},
+          {"unsigned_heads", stats.unsigned_heads},
           {"writable", stats.writable},
           {"last_error", stats.last_error}};
 }

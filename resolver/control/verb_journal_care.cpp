@@ -17,20 +17,6 @@ std::string care_file(const std::string& given) {
   return given.empty() ? default_state_folder() + "/journal.db" : given;
 }
 
-// "1.9 KiB", "20.0 GiB".
-std::string size_text(std::int64_t octets) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double amount = static_cast<double>(octets);
-  std::size_t unit = 0;
-  while (amount >= 1024 && unit + 1 < std::size(units)) {
-    amount /= 1024;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", amount, units[unit]);
-  return text;
-}
-
 nlohmann::ordered_json time_or_null(std::int64_t time_us) {
   return time_us == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(iso_time(time_us));
 }
@@ -79,6 +65,11 @@ int journal_stats_verb(const std::string& db, bool json) {
                                      {"newest", time_or_null(facts->newest_us)},
                                      {"tombstones", facts->tombstones},
                                      {"pruned_until", time_or_null(facts->pruned_until_us)},
+                                     {"pruned_at", time_or_null(facts->pruned_at_us)},
+                                     {"pruned_rows", facts->pruned_rows},
+                                     {"keep_queries_us", facts->keep.queries_us},
+                                     {"keep_alerts_us", facts->keep.alerts_us},
+                                     {"keep_octets", facts->keep.octets},
                                      {"tables", std::move(tables)}};
     std::cout << all.dump(2) << "\n";
     return 0;
@@ -90,16 +81,26 @@ int journal_stats_verb(const std::string& db, bool json) {
                     ? "none"
                     : "from " + iso_time(facts->oldest_us) + " to " + iso_time(facts->newest_us))
             << "\n  "
+            << "kept are " << keep_text(facts->keep) << "\n  "
             << (facts->pruned_until_us == 0
                     ? "retention has removed nothing"
-                    : "retention has removed queries up to " + iso_time(facts->pruned_until_us) + " (" +
-                          std::to_string(facts->tombstones) + " tombstones)")
+                    : "retention has removed " + std::to_string(facts->pruned_rows) + " queries up to " +
+                          iso_time(facts->pruned_until_us) + ", the last of them " +
+                          (facts->pruned_at_us == 0 ? "at a time unknown" : iso_time(facts->pruned_at_us)))
             << "\n";
   for (const auto& table : facts->tables)
     std::printf("  %-15s %12lld rows %12s\n", table.name.c_str(), static_cast<long long>(table.rows),
                 table.octets < 0 ? "?" : size_text(table.octets).c_str());
   return 0;
 }
+
+namespace {
+
+void print_json_or(bool json, const nlohmann::ordered_json& values, const std::string& words) {
+  std::cout << (json ? values.dump(2) : words) << "\n";
+}
+
+}  // namespace
 
 int journal_prune_verb(const PruneFlags& flags) {
   const std::string path = care_file(flags.db);
@@ -108,31 +109,26 @@ int journal_prune_verb(const PruneFlags& flags) {
   if (flags.dry_run) {
     auto plan = plan_prune(path, *keep);
     if (!plan) return complain(plan.error().message);
-    if (flags.json)
-      std::cout << nlohmann::ordered_json{{"file", path},
-                                          {"old_queries", plan->old_queries},
-                                          {"old_alerts", plan->old_alerts},
-                                          {"octets_over", plan->octets_over}}
-                       .dump(2)
-                << "\n";
-    else
-      std::cout << path << ": " << plan->old_queries << " queries and " << plan->old_alerts
-                << " alerts are too old, and it is " << size_text(plan->octets_over)
-                << " too large; what alerts and leak budgets need of them would stay\n";
+    print_json_or(flags.json,
+                  {{"file", path},
+                   {"old_queries", plan->old_queries},
+                   {"old_alerts", plan->old_alerts},
+                   {"octets_over", plan->octets_over}},
+                  path + ": " + std::to_string(plan->old_queries) + " queries and " +
+                      std::to_string(plan->old_alerts) + " alerts are too old, and it is " +
+                      size_text(plan->octets_over) +
+                      " too large; what alerts and leak budgets need of them would stay");
     return 0;
   }
   auto pruned = prune_journal(path, *keep);
   if (!pruned) return complain(pruned.error().message);
-  if (flags.json)
-    std::cout << nlohmann::ordered_json{{"file", path},
-                                        {"queries", pruned->queries},
-                                        {"alerts", pruned->alerts},
-                                        {"used_octets", pruned->used_octets}}
-                     .dump(2)
-              << "\n";
-  else
-    std::cout << path << ": removed " << pruned->queries << " queries and " << pruned->alerts
-              << " alerts; in use are " << size_text(pruned->used_octets) << "\n";
+  print_json_or(flags.json,
+                {{"file", path},
+                 {"queries", pruned->queries},
+                 {"alerts", pruned->alerts},
+                 {"used_octets", pruned->used_octets}},
+                path + ": removed " + std::to_string(pruned->queries) + " queries and " +
+                    std::to_string(pruned->alerts) + " alerts; in use are " + size_text(pruned->used_octets));
   return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "resolver/control/client.h"
 #include "resolver/control/commands.h"
+#include "resolver/control/config.h"
 #include "resolver/control/secret_source.h"
 #include "resolver/control/sql_output.h"
 #include "resolver/journal/reader.h"
@@ -82,6 +83,18 @@ std::string suffix_list_age(const Json& status) {
   return text;
 }
 
+// What of the journal is kept, how far it is, and what went.
+std::string journal_kept(const Json& journal) {
+  const auto number = [&](const char* key) { return journal.value(key, std::int64_t{0}); };
+  const Retention keep{number("keep_queries_us"), number("keep_alerts_us"), number("keep_octets")};
+  std::string text = "journal keeps " + keep_text(keep) + "; in use " + size_text(number("used_octets"));
+  if (const auto oldest = number("oldest_us"); oldest > 0) text += ", queries since " + utc_text(oldest);
+  if (const auto rows = number("pruned_rows"); rows > 0)
+    text += "; since the start " + std::to_string(rows) + " queries were removed, the last at " +
+            utc_text(number("last_prune_us"));
+  return text;
+}
+
 // What is wrong with the journal, or was; empty: nothing.
 std::vector<std::string> journal_notes(const Json& journal) {
   const auto number = [&](const char* key) { return journal.value(key, std::int64_t{0}); };
@@ -98,6 +111,12 @@ std::vector<std::string> journal_notes(const Json& journal) {
   }
   if (const auto unrecorded = number("answered_unrecorded"); unrecorded > 0)
     notes.push_back(std::to_string(unrecorded) + " queries were answered without a record (audit: relaxed)");
+  if (const std::string why = journal.value("prune_error", ""); !why.empty())
+    notes.push_back("retention removes nothing: " + why);
+  if (journal.value("rest_too_large", false))
+    notes.push_back("the journal is larger than journal_keep allows, and nothing more of it may go");
+  if (const std::string why = journal.value("held_seals", ""); !why.empty())
+    notes.push_back("journal: " + why + "; see postern journal verify");
   if (const std::string aside = journal.value("set_aside", ""); !aside.empty())
     notes.push_back("a damaged journal was set aside: " + aside);
   return notes;
@@ -213,6 +232,7 @@ int ls_verb(const std::string& control, bool json) {
               << suffix_list_age(*status) << "\n";
     if (const std::string error = status->value("policy_error", ""); !error.empty())
       std::cout << "\npolicy not reloaded, the old one is in force: " << error << "\n";
+    std::cout << journal_kept(journal) << "\n";
     for (const std::string& line : journal_notes(journal)) std::cout << "\n" << line << "\n";
   }
   return 0;

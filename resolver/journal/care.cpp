@@ -39,6 +39,19 @@ Result<Connection> open_for_care(const std::string& path) {
   return connection;
 }
 
+// Is it there (none is made for this), and without a writer? Errors say what to do with one that has it.
+Result<void> free_to_change(const std::string& path, const std::string& verb) {
+  if (::access(path.c_str(), F_OK) != 0)
+    return failure("cannot " + verb + " journal \"" + path + "\": " + std::strerror(errno));
+  if (auto lock = FileLock::take(path); !lock)
+    return failure("cannot " + verb + " journal \"" + path + "\": " + lock.error().message +
+                   (verb == "prune"
+                        ? ". A daemon removes what its journal_keep says by itself: change that in its "
+                          "configuration and restart it; or stop it first"
+                        : ". Stop it first; pages that retention freed are used again without this"));
+  return {};
+}
+
 std::int64_t now_of_day() {
   return clock_us(CLOCK_REALTIME);
 }
@@ -73,7 +86,14 @@ Result<JournalFacts> journal_facts(const std::string& path) {
   facts.oldest_us = number("SELECT time_us FROM asked ORDER BY id LIMIT 1");
   facts.newest_us = number("SELECT time_us FROM asked ORDER BY id DESC LIMIT 1");
   facts.tombstones = number("SELECT count(*) FROM seal_tombstone");
-  facts.pruned_until_us = number("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'pruned_until_us'");
+  const auto meta = [&](const std::string& key) {
+    return connection->integer("SELECT CAST(value AS INTEGER) FROM meta WHERE key = '" + key + "'")
+        .value_or(0);
+  };
+  facts.pruned_until_us = meta("pruned_until_us");
+  facts.pruned_at_us = meta("pruned_at_us");
+  facts.pruned_rows = meta("pruned_rows");
+  facts.keep = {meta("keep_queries_us"), meta("keep_alerts_us"), meta("keep_octets")};
   return facts;
 }
 
@@ -124,11 +144,11 @@ Result<void> backup_journal(const std::string& path, const std::string& to, cons
 }
 
 Result<Pruned> prune_journal(const std::string& path, const Retention& keep) {
-  if (::access(path.c_str(), F_OK) != 0)  // none is made for this
-    return failure("cannot prune journal \"" + path + "\": " + std::strerror(errno));
+  if (auto free = free_to_change(path, "prune"); !free) return tl::unexpected(free.error());
   Journal::Options options;
   options.path = path;
   options.keep = keep;
+  options.keep.in_force = false;
   options.may_begin_anew = false;
   auto journal = Journal::open(options);
   if (!journal) return tl::unexpected(journal.error());
@@ -176,10 +196,10 @@ Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep) {
 }
 
 Result<void> vacuum_journal(const std::string& path) {
-  if (::access(path.c_str(), F_OK) != 0)
-    return failure("cannot vacuum journal \"" + path + "\": " + std::strerror(errno));
+  if (auto free = free_to_change(path, "vacuum"); !free) return free;
   Journal::Options options;
   options.path = path;
+  options.keep.in_force = false;
   options.may_begin_anew = false;
   if (auto journal = Journal::open(options); !journal) return tl::unexpected(journal.error());  // a clean end
   auto lock = FileLock::take(path);

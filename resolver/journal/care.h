@@ -25,7 +25,10 @@ struct JournalFacts {
   std::int64_t file_octets = 0, used_octets = 0, free_octets = 0;  // pages of the database
   std::int64_t log_octets = 0;                                     // of the file -wal
   std::int64_t oldest_us = 0, newest_us = 0;                       // of queries, Unix time; 0: there is none
-  std::int64_t tombstones = 0, pruned_until_us = 0;  // what retention has said; 0: it has removed nothing
+  // What retention has removed, up to which time, and when the last of it. 0: nothing. Not sealed: for
+  // people.
+  std::int64_t tombstones = 0, pruned_rows = 0, pruned_until_us = 0, pruned_at_us = 0;
+  Retention keep;  // in force when a daemon opened it last
 };
 // Reads only, each table in a transaction of its own; counting reads whole tables.
 Result<JournalFacts> journal_facts(const std::string& path);

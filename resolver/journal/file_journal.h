@@ -99,7 +99,7 @@ class FileJournal final : public Journal {
   Outage outage_;
   std::atomic<RowId> next_id_ = 1;
   HeadKeeper heads_;
-  PruneTurn pruned_{options_.wal_limit_octets};
+  PruneTurn pruned_{options_.wal_limit_octets, options_.keep};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, answered_;

@@ -201,7 +201,12 @@ class Journal {
     std::uint64_t pruned_rows = 0, pruned_alerts = 0;  // by retention
     std::uint64_t prune_passes = 0;                    // that came to their end
     std::int64_t last_prune_us = 0;                    // Unix time of the last step that removed queries
+    std::uint64_t pruned_sums = 0;                     // rows of the view `usage`
     std::string prune_error;                           // of the last step, if it failed
+    std::int64_t prune_step_us_max = 0;                // the longest step: commits waited for it
+    Retention keep;                                    // what is in force
+    bool rest_too_large = false;  // beyond keep.octets, and nothing is left that may go
+    std::string held_seals;       // why seals of what is gone stay; empty: they do not
     std::int64_t oldest_us = 0;                        // time of the oldest query; 0: none, or not looked at
     std::int64_t used_octets = 0;                      // of the file, free pages apart; at the last look
     std::uint64_t sealed_blocks = 0, signed_heads = 0, unsigned_heads = 0;  // unsigned: asked for in vain

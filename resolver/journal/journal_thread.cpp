@@ -29,7 +29,7 @@ void FileJournal::run() {
     make_attachments();
     write_hand();
     list();
-    if (writable_) pruned_.take(*in_use_, gate_, pending_rows_ > 0);
+    if (writable_) pruned_.take(*in_use_, gate_, pending_rows_ > 0, commits_);
     heads_.offer(in_use_->seal());
   }
   if (writable_) in_use_->lister().finish(next_id_.load() - 1);

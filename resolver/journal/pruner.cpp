@@ -7,6 +7,11 @@
 #include "resolver/journal/pruner_sql.h"
 
 namespace postern {
+namespace {
+
+constexpr std::size_t most_remembered = 2048;  // sandboxes whose evidence or snapshots are
+
+}  // namespace
 
 Pruner::Pruner(Connection& connection, SealWriter* seal, NameBook& names, Lister& lister,
                const Retention& keep, std::int64_t boot)
@@ -38,6 +43,7 @@ Result<std::unique_ptr<Pruner>> Pruner::create(Connection& connection, SealWrite
       {&sql.cut_line, "DELETE FROM line WHERE asked = ?1"},
       {&sql.cut_asked, "DELETE FROM asked WHERE id = ?1"},
       {&sql.drawn, pruner_sql::drawn},
+      {&sql.removed, pruner_sql::removed},
       {&sql.deliveries, pruner_sql::deliveries},
       {&sql.cut_delivery, "DELETE FROM alert_delivery WHERE id = ?1"},
       {&sql.alerts, pruner_sql::alerts},
@@ -69,6 +75,14 @@ Result<std::unique_ptr<Pruner>> Pruner::create(Connection& connection, SealWrite
     auto front = SealFront::create(connection, *seal);
     if (!front) return tl::unexpected(front.error());
     pruner->front_ = std::move(*front);
+  }
+  if (keep.in_force) {
+    auto in_force = connection.prepare(pruner_sql::in_force);
+    if (!in_force) return tl::unexpected(in_force.error());
+    const std::string values[] = {std::to_string(keep.queries_us), std::to_string(keep.alerts_us),
+                                  std::to_string(keep.octets)};
+    for (int i = 0; i < 3; ++i) in_force->bind(i + 1, std::string_view(values[i]));
+    if (in_force->run() != SQLITE_OK) return tl::unexpected(connection.failed("cannot write"));
   }
   pruner->next_ = keep.keeps_all() ? Clock::time_point::max() : Clock::time_point::min();
   pruner->next_walk_ = Clock::now() + walked_anew_every;
@@ -120,8 +134,10 @@ void Pruner::end_pass() {
   in_snapshot_.clear();
   unused_.clear();
   ++passes_;
-  const bool not_in_vain = removed_queries_ > removed_at_pass_;
-  removed_at_pass_ = removed_queries_;
+  const bool not_in_vain = removed() > removed_at_pass_;
+  removed_at_pass_ = removed();
+  sums_at_pass_ = removed_sums_;
+  rest_too_large_ = too_large() && !not_in_vain && !waits_for_lister_;
   next_ = too_large() && not_in_vain ? Clock::time_point::min() : Clock::now() + size_looked_every;
 }
 
@@ -129,6 +145,7 @@ void Pruner::go_on(bool more) {
   if (more) return;
   at_ = 0;
   value_at_.clear();
+  batch_ = first_step;
   phase_ = static_cast<Phase>(static_cast<int>(phase_) + 1);
   if (phase_ == Phase::sandboxes) {
     const auto now = Clock::now();
@@ -146,6 +163,7 @@ int Pruner::step(std::int64_t now_us) {
   if (phase_ == Phase::idle) {
     const auto now = Clock::now();
     aged_ = (keep_.queries_us > 0 || keep_.alerts_us > 0) && now >= next_age_look_;
+    if (!too_large()) rest_too_large_ = false;
     if ((!too_large() && !aged_) || lister_.catching_up()) {
       next_ = now + size_looked_every;
       return SQLITE_OK;
@@ -185,7 +203,12 @@ int Pruner::step(std::int64_t now_us) {
         return prune_seals();
     }
   };
+  const Phase phase = phase_;
+  const auto begun = Clock::now();
   const int code = work();
+  const auto took = Clock::now() - begun;
+  if (phase == phase_ && took > step_time) batch_ = std::max(batch_ / 2, least_step);
+  if (phase == phase_ && took < step_time / 3) batch_ = std::min(batch_ * 2, step_rows);
   return code == SQLITE_OK ? SQLITE_OK : failed();
 }
 
@@ -193,11 +216,13 @@ int Pruner::step(std::int64_t now_us) {
 int Pruner::prune_rows() {
   std::vector<Row> looked, going;
   sql_->rows.bind(1, row_at_);
-  sql_->rows.bind(2, std::int64_t{step_looks});
+  sql_->rows.bind(2, std::int64_t{batch_} * looks_per_row);
   int code = SQLITE_ROW;
   bool over = false;
   std::int64_t until_us = 0;
-  while (going.size() < step_rows && !over && (code = sql_->rows.step()) == SQLITE_ROW) {
+  waits_for_lister_ = false;
+  const auto most = static_cast<std::size_t>(batch_);
+  while (going.size() < most && !over && (code = sql_->rows.step()) == SQLITE_ROW) {
     Row row;
     row.id = sql_->rows.integer(0);
     row.time_us = sql_->rows.integer(1);
@@ -210,6 +235,8 @@ int Pruner::prune_rows() {
     if (row.time_us <= now_us_) {
       const bool old = keep_.queries_us > 0 && row.time_us < now_us_ - keep_.queries_us;
       over = !row.listed || row.time_us > now_us_ - Retention::youngest_us || !(old || too_large());
+      if (over) reached_us_ = row.time_us;
+      if (over) waits_for_lister_ = !row.listed;
       if (over) break;
       bool may = false;
       if (code = may_go(row, may); code != SQLITE_OK) break;
@@ -233,7 +260,8 @@ int Pruner::prune_rows() {
     for (const Row& row : going) add(SealKind::asked, row.id);
     for (const Row& row : going)
       if (row.has_outcome) add(SealKind::outcome, row.id);
-    const std::string last = std::to_string(going.back().id), until = std::to_string(until_us);
+    const std::string last = std::to_string(going.back().id), until = std::to_string(until_us),
+                      at = std::to_string(now_us_), count = std::to_string(going.size());
     const int removed = remove(std::move(runs), [&] {
       for (const Row& row : going) {
         sql_->cut_listed.bind(1, row.sandbox);
@@ -244,12 +272,16 @@ int Pruner::prune_rows() {
       }
       sql_->drawn.bind(1, std::string_view(last));
       sql_->drawn.bind(2, std::string_view(until));
-      return sql_->drawn.run();
+      sql_->drawn.bind(3, std::string_view(at));
+      sql_->removed.bind(1, std::string_view(count));
+      const int drawn = sql_->drawn.run();
+      return drawn != SQLITE_OK ? drawn : sql_->removed.run();
     });
     if (removed != SQLITE_OK) return removed;
     removed_queries_ += going.size();
   }
   if (!looked.empty()) row_at_ = looked.back().id;
+  if (!over) reached_us_ = looked.empty() ? now_us_ : looked.back().time_us;
   passed_ = std::max(passed_, row_at_);
   const auto enough = static_cast<std::uint64_t>(std::min(swept_after, keep_.octets >> 10));
   const bool sweep = too_large() && removed_queries_ - removed_at_sweep_ >= enough;
@@ -267,7 +299,7 @@ int Pruner::may_go(const Row& row, bool& may) {
       const RowId upto = code == SQLITE_ROW ? sql_->snapshot.integer(0) : 0;
       sql_->snapshot.reset();
       if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
-      if (in_snapshot_.size() >= static_cast<std::size_t>(step_looks)) in_snapshot_.clear();
+      if (in_snapshot_.size() >= most_remembered) in_snapshot_.clear();
       known = in_snapshot_.emplace(row.sandbox, upto).first;
     }
     if (row.id > known->second) return SQLITE_OK;
@@ -295,7 +327,7 @@ int Pruner::evidence_of(SandboxId sandbox, const Evidence*& found) {
     found = &known->second;
     return SQLITE_OK;
   }
-  if (evidence_.size() >= static_cast<std::size_t>(step_looks)) evidence_.clear();
+  if (evidence_.size() >= most_remembered) evidence_.clear();
   Evidence& evidence = evidence_[sandbox];
   sql_->alerts_of.bind(1, sandbox);
   sql_->alerts_of.bind(2, std::int64_t{most_alerts});

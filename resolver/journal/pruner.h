@@ -34,9 +34,12 @@ class Pruner {
  public:
   using Clock = std::chrono::steady_clock;
 
-  static constexpr int step_rows = 256;      // queries removed by a transaction: each costs some 10 us
-  static constexpr int step_looks = 2048;    // rows looked at by a step, or of another table
-  static constexpr int step_others = 256;    // rows of another table removed by a transaction
+  static constexpr int step_rows = 256;    // of a table, removed by a transaction at most
+  static constexpr int looks_per_row = 8;  // rows looked at by a step, for each that it may remove
+  // A step takes half as many when one took longer than this, and twice as many below a third of it: commits
+  // wait for it. What a row costs differs by a hundred between a full cache and a slow disk.
+  static constexpr std::chrono::milliseconds step_time{6};
+  static constexpr int least_step = 8, first_step = 64;  // of a phase
   static constexpr int evidence_rows = 256;  // queries that an alert keeps besides the one that tipped it
   static constexpr int most_alerts =
       4096;  // of one sandbox, whose evidence is kept: a sandbox can cause them
@@ -50,6 +53,10 @@ class Pruner {
   static constexpr std::chrono::hours walked_anew_every{6};
   static constexpr std::int64_t closed_for_us =
       600'000'000;  // a sandbox that is removed: no row is under way
+  // Where the size leaves less than a day of queries, sums of the days before them go, too; less than an
+  // hour, all sums, oldest first: else names that nobody asks twice would fill the file with sums.
+  static constexpr std::int64_t short_span_us = 86'400'000'000, shortest_span_us = 3'600'000'000;
+  static constexpr std::uint64_t sums_per_pass = 16'384;  // of those
 
   // All must outlive this. `seal` may be null. `boot`: the writer's own, whose sandboxes may be attached.
   static Result<std::unique_ptr<Pruner>> create(Connection& connection, SealWriter* seal, NameBook& names,
@@ -59,12 +66,16 @@ class Pruner {
   Clock::time_point due() const { return next_; }
   // So much too large that it does not wait for a moment without commits.
   bool behind() const { return keep_.octets > 0 && used_octets_ > keep_.octets + keep_.octets / 8; }
+  // Too large, and a whole pass found nothing that may go.
+  bool rest_too_large() const { return rest_too_large_; }
+  std::string held_seals() const { return front_ ? front_->held() : ""; }
   // At most one transaction. SQLITE_OK, or what stopped it: nothing of it was done, and it is tried again.
   int step(std::int64_t now_us);
 
   const std::string& error() const { return error_; }  // of the last step that failed
   std::uint64_t removed_queries() const { return removed_queries_; }
   std::uint64_t removed_alerts() const { return removed_alerts_; }
+  std::uint64_t removed_sums() const { return removed_sums_; }
   std::uint64_t passes() const { return passes_; }           // that came to their end
   std::int64_t used_octets() const { return used_octets_; }  // at the last look
   std::int64_t oldest_us() const { return oldest_us_; }  // of the oldest query, Unix time; 0: there is none
@@ -113,6 +124,7 @@ class Pruner {
   int prune_alerts();
   int prune_gaps();
   int prune_sums();
+  std::int64_t sums_before_day() const;
   int prune_sandboxes();
   int find_unused();
   int prune_resolved();
@@ -140,11 +152,15 @@ class Pruner {
   Clock::time_point next_, next_age_look_, next_sweep_, next_walk_;
   std::int64_t now_us_ = 0;
   bool too_large() const { return keep_.octets > 0 && used_octets_ > keep_.octets; }
-  std::uint64_t removed_at_sweep_ = 0, removed_at_pass_ = 0;
+  std::uint64_t removed_at_sweep_ = 0, removed_at_pass_ = 0, sums_at_pass_ = 0;
+  bool rest_too_large_ = false;
+  bool waits_for_lister_ = false;            // the walk came to a row that is not in the catalogue yet
+  int batch_ = first_step;                   // rows of the next step
   bool aged_ = false;                        // this pass is for age, too
   bool unswept_ = false;                     // something was removed since the last sweep
   RowId row_at_ = 0;                         // rows up to here are gone or kept
   RowId passed_ = 0;                         // the furthest that was
+  std::int64_t reached_us_ = 0;              // time of the query that the walk has come to
   std::int64_t at_ = 0;                      // the same, of the other phases' tables
   std::string value_at_;                     // of `resolved`, with at_
   std::unordered_set<std::int64_t> unused_;  // names without a query
@@ -154,7 +170,8 @@ class Pruner {
   std::int64_t newest_alert_ = -1;
   std::unordered_map<SandboxId, RowId> in_snapshot_;  // charged rows up to here are in the ledgers' snapshots
 
-  std::uint64_t removed_queries_ = 0, removed_alerts_ = 0, passes_ = 0;
+  std::uint64_t removed_queries_ = 0, removed_alerts_ = 0, removed_sums_ = 0, passes_ = 0;
+  std::uint64_t removed() const { return removed_queries_ + removed_alerts_ + removed_sums_; }
   std::int64_t used_octets_ = 0, oldest_us_ = 0;
 };
 

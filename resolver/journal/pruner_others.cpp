@@ -46,7 +46,7 @@ int Pruner::prune_alerts() {
   }
   const std::int64_t cutoff = now_us_ - keep_.alerts_us;
   std::vector<std::int64_t> ids;
-  sql_->deliveries.bind(1, std::int64_t{step_others});
+  sql_->deliveries.bind(1, std::int64_t{batch_});
   int code = each_row(sql_->deliveries, [&] {
     const bool old = sql_->deliveries.integer(2) < cutoff;
     if (old) ids.push_back(sql_->deliveries.integer(0));
@@ -55,7 +55,7 @@ int Pruner::prune_alerts() {
   if (code != SQLITE_OK) return code;
   if (!ids.empty()) return remove({}, [&] { return run_for(sql_->cut_delivery, ids); });
   sql_->alerts.bind(1, cutoff);
-  sql_->alerts.bind(2, std::int64_t{step_others});
+  sql_->alerts.bind(2, std::int64_t{batch_});
   code = each_row(sql_->alerts, [&] {
     ids.push_back(sql_->alerts.integer(0));
     return true;
@@ -72,14 +72,14 @@ int Pruner::prune_alerts() {
     row_at_ = 0;
     next_age_look_ = {};
   }
-  go_on(ids.size() == step_others);
+  go_on(ids.size() == static_cast<std::size_t>(batch_));
   return SQLITE_OK;
 }
 
 int Pruner::prune_gaps() {
   std::vector<std::int64_t> ids;
   if (aged_ && keep_.alerts_us > 0) {
-    sql_->gaps.bind(1, std::int64_t{step_others});
+    sql_->gaps.bind(1, std::int64_t{batch_});
     int code = each_row(sql_->gaps, [&] {
       const bool old = sql_->gaps.integer(1) < now_us_ - keep_.alerts_us;
       if (old) ids.push_back(sql_->gaps.integer(0));
@@ -88,8 +88,19 @@ int Pruner::prune_gaps() {
     if (code == SQLITE_OK && !ids.empty()) code = remove({}, [&] { return run_for(sql_->cut_gap, ids); });
     if (code != SQLITE_OK) return code;
   }
-  go_on(ids.size() == step_others);
+  go_on(ids.size() == static_cast<std::size_t>(batch_));
   return SQLITE_OK;
+}
+
+// Sums of days before this one go.
+std::int64_t Pruner::sums_before_day() const {
+  std::int64_t day = 0;
+  if (aged_ && keep_.alerts_us > 0) day = (now_us_ - keep_.alerts_us) / pruner_day_us;
+  const std::int64_t span_us = now_us_ - reached_us_;
+  if (too_large() && removed_sums_ - sums_at_pass_ < sums_per_pass && span_us < short_span_us)
+    day = std::max(day, (span_us < shortest_span_us ? now_us_ : reached_us_) / pruner_day_us +
+                            (span_us < shortest_span_us ? 1 : 0));
+  return day;
 }
 
 int Pruner::prune_sums() {
@@ -97,9 +108,9 @@ int Pruner::prune_sums() {
     std::int64_t sandbox, domain, day;
   };
   std::vector<Key> keys;
-  if (aged_ && keep_.alerts_us > 0) {
-    sql_->sums.bind(1, (now_us_ - keep_.alerts_us) / pruner_day_us);
-    sql_->sums.bind(2, std::int64_t{step_others});
+  if (const std::int64_t day = sums_before_day(); day > 0) {
+    sql_->sums.bind(1, day);
+    sql_->sums.bind(2, std::int64_t{batch_});
     int code = each_row(sql_->sums, [&] {
       keys.push_back({sql_->sums.integer(0), sql_->sums.integer(1), sql_->sums.integer(2)});
       return true;
@@ -116,8 +127,9 @@ int Pruner::prune_sums() {
         return SQLITE_OK;
       });
     if (code != SQLITE_OK) return code;
+    removed_sums_ += keys.size();
   }
-  go_on(keys.size() == step_others);
+  go_on(!keys.empty());
   return SQLITE_OK;
 }
 
@@ -125,7 +137,7 @@ int Pruner::prune_sandboxes() {
   std::vector<std::int64_t> ids, sealed, ended;
   int looked = 0;
   sql_->sandboxes.bind(1, at_);
-  sql_->sandboxes.bind(2, std::int64_t{step_others});
+  sql_->sandboxes.bind(2, std::int64_t{batch_});
   int code = each_row(sql_->sandboxes, [&] {
     ++looked;
     at_ = sql_->sandboxes.integer(0);
@@ -146,7 +158,7 @@ int Pruner::prune_sandboxes() {
     if (code == SQLITE_OK) lister_.forget();
   }
   if (code != SQLITE_OK) return code;
-  go_on(looked == step_others);
+  go_on(looked == batch_);
   return SQLITE_OK;
 }
 
@@ -154,7 +166,7 @@ int Pruner::prune_sandboxes() {
 int Pruner::find_unused() {
   int looked = 0;
   sql_->unused.bind(1, at_);
-  sql_->unused.bind(2, std::int64_t{step_looks});
+  sql_->unused.bind(2, std::int64_t{batch_} * looks_per_row);
   const int code = each_row(sql_->unused, [&] {
     ++looked;
     at_ = sql_->unused.integer(0);
@@ -163,7 +175,7 @@ int Pruner::find_unused() {
   });
   if (code != SQLITE_OK) return code;
   if (unused_.size() >= most_candidates) unswept_ = true;  // the rest with the next sweep
-  go_on(looked == step_looks && unused_.size() < most_candidates);
+  go_on(looked == batch_ * looks_per_row && unused_.size() < most_candidates);
   return SQLITE_OK;
 }
 
@@ -175,13 +187,13 @@ int Pruner::prune_resolved() {
     const std::string after = value_at_;
     sql_->resolved.bind(1, std::string_view(after));
     sql_->resolved.bind(2, at_);
-    sql_->resolved.bind(3, std::int64_t{step_looks});
+    sql_->resolved.bind(3, std::int64_t{batch_} * looks_per_row);
     int code = each_row(sql_->resolved, [&] {
       ++looked;
       value_at_ = sql_->resolved.text(0);
       at_ = sql_->resolved.integer(1);
       if (unused_.contains(at_)) pairs.emplace_back(value_at_, at_);
-      return pairs.size() < step_others;
+      return pairs.size() < static_cast<std::size_t>(batch_);
     });
     if (code == SQLITE_OK && !pairs.empty()) {
       code = remove({}, [&] {
@@ -199,13 +211,14 @@ int Pruner::prune_resolved() {
       return code;
     }
   }
-  go_on(looked == step_looks || pairs.size() == step_others);
+  go_on(looked == batch_ * looks_per_row || pairs.size() == static_cast<std::size_t>(batch_));
   return SQLITE_OK;
 }
 
 int Pruner::prune_names() {
   std::unordered_set<std::int64_t> some;
-  while (!unused_.empty() && some.size() < step_others) some.insert(unused_.extract(unused_.begin()).value());
+  while (!unused_.empty() && some.size() < static_cast<std::size_t>(batch_))
+    some.insert(unused_.extract(unused_.begin()).value());
   lister_.leave_out_waiting(some);
   std::vector<std::int64_t> ids;
   std::vector<std::string> texts;
@@ -233,7 +246,7 @@ int Pruner::prune_domains() {
   std::vector<std::int64_t> ids;
   int looked = 0;
   sql_->domains.bind(1, at_);
-  sql_->domains.bind(2, std::int64_t{step_others});
+  sql_->domains.bind(2, std::int64_t{batch_});
   int code = each_row(sql_->domains, [&] {
     ++looked;
     at_ = sql_->domains.integer(0);
@@ -245,14 +258,14 @@ int Pruner::prune_domains() {
     code = remove({}, [&] { return run_for(sql_->cut_domain, ids); });
   }
   if (code != SQLITE_OK) return code;
-  go_on(looked == step_others);
+  go_on(looked == batch_);
   return SQLITE_OK;
 }
 
 int Pruner::prune_boots() {
   std::vector<std::int64_t> ids, ended;
   sql_->boots.bind(1, boot_);
-  sql_->boots.bind(2, std::int64_t{step_others});
+  sql_->boots.bind(2, std::int64_t{batch_});
   int code = each_row(sql_->boots, [&] {
     ids.push_back(sql_->boots.integer(0));
     if (sql_->boots.integer(1) != 0) ended.push_back(ids.back());
@@ -265,7 +278,7 @@ int Pruner::prune_boots() {
   }
   if (code != SQLITE_OK) return code;
   unswept_ = false;  // what this sweep itself has removed
-  go_on(ids.size() == step_others);
+  go_on(ids.size() == static_cast<std::size_t>(batch_));
   return SQLITE_OK;
 }
 

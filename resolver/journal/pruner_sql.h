@@ -9,8 +9,8 @@ namespace postern {
 
 struct Pruner::Statements {
   Statement begin, commit, rollback, pages, free_pages, rows, snapshot, alerts_of, name_text, cut_listed,
-      cut_outcome, cut_line, cut_asked, drawn, deliveries, cut_delivery, alerts, cut_alert, gaps, cut_gap,
-      sums, cut_sum, sandboxes, cut_sandbox, unused, resolved, cut_resolved, name, cut_name, domains,
+      cut_outcome, cut_line, cut_asked, drawn, removed, deliveries, cut_delivery, alerts, cut_alert, gaps,
+      cut_gap, sums, cut_sum, sandboxes, cut_sandbox, unused, resolved, cut_resolved, name, cut_name, domains,
       cut_domain, boots, cut_boot, newest_alert, oldest;
 };
 
@@ -33,8 +33,18 @@ inline constexpr std::string_view name_text = "SELECT text FROM name WHERE id = 
 // So that no id is drawn again although its row is gone, also after a kill (journal_file.cpp); and where a
 // session's rows are no longer whole.
 inline constexpr std::string_view drawn =
-    "INSERT INTO meta (key, value) VALUES ('last_id_drawn', ?1), ('pruned_until_us', ?2)"
+    "INSERT INTO meta (key, value) VALUES ('last_id_drawn', ?1), ('pruned_until_us', ?2), ('pruned_at_us', "
+    "?3)"
     " ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))";
+
+// For people: how many queries went in all, and what retention is in force.
+inline constexpr std::string_view removed =
+    "INSERT INTO meta (key, value) VALUES ('pruned_rows', ?1)"
+    " ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + CAST(excluded.value AS INTEGER)";
+inline constexpr std::string_view in_force =
+    "INSERT INTO meta (key, value) VALUES ('keep_queries_us', ?1), ('keep_alerts_us', ?2), ('keep_octets', "
+    "?3)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
 // Deliveries come in the order of their alerts.
 inline constexpr std::string_view deliveries =

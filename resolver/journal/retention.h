@@ -11,6 +11,9 @@ struct Retention {
   std::int64_t alerts_us = 0;   // alerts, the queries that are their evidence, and the sums of a day
   std::int64_t octets = 0;      // of the file's pages in use: beyond it the oldest queries go
 
+  // In force, and so put on record (meta) when the file is opened; not for one turn of `journal prune`.
+  bool in_force = true;
+
   bool keeps_all() const { return queries_us == 0 && alerts_us == 0 && octets == 0; }
 
   // Nobody waits longer for an answer, nor does a row for its place in the catalogue: younger queries stay.

@@ -71,6 +71,15 @@ TEST_CASE("what a journal holds is counted, and what retention did is told") {
   facts = journal_facts(folder.file());
   CHECK(facts->tombstones > 0);
   CHECK(facts->pruned_until_us > 0);
+  CHECK(facts->pruned_at_us > facts->pruned_until_us);
+  CHECK(facts->pruned_rows == 299);
+  CHECK(facts->keep.queries_us == 0);  // of one turn, and not in force
+  {
+    auto options = at(folder.file());
+    options.keep.queries_us = 86'400'000'000;
+    must_open(options);
+  }
+  CHECK(journal_facts(folder.file())->keep.queries_us == 86'400'000'000);
   CHECK(verdict(folder.file()) == "consistent");
 }
 
@@ -91,6 +100,7 @@ TEST_CASE(
   const auto pruned = prune_journal(folder.file(), keep);
   REQUIRE(!pruned.has_value());
   CHECK(pruned.error().message.find(folder.file()) != std::string::npos);
+  CHECK(pruned.error().message.find("journal_keep") != std::string::npos);
   CHECK(!prune_journal(folder.file("none.db"), keep).has_value());
   CHECK(!std::filesystem::exists(folder.file("none.db")));
 }

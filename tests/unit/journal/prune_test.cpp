@@ -322,31 +322,3 @@ TEST_CASE("under a long reader the log does not grow by pruning beyond its limit
   CHECK(eventually(*journal, [](const auto& stats) { return stats.pruned_rows >= 20'000; }));
   check_sound(folder.file());
 }
-
-TEST_CASE("a step is bounded: no transaction removes more than it may") {
-  const Folder folder;
-  {
-    const auto journal = must_open(folder.file());
-    write_aged(*journal, 1000, 40 * day_us, 1);
-  }
-  auto file = JournalFile::open(at(folder.file()));
-  REQUIRE(file.has_value());
-  NameBook names;
-  auto lister = Lister::create(file->connection(), names, file->first_id(), file->boot());
-  REQUIRE(lister.has_value());
-  while ((*lister)->catching_up()) REQUIRE((*lister)->step() == SQLITE_OK);
-  auto pruner =
-      Pruner::create(file->connection(), nullptr, names, **lister, kept_for(30 * day_us), file->boot());
-  REQUIRE(pruner.has_value());
-  std::uint64_t before = 0;
-  int steps = 0;
-  while ((*pruner)->passes() == 0) {
-    REQUIRE((*pruner)->step(now_us()) == SQLITE_OK);
-    CHECK((*pruner)->removed_queries() - before <= static_cast<std::uint64_t>(Pruner::step_rows));
-    before = (*pruner)->removed_queries();
-    REQUIRE(++steps < 100);
-  }
-  CHECK(before == 1000);
-  // Nothing that is young enough, and no pass before its time.
-  CHECK((*pruner)->due() > Pruner::Clock::now());
-}
