@@ -351,12 +351,12 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
     return {Action::local, Reason::single_label, single_label_, &answer};
   }
   if (rule_speaks && found.voice.block)
-    return refuse_name(found.allowed_beneath || open_beneath(query), Reason::rule, found.voice.rule);
+    return refuse_name(found.allowed_beneath || open_beneath(query, false), Reason::rule, found.voice.rule);
   PolicyLists::Voice list;
   if (!rule_speaks && !lists_.empty()) list = lists_.judge(query);
   const bool allowed_beneath = found.allowed_beneath || list.allowed_beneath;
   if (list.speaks && list.action != ListAction::allow)
-    return listed(list, allowed_beneath || open_beneath(query));
+    return listed(list, allowed_beneath || open_beneath(query, list.blocks_below));
   if (!rule_speaks && !list.speaks && default_block_)
     return refuse_name(allowed_beneath, Reason::policy_default, default_);
 
@@ -368,8 +368,8 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
 }
 
 // Whether names below a refused one are allowed because nothing speaks against them: asked for one that
-// nobody mentions.
-bool RulePolicy::open_beneath(const Query& query) const noexcept {
+// nobody mentions. `lists_block`: that the lists refuse such a name is known.
+bool RulePolicy::open_beneath(const Query& query, bool lists_block) const noexcept {
   if (default_block_) return false;
   constexpr std::array<std::uint8_t, 2> unmentioned{1, 0};  // a label that is one zero octet
   std::array<std::uint8_t, Name::max_octets + unmentioned.size()> wire;
@@ -381,6 +381,7 @@ bool RulePolicy::open_beneath(const Query& query) const noexcept {
   if (found.zone_answers()) return zones_.answer(found.zone - 1, {*child, query.type}).rcode == 0;
   if (found.rule_speaks()) return !found.voice.block;
   if (found.special != 0) return false;
+  if (lists_block) return false;
   if (lists_.empty()) return true;
   const PolicyLists::Voice list = lists_.judge({*child, query.type});
   return !list.speaks || list.action == ListAction::allow || list.action == ListAction::local;

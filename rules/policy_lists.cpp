@@ -31,6 +31,8 @@ PolicyLists::Voice PolicyLists::one(std::size_t index, const Query& query) const
   voice.local = found.local;
   voice.line = found.line;
   voice.rank = (allows ? 1 : 2) + (found.important ? 2 : 0);
+  voice.blocks_below = found.scope != Pattern::Scope::exact && !found.allowed_beneath && !allows &&
+                       found.action != ListAction::local;
   return voice;
 }
 

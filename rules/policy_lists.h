@@ -33,6 +33,9 @@ class PolicyLists {
     std::uint32_t line = 0;
     int rank = 0;
     bool allowed_beneath = false;  // true also where none speaks
+    // What decided blocks every name below, too, and nothing in its list allows one: no need to ask for
+    // those.
+    bool blocks_below = false;
   };
   static constexpr std::size_t actions = 5;  // texts of a list: one for each ListAction
   // What a block of a list stands at among other claims: important block 4, important allow 3, block 2,

@@ -193,7 +193,7 @@ class RulePolicy final : public Policy {
   Findings look_up_names(const Name& name) const noexcept;
   Verdict enforced(const Query& query) const noexcept;
   Verdict if_form_and_type(const Query& query, Verdict permitted) const noexcept;
-  bool open_beneath(const Query& query) const noexcept;
+  bool open_beneath(const Query& query, bool lists_block) const noexcept;
   AnswerVerdict enforced(const Query& query, const Answer& answer) const noexcept;
   Verdict listed(const PolicyLists::Voice& voice, bool allowed_beneath) const noexcept;
   std::vector<SilentRule> silent_rules() const;
