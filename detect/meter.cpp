@@ -93,6 +93,7 @@ void SessionMeter::find_sibling(Sight& sight, std::size_t labels) const {
     while (at + shared.size() < sight.name.size())
       at += static_cast<std::uint8_t>(sight.name[at]) + 1u, ++skipped;
     if (at + shared.size() != sight.name.size()) continue;
+    if (zones_.find(other)) continue;  // a zone of its own: this zone's reader has not seen it
     longest = shared.size();
     sight.sibling = recent_[slot];
     sight.sibling_slot = slot;
@@ -111,6 +112,7 @@ void SessionMeter::find_numbered(Sight& sight, std::size_t labels) const {
     const std::string_view other = names_.at(recent_[slot]);
     const std::size_t first = static_cast<std::uint8_t>(other[0]) + 1u;
     if (other.size() - std::min(first, other.size()) != rest.size() || !other.ends_with(rest)) continue;
+    if (zones_.find(other)) continue;  // as above
     const auto number =
         numbered_like(label, other.substr(1, first - 1), tables.digits, tables.number_length.size() - 1);
     if (!number) continue;

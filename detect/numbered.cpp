@@ -5,25 +5,28 @@
 
 namespace postern {
 
+// What differs lies in one run of `like`: the one that the first difference stands in, or at the end of.
 std::optional<Numbered> numbered_like(std::string_view label, std::string_view like, std::string_view digits,
                                       std::size_t longest) {
-  std::optional<Numbered> found;
-  std::uint32_t runs = 0;
-  for (std::size_t at = like.find_first_of(digits); at != std::string_view::npos; ++runs) {
-    const std::size_t end = std::min(like.find_first_not_of(digits, at), like.size());
-    const std::string_view before = like.substr(0, at), after = like.substr(end);
-    if (!found && label.size() > before.size() + after.size() && label.starts_with(before) &&
-        label.ends_with(after)) {
-      const std::string_view number =
-          label.substr(before.size(), label.size() - before.size() - after.size());
-      const bool same_length = number.size() == end - at;
-      if ((same_length || number.size() <= longest) &&
-          number.find_first_not_of(digits) == std::string_view::npos)
-        found = Numbered{runs, 0, number, same_length};
-    }
-    at = like.find_first_of(digits, end);
+  const auto is_digit = [&](char c) { return digits.find(c) != std::string_view::npos; };
+  const std::size_t differs = static_cast<std::size_t>(
+      std::mismatch(label.begin(), label.end(), like.begin(), like.end()).second - like.begin());
+  std::size_t from = differs, to = differs;
+  while (from > 0 && is_digit(like[from - 1])) --from;
+  while (to < like.size() && is_digit(like[to])) ++to;
+  const std::string_view after = like.substr(to);
+  if (from == to || label.size() <= from + after.size() || !label.ends_with(after)) return std::nullopt;
+
+  Numbered found;
+  found.number = label.substr(from, label.size() - from - after.size());
+  found.same_length = found.number.size() == to - from;
+  if (!found.same_length && found.number.size() > longest) return std::nullopt;
+  if (!std::all_of(found.number.begin(), found.number.end(), is_digit)) return std::nullopt;
+  for (std::size_t at = 0; at < like.size(); ++at) {
+    const bool begins = is_digit(like[at]) && (at == 0 || !is_digit(like[at - 1]));
+    found.run += begins && at < from ? 1 : 0;
+    found.runs += begins ? 1 : 0;
   }
-  if (found) found->runs = runs;
   return found;
 }
 

@@ -18,8 +18,8 @@ struct Numbered {
   bool same_length = false;         // as many as there were
 };
 
-// `label` is `like` with one of its runs of digits replaced by another, of 1 to `longest` digits or as long
-// as the run was; the leftmost run that fits. `digits`: what counts as one. Nothing if it is not so.
+// `label` is another one than `like`: it is `like` with one of its runs of digits replaced, by 1 to `longest`
+// digits or by as many as there were. `digits`: what counts as one. Nothing if it is not so.
 std::optional<Numbered> numbered_like(std::string_view label, std::string_view like, std::string_view digits,
                                       std::size_t longest);
 

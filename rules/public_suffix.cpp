@@ -81,13 +81,26 @@ struct Suffixes {
   std::size_t any = 0, icann = 0;
 };
 
+// How many of the rightmost labels could be a suffix's: libpsl would take a dot inside a label for one
+// between two.
+std::size_t plain_labels(const Name& name) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; name.wire()[at] != 0; at += name.wire()[at] + 1u) {
+    const auto label = name.wire().subspan(at + 1, name.wire()[at]);
+    const bool plain = std::none_of(label.begin(), label.end(),
+                                    [](std::uint8_t octet) { return octet == '.' || octet == '\\'; });
+    count = plain ? count + 1 : 0;
+  }
+  return count;
+}
+
 // A public suffix may have a gap below it (the wildcard rule's parent), so every length is asked for and the
 // longest that is one wins. `filtered`: the list is the one that the filter was made from.
 Suffixes suffixes_of(const psl_ctx_t* list, const Name& name, bool filtered) {
   Suffixes found;
   if (list == nullptr) return found;
   const std::size_t labels = name.labels();
-  for (std::size_t count = std::min(labels, longest_suffix); count > 0; --count) {
+  for (std::size_t count = std::min(plain_labels(name), longest_suffix); count > 0; --count) {
     std::size_t at = 0;
     for (std::size_t skip = labels - count; skip > 0; --skip) at += name.wire()[at] + 1u;
     const auto suffix = name.wire().subspan(at);
@@ -149,7 +162,8 @@ std::size_t PublicSuffixes::icann_registered_labels(const Name& name) {
 bool PublicSuffixes::is_public_suffix(const Name& name) {
   const psl_ctx_t* list = psl_builtin();
   if (name.is_root()) return true;
-  if (name.size() > name.first_label().size() + 2 && !may_be_public_suffix(name.wire())) return false;
+  if (name.labels() > 1 && (plain_labels(name) != name.labels() || !may_be_public_suffix(name.wire())))
+    return false;
   char text[max_text];
   write_text(name.wire(), text);
   return list != nullptr && psl_is_public_suffix2(list, text, PSL_TYPE_ANY) != 0;

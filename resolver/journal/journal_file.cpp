@@ -149,6 +149,9 @@ Result<void> JournalFile::prepare(bool create) {
   sqlite3_busy_timeout(connection_.raw(), busy_ms);
   if (auto done = use_wal(connection_); !done) return done;
   if (auto done = migrate(connection_, migrations()); !done) return done;
+  // A transaction's frames go to the log when it commits, and not before: log_gather.h keeps them together. A
+  // migration may need more than memory has.
+  if (auto done = connection_.run("PRAGMA cache_spill = OFF"); !done) return done;
   if (options_.sync_full)
     if (auto done = connection_.run("PRAGMA synchronous = FULL"); !done) return done;
   if (options_.max_pages > 0) {

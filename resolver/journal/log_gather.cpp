@@ -22,8 +22,11 @@ constexpr int least_page = 512;
 // transaction is over: one that has lost frames can only end in an error.
 class LogEnd {
  public:
+  LogEnd() { octets_.reserve(max_gathered_octets); }
+
   int write(sqlite3_file* file, const void* from, int size, std::int64_t at) {
-    if (at <= lost_from_) lost_from_ = none;
+    // The log's header, or a frame's: a page alone is one that is written again in the same transaction.
+    if (at <= lost_from_ && (at == 0 || size == frame_header_size)) lost_from_ = none;
     if (lost_from_ != none) return lost_code_;
     const bool header = size == frame_header_size && at == end_ && !header_open_;
     const bool page = header_open_ && size >= least_page && at == end_ + frame_header_size;
@@ -104,8 +107,7 @@ constexpr sqlite3_io_methods gathered_methods = [] {
   m.iVersion = 2;  // without memory maps of the file, which would not show what waits
   m.xClose = [](sqlite3_file* raw) {
     GatheredFile& f = file_of(raw);
-    flushed(f);  // of a transaction that was given up: nobody reads it
-    delete f.log;
+    delete f.log;  // with frames of a transaction that was given up: another's may be in their place by now
     const int code = f.real->pMethods->xClose(f.real);
     sqlite3_free(f.real);
     return code;
@@ -179,7 +181,10 @@ int open_gathered(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* out, int fl
   if (file == nullptr) return SQLITE_NOMEM;
   std::memset(static_cast<void*>(file), 0, size);
   std::unique_ptr<LogEnd> log;
-  if ((flags & SQLITE_OPEN_WAL) != 0) log.reset(new (std::nothrow) LogEnd);
+  try {
+    if ((flags & SQLITE_OPEN_WAL) != 0) log = std::make_unique<LogEnd>();
+  } catch (const std::bad_alloc&) {  // SQLite is C: it writes frame by frame, then
+  }
   if (const int code = real->xOpen(real, name, file, flags, got); code != SQLITE_OK) {
     if (file->pMethods != nullptr) file->pMethods->xClose(file);
     sqlite3_free(file);

@@ -74,7 +74,7 @@ void NameBook::Table::grow() {
 
 // The memory stays: it was needed once.
 void NameBook::Table::clear() {
-  std::fill(slots_.begin(), slots_.end(), Slot());
+  for (Slot& slot : slots_) slot.id = 0;
   long_texts_.clear();
   used_ = 0;
 }

@@ -250,7 +250,7 @@ class Verifier {
         if (run.count != 0 && run.first <= id) return true;
         if (id <= before) {
           ++report_.unsealed_before;
-        } else if (tail.allows(kind, id)) {
+        } else if (tail.allows(kind, id) && !removed_.has(kind, id)) {
           if (report_.unsealed++ == 0) report_.first_unsealed = record_text(kind, id);
         } else {
           found_record(kind, id, 0, "was inserted, or the block that covered it was removed");

@@ -147,17 +147,23 @@ Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool 
   const SealRun lowest = covered.at_or_after(SealKind::asked, std::numeric_limits<std::int64_t>::min());
   if (!*rows_known && lowest.count != 0) tail.first_asked = std::max(tail.first_asked, lowest.first);
 
+  SealSet removed;
+  if (const auto tombstones = store.tombstones())  // one that cannot be read is verify's to name
+    for (const Tombstone& one : *tombstones)
+      for (const SealRun& run : one.removed) removed.add(run);
   std::vector<SealRun> missing;
   for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
     const auto kind = SealKind(number);
     const bool by_asked = kind == SealKind::asked || kind == SealKind::outcome;
     const bool by_end = kind == SealKind::detached || kind == SealKind::boot_end;
     // Rows of the other kinds are sealed in the order of their numbers.
-    const std::int64_t sealed = std::max(
-        {covered.highest(kind), moved.highest(kind), covered.highest(SealKind(number | before_mark))});
+    const std::int64_t sealed =
+        std::max({covered.highest(kind), moved.highest(kind), covered.highest(SealKind(number | before_mark)),
+                  moved.highest(SealKind(number | before_mark))});
     const std::int64_t from = by_asked ? tail.first_asked : by_end ? 1 : sealed + 1;
     auto read = rows_->ids(kind, from, [&](std::int64_t row) {
       if (covered.has(kind, row) || moved.has(kind, row) || !tail.allows(kind, row)) return true;
+      if (removed.has(kind, row)) return true;  // it cannot have come back: verify names it
       if (kind == SealKind::boot && row == this_boot) return true;
       if (!missing.empty() && missing.back().kind == kind && missing.back().last() + 1 == row)
         ++missing.back().count;

@@ -109,12 +109,12 @@ class Uses {
     use.due = expires - Use::ahead;
     if (use.due < next_) next_ = use.due;
   }
-  // An eighth at once, so that a client that never asks twice does not pay for a search each time.
+  // Some at once, so that a client that never asks twice does not pay for a search each time.
   void forget_some() {
     std::vector<std::pair<Instant, Questions::iterator>> oldest;
     oldest.reserve(all_.size());
     for (auto at = all_.begin(); at != all_.end(); ++at) oldest.emplace_back(at->second->last, at);
-    const auto kept = oldest.begin() + static_cast<std::ptrdiff_t>(max_tracked / 8);
+    const auto kept = oldest.begin() + static_cast<std::ptrdiff_t>(max_tracked / 16);
     std::nth_element(oldest.begin(), kept, oldest.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     for (auto one = oldest.begin(); one != kept; ++one) all_.erase(one->second);

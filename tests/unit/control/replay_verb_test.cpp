@@ -77,9 +77,12 @@ TEST_CASE("a recording over two files is one: sessions and caches go on") {
 
 TEST_CASE("the assumed TTL, the profile and the policy's own budgets are taken") {
   std::string text;
-  for (int i = 0; i < 60; ++i)
-    text += std::to_string(i) + "\tc\tname-" + std::to_string(i * 7919) + ".example.org\tA\n";
-  const File recording(text + "100\tc\tname-0.example.org\tA\n"), policy("budgets: {zone: 32B}\n");
+  for (int i = 0; i < 60; ++i) {
+    std::string letters;  // numbers alone would be cheap
+    for (int rest = 7919 * (i + 1); rest > 0; rest /= 26) letters += static_cast<char>('a' + rest % 26);
+    text += std::to_string(i) + "\tc\tname-" + letters + ".example.org\tA\n";
+  }
+  const File recording(text + "100\tc\tname-a.example.org\tA\n"), policy("budgets: {zone: 32B}\n");
   ReplayFlags flags;
   flags.files = {recording.path()};
   flags.json = true;

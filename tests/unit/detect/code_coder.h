@@ -229,8 +229,8 @@ class QueryReader {
     for (const std::string& piece : pieces) label += piece;
     std::vector<std::uint8_t> wire{static_cast<std::uint8_t>(label.size())};
     wire.insert(wire.end(), label.begin(), label.end());
-    const auto rest = like.parent().wire();
-    wire.insert(wire.end(), rest.begin(), rest.end());
+    const Name rest = like.parent();
+    wire.insert(wire.end(), rest.wire().begin(), rest.wire().end());
     const auto name = Name::from_wire(wire);
     if (!name) broken_ = true;
     return name.value_or(Name{});

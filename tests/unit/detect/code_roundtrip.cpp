@@ -213,7 +213,11 @@ TEST_CASE("a number is found where two labels differ in nothing else") {
   CHECK_FALSE(of("a7", "a12")->same_length);
   CHECK(of("7", "12")->number == "7");
   CHECK(of("a0012", "a12")->number == "0012");
-  CHECK(of("a12", "a12")->number == "12");
+  CHECK(of("a12x3", "a1x3")->number == "12");
+  CHECK(of("a1x3", "a12x3")->run == 0);
+  CHECK(of("x1y", "x22y")->number == "1");
+  CHECK_FALSE(of("x1z1y", "x1y"));
+  CHECK_FALSE(of("a1b", "a1b1"));
   CHECK(of("x1234567890", "x1")->number.size() == 10);
   CHECK_FALSE(of("x12345678901", "x1"));
   CHECK(of("x12345678901", "x00000000000")->same_length);

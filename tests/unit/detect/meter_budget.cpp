@@ -224,6 +224,19 @@ TEST_CASE("a host polled day and night by Postern's own timer costs a logarithm"
   CHECK_FALSE(meter.admit_refresh(ask_of(never)).admitted);
 }
 
+TEST_CASE("what another zone was told makes nothing cheaper to say in this one") {
+  // The first name is a public suffix of its own inside the second one's zone, as some providers have.
+  const Query suffix = query("s3.x.example.com");
+  const Ask told{&suffix, 4, 2};
+  for (const char* text : {"s4.x.example.com", "q.x.example.com"}) {
+    const Query near = query(text);
+    const Ask ask{&near, 2, 2};
+    SessionMeter knows = meter_with(*profile("code")), does_not = meter_with(*profile("code"));
+    CHECK(knows.admit(told).admitted);
+    CHECK(knows.price(ask).zone >= does_not.price(ask).zone);
+  }
+}
+
 TEST_CASE("a refresh that no ledger bears is refused too") {
   SessionMeter meter = meter_with(*profile("code"));
   const Query q = query("www.example.com");
