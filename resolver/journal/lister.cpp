@@ -244,6 +244,7 @@ int Lister::step() {
   after_ = {unnamed_at_, run_at_, outcome_at_, false};
   int code = sql_->begin.run();
   const bool begun = code == SQLITE_OK;
+  knows_ = knows_sums_ = true;
   if (begun) {
     if (unnamed_at_ < unnamed_.size())
       code = name_some();

@@ -19,6 +19,7 @@
 #include <span>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "resolver/journal/name_book.h"
@@ -78,13 +79,17 @@ class Lister {
       for (const Row& row : *rows) names.erase(row.name.id);
   }
   // ... and rows of `domain`, `resolved` or `sandbox` were: what is remembered of them may be wrong.
+  // Megabytes are cleared, but only if a step has run since the last time.
   void forget() {
+    forget_sums();
+    if (!std::exchange(knows_, false)) return;
     domains_.clear();
     std::fill(pairs_.begin(), pairs_.end(), 0);
     sandboxes_.clear();
-    forget_sums();
   }
-  void forget_sums() { std::fill(tallied_.begin(), tallied_.end(), no_pair); }  // ... or of `tally`
+  void forget_sums() {  // ... or of `tally`
+    if (std::exchange(knows_sums_, false)) std::fill(tallied_.begin(), tallied_.end(), no_pair);
+  }
 
   std::size_t waiting() const { return waiting_.size() + run_.size() - run_at_; }
   bool catching_up() const { return catch_up_at_ < catch_up_to_; }
@@ -178,6 +183,7 @@ class Lister {
   static constexpr std::pair<SandboxId, std::int64_t> no_pair{-1, -1};
   std::vector<std::pair<SandboxId, std::int64_t>> tallied_;  // sandbox and domain that `tally` has a row of
   std::unordered_set<SandboxId> sandboxes_;
+  bool knows_ = false, knows_sums_ = false;  // whether any of these may hold something
   std::int64_t next_name_ = 1, next_domain_ = 1;
 
   RowId highest_ = 0, mark_ = 0;             // the greatest id listed; meta.listed_upto

@@ -108,10 +108,10 @@ inline std::optional<bool> write_one(Journal& journal, const Asked& row) {
 // Waits until a claim about the statistics holds; false after a time that only a broken journal needs.
 template <class Claim>
 bool eventually(const Journal& journal, Claim claim) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!claim(journal.stats())) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the journal's thread needs the processor
   }
   return true;
 }
