@@ -83,11 +83,11 @@ TEST_CASE("names below a zone sum to at most 1 for its reader") {
 
 namespace {
 
-constexpr Type named[] = {1, 28, 65, 12, 16, 33, 15, 5, 2, 6, 64, 257};
+constexpr Type named_types[] = {1, 28, 65, 12, 16, 33, 15, 5, 2, 6, 64, 257};
 constexpr Type unnamed = 10;  // stands for 65536 - 12 types of one price
 
 // In this little internet the registrable domain has two labels; under "b" the registry's own rule says one.
-Ask ask_of(const Query& query) {
+Ask small_ask(const Query& query) {
   const std::size_t labels = query.name.labels();
   const bool private_rule = query.name.suffix(1) == *Name::parse("b");
   return {&query, std::min<std::size_t>(labels, 2), std::min<std::size_t>(labels, private_rule ? 1 : 2)};
@@ -112,8 +112,8 @@ void live(SessionMeter& meter, std::size_t events) {
   for (std::size_t i = 0; i < events; ++i) {
     dice = dice * 1664525u + 1013904223u;
     const Query query{*Name::parse(names[(dice >> 16) % (sizeof names / sizeof *names)]),
-                      named[(dice >> 8) % 3]};
-    REQUIRE(meter.admit(ask_of(query)).admitted);
+                      named_types[(dice >> 8) % 3]};
+    REQUIRE(meter.admit(small_ask(query)).admitted);
   }
 }
 
@@ -130,27 +130,27 @@ double sum_of_next(const SessionMeter& meter, const CodeTables& tables, SessionM
     const auto price_of = [&](Type type) {
       const Query query{name, type};
       Millibits price = 0;
-      for (const CodedSymbol& symbol : meter.say(ask_of(query), view)) price += symbol.price;
+      for (const CodedSymbol& symbol : meter.say(small_ask(query), view)) price += symbol.price;
       return price;
     };
     if (meter.name_table().find(NameTable::octets(name))) {
-      for (const Type type : named) sum += mass(price_of(type));
+      for (const Type type : named_types) sum += mass(price_of(type));
       sum += (65536 - 12) * mass(price_of(unnamed));
       return;
     }
     const Query query{name, type::A};
     Millibits price = 0;
     std::uint32_t context = 0;
-    for (const CodedSymbol& symbol : meter.say(ask_of(query), view))
+    for (const CodedSymbol& symbol : meter.say(small_ask(query), view))
       if (symbol.table == CodedSymbol::Table::type)
         context = symbol.context;
       else
         price += symbol.price;
-    const Type last = meter.last_type(name.suffix(ask_of(query).registered_labels)).value_or(0);
+    const Type last = meter.last_type(name.suffix(small_ask(query).registered_labels)).value_or(0);
     auto found = types.find({context, last});
     if (found == types.end()) {
       double all = 0;
-      for (const Type type : named)
+      for (const Type type : named_types)
         all += mass(code.type_price(type, static_cast<TypeContext>(context), last));
       all += (65536 - 12) * mass(code.type_price(unnamed, static_cast<TypeContext>(context), last));
       found = types.emplace(std::pair{context, last}, all).first;
@@ -240,7 +240,7 @@ TEST_CASE("repetitions priced by their own zone's count would exceed 1: which zo
   for (NameTable::Id zone = 0; zone < meter.zone_table().size(); ++zone, ++zones) {
     const auto wire = meter.zone_table().at(zone);
     const Query query{*Name::from_wire({reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()}), 1};
-    const auto names = meter.seen(ask_of(query), SessionMeter::View::zone).names;
+    const auto names = meter.seen(small_ask(query), SessionMeter::View::zone).names;
     sum += names * mass(selector + log2_up(names));
   }
   CHECK(zones >= 5);

@@ -44,14 +44,14 @@ Name named(const std::string& text, std::size_t size = 63, const std::string& zo
   return *name;
 }
 
-struct Row {
+struct Spelling {
   const char* what;
   SecretEncoding encoding;
   bool backwards;
   const char* text;
 };
 // From Python's base64, urllib.parse and int.from_bytes. "at 2": two other octets stand before the value.
-const Row rows[] = {
+const Spelling rows[] = {
     {"as it is", SecretEncoding::plain, false, "Tr0ub4dor&3-Zx9/qW+k"},
     {"without its marks", SecretEncoding::plain, false, "tr0ub4dor3zx9qwk"},
     {"reversed", SecretEncoding::plain, true, "k+Wq/9xZ-3&rod4bu0rT"},
@@ -89,7 +89,7 @@ const Row rows[] = {
 
 TEST_CASE("every encoding of a value is found in one name, whatever the length of its labels") {
   const SecretWatch watch = watch_for(value);
-  for (const Row& row : rows) {
+  for (const Spelling& row : rows) {
     CAPTURE(row.what);
     for (const std::size_t size : {63u, 20u, 7u, 1u}) {
       const auto found = watch.look(named(row.text, size), 2);

@@ -4,18 +4,9 @@
 #include "leak_world.h"
 
 using namespace postern;
-using postern::test::LeakWorld;
+using namespace postern::test;
 
 namespace {
-
-// The score is told to stay out of it: these are about the budgets alone.
-const std::string meter_alone = "on_tunnel: alert\n";
-
-std::string hex_label(std::mt19937_64& dice, std::size_t digits) {
-  std::string text;
-  for (std::size_t i = 0; i < digits; ++i) text += "0123456789abcdef"[dice() % 16];
-  return text;
-}
 
 bool below(const Query& query, const std::string& zone) {
   return query.name.at_or_below(*Name::parse(zone));

@@ -7,11 +7,9 @@
 #include "leak_world.h"
 
 using namespace postern;
-using postern::test::LeakWorld;
+using namespace postern::test;
 
 namespace {
-
-const std::string meter_alone = "on_tunnel: alert\n";
 
 struct Folder {
   Folder() {
@@ -30,12 +28,6 @@ std::unique_ptr<Journal> open_journal(const Folder& folder) {
   auto journal = Journal::open(options);
   REQUIRE_MESSAGE(journal.has_value(), (journal ? "" : journal.error().message));
   return std::move(*journal);
-}
-
-std::string hex_label(std::mt19937_64& dice, std::size_t digits) {
-  std::string text;
-  for (std::size_t i = 0; i < digits; ++i) text += "0123456789abcdef"[dice() % 16];
-  return text;
 }
 
 std::uint64_t used(LeakWorld& world, const std::string& session) {

@@ -7,12 +7,22 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "tests/scenario/fakes.h"
 
 namespace postern::test {
+
+// The score is told to stay out of it: for what is about the budgets alone.
+inline const std::string meter_alone = "on_tunnel: alert\n";
+
+inline std::string hex_label(std::mt19937_64& dice, std::size_t digits) {
+  std::string text;
+  for (std::size_t i = 0; i < digits; ++i) text += "0123456789abcdef"[dice() % 16];
+  return text;
+}
 
 class LeakWorld {
  public:

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Name name(const std::string& text) {
+Name parsed_name(const std::string& text) {
   const auto parsed = Name::parse(text);
   REQUIRE(parsed.has_value());
   return *parsed;
@@ -17,8 +17,8 @@ Name name(const std::string& text) {
 // A record whose rdata is some octets and then a name, and perhaps more octets.
 Record record(Type type, std::vector<std::uint8_t> fixed, const char* target,
               std::vector<std::uint8_t> more = {}) {
-  Record made{name("a.example"), type, 60, std::move(fixed)};
-  const Name to = name(target);
+  Record made{parsed_name("a.example"), type, 60, std::move(fixed)};
+  const Name to = parsed_name(target);
   made.rdata.insert(made.rdata.end(), to.wire().begin(), to.wire().end());
   made.rdata.insert(made.rdata.end(), more.begin(), more.end());
   return made;
@@ -52,7 +52,8 @@ TEST_CASE("no target, a local name, and octets that are no such record hand out 
   CHECK(told({record(type::MX, {0, 10}, "printer")}) == "");
   CHECK(told({record(type::MX, {0, 10}, "mail.example", {0})}) == "");
   CHECK(told({record(type::MX, {0}, "mail.example")}) == "");
-  CHECK(told({{name("a.example"), type::MX, 60, {0, 10}}, {name("a.example"), type::SRV, 60, {}}}) == "");
+  CHECK(told({{parsed_name("a.example"), type::MX, 60, {0, 10}},
+              {parsed_name("a.example"), type::SRV, 60, {}}}) == "");
 }
 
 TEST_CASE("one answer hands out a limited number of names") {
@@ -66,30 +67,30 @@ TEST_CASE("one answer hands out a limited number of names") {
 
 TEST_CASE("a name may be asked until its time, which a shorter one does not cut") {
   Referrals referrals;
-  CHECK_FALSE(referrals.holds(name("a.example"), 0s));
-  referrals.note(name("a.example"), 10s, 0s);
-  CHECK(referrals.holds(name("a.example"), 10s - 1us));
-  CHECK_FALSE(referrals.holds(name("a.example"), 10s));
-  CHECK_FALSE(referrals.holds(name("b.a.example"), 1s));
-  CHECK_FALSE(referrals.holds(name("example"), 1s));
-  referrals.note(name("a.example"), 5s, 1s);
-  CHECK(referrals.holds(name("a.example"), 9s));
-  referrals.note(name("a.example"), 20s, 1s);
-  CHECK(referrals.holds(name("a.example"), 19s));
+  CHECK_FALSE(referrals.holds(parsed_name("a.example"), 0s));
+  referrals.note(parsed_name("a.example"), 10s, 0s);
+  CHECK(referrals.holds(parsed_name("a.example"), 10s - 1us));
+  CHECK_FALSE(referrals.holds(parsed_name("a.example"), 10s));
+  CHECK_FALSE(referrals.holds(parsed_name("b.a.example"), 1s));
+  CHECK_FALSE(referrals.holds(parsed_name("example"), 1s));
+  referrals.note(parsed_name("a.example"), 5s, 1s);
+  CHECK(referrals.holds(parsed_name("a.example"), 9s));
+  referrals.note(parsed_name("a.example"), 20s, 1s);
+  CHECK(referrals.holds(parsed_name("a.example"), 19s));
   CHECK(referrals.size() == 1);
 }
 
 TEST_CASE("memory is bounded: what has ended goes first, then what ends first") {
   Referrals referrals;
-  const auto number = [](std::size_t i) { return name("n" + std::to_string(i) + ".example"); };
+  const auto number = [](std::size_t i) { return parsed_name("n" + std::to_string(i) + ".example"); };
   for (std::size_t i = 0; i < Referrals::max_names; ++i)
     referrals.note(number(i), Instant(1000s + i * 1s), 0s);
   CHECK(referrals.size() == Referrals::max_names);
-  referrals.note(name("new.example"), 2000s, 1s);
+  referrals.note(parsed_name("new.example"), 2000s, 1s);
   CHECK(referrals.size() == Referrals::max_names);
   CHECK_FALSE(referrals.holds(number(0), 1s));
   CHECK(referrals.holds(number(1), 1s));
-  CHECK(referrals.holds(name("new.example"), 1s));
-  referrals.note(name("later.example"), 3000s, 1500s);
+  CHECK(referrals.holds(parsed_name("new.example"), 1s));
+  referrals.note(parsed_name("later.example"), 3000s, 1500s);
   CHECK(referrals.size() == 2);
 }

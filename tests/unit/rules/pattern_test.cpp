@@ -14,7 +14,7 @@ Pattern pattern(const char* text, PublicSuffixWildcards wildcards = PublicSuffix
   return *parsed;
 }
 
-std::string error_of(std::string_view text) {
+std::string pattern_error(std::string_view text) {
   const auto parsed = Pattern::parse(text);
   return parsed ? "no error: " + parsed->text() : parsed.error().message;
 }
@@ -77,10 +77,10 @@ TEST_CASE("wildcards over a public suffix are errors unless asked for") {
     CAPTURE(std::string(text));
     CHECK_FALSE(Pattern::parse(text).has_value());
   }
-  CHECK(error_of("*.co.uk") ==
+  CHECK(pattern_error("*.co.uk") ==
         "cannot read pattern \"*.co.uk\": it covers the public suffix \"co.uk\"; set allow_public_suffix: "
         "true if that is meant");
-  CHECK(error_of("*") ==
+  CHECK(pattern_error("*") ==
         "cannot read pattern \"*\": it covers every name; set allow_public_suffix: true if that is meant");
   for (const char* text : {"*.com", "**.co.uk", "*.github.io"})
     CHECK(Pattern::parse(text, PublicSuffixWildcards::allowed).has_value());
@@ -88,7 +88,7 @@ TEST_CASE("wildcards over a public suffix are errors unless asked for") {
     for (const char* text : {"*.example.com", "**.bbc.co.uk", "**.user.github.io", "com", "co.uk", "*.www.ck",
                              "**.internal", "*.local", "**.home.arpa", "**.10.in-addr.arpa", "*.corp"}) {
       CAPTURE(std::string(text));
-      CHECK_MESSAGE(Pattern::parse(text).has_value(), error_of(text));
+      CHECK_MESSAGE(Pattern::parse(text).has_value(), pattern_error(text));
     }
   }
 }
@@ -120,10 +120,10 @@ TEST_CASE("a text that is no pattern is quoted and explained") {
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.text));
-    const std::string message = error_of(row.text);
+    const std::string message = pattern_error(row.text);
     CHECK_MESSAGE(message.find("cannot read pattern \"") == 0, message);
     CHECK_MESSAGE(message.ends_with(std::string("\": ") + row.why), message);
   }
-  CHECK(error_of(std::string(64, 'a') + ".example.com").ends_with("a label is longer than 63 octets"));
-  CHECK(error_of(std::string("a\nb.example.com")).find('\n') == std::string::npos);
+  CHECK(pattern_error(std::string(64, 'a') + ".example.com").ends_with("a label is longer than 63 octets"));
+  CHECK(pattern_error(std::string("a\nb.example.com")).find('\n') == std::string::npos);
 }

@@ -52,13 +52,13 @@ const std::map<std::string, std::string>& texts() {
   return all;
 }
 
-std::shared_ptr<const Policy> policy(const std::string& yaml) {
+std::shared_ptr<const Policy> policy_with_lists(const std::string& yaml) {
   const auto set = PolicySet::parse(yaml, "p.yaml", files(texts()));
   REQUIRE_MESSAGE(set.has_value(), (set ? "" : set.error().message));
   return (*set)->find("");
 }
 
-std::string error_of(const std::string& yaml) {
+std::string error_with_lists(const std::string& yaml) {
   const auto set = PolicySet::parse(yaml, "p.yaml", files(texts()));
   return set ? "no error" : set.error().message;
 }
@@ -138,20 +138,21 @@ TEST_CASE("inline rules come before lists, lists before the default") {
     CAPTURE(row.why);
     CAPTURE(row.yaml);
     CAPTURE(row.name);
-    const auto one = policy(row.yaml);
+    const auto one = policy_with_lists(row.yaml);
     CHECK(decide(*one, row.name) == row.told);
     (void)one->explain({name(row.name), type::A});  // checks itself against the verdict
   }
 }
 
 TEST_CASE("a name that only a list permits must still have a permitted form and type") {
-  const auto one = policy("{default: block, lists: [{file: open, action: allow}]}");
+  const auto one = policy_with_lists("{default: block, lists: [{file: open, action: allow}]}");
   CHECK(decide(*one, "www.good.example", type::NULL_) == "NODATA type");
-  CHECK(decide(*policy("lists: [ads]"), "typed.example", type::TXT) == "NODATA list");  // it has an address
+  CHECK(decide(*policy_with_lists("lists: [ads]"), "typed.example", type::TXT) ==
+        "NODATA list");  // it has an address
 }
 
 TEST_CASE("a rule's text names the list, an explanation also the line") {
-  const auto one = policy("{lists: [ads, block], allow: ['**.most.example']}");
+  const auto one = policy_with_lists("{lists: [ads, block], allow: ['**.most.example']}");
   CHECK(postern::test::rule_for(*one, "www.bad.example") == "p.yaml:1:15 list block: block");
   const Explanation told = one->explain({name("www.bad.example"), type::A});
   CHECK(told.rule == "p.yaml:1:15 list block: block (line 1)");
@@ -159,7 +160,7 @@ TEST_CASE("a rule's text names the list, an explanation also the line") {
   REQUIRE(allowed.overruled.size() == 2);
   CHECK(allowed.overruled[0].rule == "p.yaml:1:10 list ads: block (line 6)");
   CHECK(allowed.overruled[0].why == "inline rules come before lists");
-  const auto observed = policy("lists: [{file: block, observe: true}]");
+  const auto observed = policy_with_lists("lists: [{file: block, observe: true}]");
   CHECK(postern::test::rule_for(*observed, "www.bad.example") == "would block: p.yaml:1:9 list block: block");
   CHECK(observed->decide({name("www.bad.example"), type::A}).observed);
 }
@@ -171,7 +172,7 @@ TEST_CASE("targets in answers fall to lists, and addresses to rpz-ip, except whe
     return answer;
   };
   const Query asked{name("www.example.org"), type::A};
-  const auto bad = policy("lists: [block]");
+  const auto bad = policy_with_lists("lists: [block]");
   const Name worse = name("x.worse.example");
   const std::vector<std::uint8_t> target(worse.wire().begin(), worse.wire().end());
   const AnswerVerdict alias = bad->inspect(asked, answer_with({asked.name, type::CNAME, 60, target}));
@@ -182,14 +183,14 @@ TEST_CASE("targets in answers fall to lists, and addresses to rpz-ip, except whe
   const auto address = [&](std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
     return answer_with({asked.name, type::A, 60, {a, b, c, d}});
   };
-  const auto ranges = policy("lists: [rpz]");
+  const auto ranges = policy_with_lists("lists: [rpz]");
   CHECK(ranges->inspect(asked, address(51, 51, 50, 255)).pass);
   const AnswerVerdict inside = ranges->inspect(asked, address(51, 51, 51, 0));
   CHECK_FALSE(inside.pass);
   CHECK(inside.reason == Reason::answer_address);
   CHECK_FALSE(ranges->inspect(asked, address(51, 51, 51, 255)).pass);
   CHECK(ranges->inspect(asked, address(51, 51, 52, 0)).pass);
-  const auto excepted = policy("{lists: [rpz], answers: {allow: [51.51.51.7]}}");
+  const auto excepted = policy_with_lists("{lists: [rpz], answers: {allow: [51.51.51.7]}}");
   CHECK(excepted->inspect(asked, address(51, 51, 51, 7)).pass);
   CHECK_FALSE(excepted->inspect(asked, address(51, 51, 51, 8)).pass);
 }
@@ -215,7 +216,7 @@ TEST_CASE("rpz-ip with records: the first list, then the longest prefix, then th
              std::to_string(verdict.record);
     return out;
   };
-  const auto walled = policy("lists: [walled]");
+  const auto walled = policy_with_lists("lists: [walled]");
   CHECK(judged(*walled, {"8.8.0.255"}) == "pass");
   CHECK(judged(*walled, {"8.8.1.128"}) == "p.yaml:1:9 list walled: local data 1 for record 0");
   CHECK(judged(*walled, {"8.8.1.255", "8.8.0.1"}) == "p.yaml:1:9 list walled: local data 1 for record 0");
@@ -235,17 +236,17 @@ TEST_CASE("rpz-ip with records: the first list, then the longest prefix, then th
   CHECK(judged(*walled, {"10.0.0.0"}).starts_with("answer address is private"));
   CHECK(judged(*walled, {"8.8.1.128", "10.9.9.9"}).starts_with("answer address is private"));
 
-  const auto both = policy("lists: [wide, walled]");
+  const auto both = policy_with_lists("lists: [wide, walled]");
   CHECK(judged(*both, {"8.8.1.127"}) == "p.yaml:1:9 list wide: local data 2 for record 0");
   CHECK(judged(*both, {"8.8.1.1"}) == "p.yaml:1:9 list wide: local data 2 for record 0");
   CHECK(judged(*both, {"8.255.255.255", "8.0.0.0"}) == "p.yaml:1:9 list wide: local data 2 for record 0");
-  const auto turned = policy("lists: [walled, wide]");
+  const auto turned = policy_with_lists("lists: [walled, wide]");
   CHECK(judged(*turned, {"8.8.1.1"}) == "p.yaml:1:17 list wide: local data 2 for record 0");
   CHECK(judged(*turned, {"9.0.0.0"}) == "pass");
-  const auto excepted = policy("{lists: [wide], answers: {allow: [8.0.0.0/9]}}");
+  const auto excepted = policy_with_lists("{lists: [wide], answers: {allow: [8.0.0.0/9]}}");
   CHECK(judged(*excepted, {"8.127.255.255"}) == "pass");
   CHECK(judged(*excepted, {"8.128.0.0"}) == "p.yaml:1:10 list wide: local data 2 for record 0");
-  const auto observed = policy("lists: [{file: wide, observe: true}]");
+  const auto observed = policy_with_lists("lists: [{file: wide, observe: true}]");
   CHECK(judged(*observed, {"8.8.8.8"}) == "pass observed would block: p.yaml:1:9 list wide: local data");
 }
 
@@ -265,20 +266,20 @@ TEST_CASE("an outline counts a list's entries and what was skipped, a list is re
 }
 
 TEST_CASE("a mistake about a list is told with its place") {
-  CHECK(error_of("lists: block") == "p.yaml:1:8: lists is a list, here is a single value \"block\"");
-  CHECK(error_of("lists: [none]") == "p.yaml:1:9: cannot read list \"none\": it is not there");
-  CHECK(error_of("lists: [{format: rpz}]") == "p.yaml:1:9: a list has a file");
-  CHECK(error_of("lists: [{file: block, format: zip}]") ==
+  CHECK(error_with_lists("lists: block") == "p.yaml:1:8: lists is a list, here is a single value \"block\"");
+  CHECK(error_with_lists("lists: [none]") == "p.yaml:1:9: cannot read list \"none\": it is not there");
+  CHECK(error_with_lists("lists: [{format: rpz}]") == "p.yaml:1:9: a list has a file");
+  CHECK(error_with_lists("lists: [{file: block, format: zip}]") ==
         "p.yaml:1:31: format is domains, hosts, adblock or rpz, here is \"zip\"");
-  CHECK(error_of("lists: [{file: block, acton: allow}]") ==
+  CHECK(error_with_lists("lists: [{file: block, acton: allow}]") ==
         "p.yaml:1:23: unknown key \"acton\" in a list; known are file, format, action, subdomains, "
         "allow_public_suffix or observe");
-  CHECK(error_of("lists: [{file: block, action: allow, observe: true}]") ==
+  CHECK(error_with_lists("lists: [{file: block, action: allow, observe: true}]") ==
         "p.yaml:1:9: a list that allows has nothing to observe");
   CHECK(PolicySet::parse("lists: [block]", "p.yaml").error().message ==
         "p.yaml:1:9: no list can be read here: \"block\"");
   std::string many = "lists: [block";
   for (int i = 1; i < 32; ++i) many += ", block";
-  CHECK(error_of(many + "]") == "no error");
-  CHECK(error_of(many + ", block]").ends_with("a policy uses at most 32 lists"));
+  CHECK(error_with_lists(many + "]") == "no error");
+  CHECK(error_with_lists(many + ", block]").ends_with("a policy uses at most 32 lists"));
 }

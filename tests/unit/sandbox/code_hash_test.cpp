@@ -114,7 +114,7 @@ TEST_CASE("the first line of a script") {
 }
 
 TEST_CASE("a program is its own hash, found in PATH or named") {
-  const Folder folder;
+  const OpenFolder folder;
   const std::string tool = folder.file("bin/tool", "abc", 0755);
   const Path path(folder.path() + "/none:" + folder.path() + "/bin");
   for (const std::string& name : {std::string("tool"), tool}) {
@@ -134,7 +134,7 @@ TEST_CASE("a program is its own hash, found in PATH or named") {
 }
 
 TEST_CASE("an interpreter with a script is the script's hash, with code on the command line the text's") {
-  const Folder folder;
+  const OpenFolder folder;
   const std::string python = folder.file("bin/python3", "an interpreter", 0755);
   const std::string script = folder.file("x.py", "abc");
   folder.file("package/__main__.py", "abc");
@@ -165,7 +165,7 @@ TEST_CASE("an interpreter with a script is the script's hash, with code on the c
 }
 
 TEST_CASE("a script that is executed is its own hash, and its interpreter is named") {
-  const Folder folder;
+  const OpenFolder folder;
   const std::string interpreter = folder.file("bin/myterp", "abc", 0755);
   const std::string direct = folder.file("direct", "#!" + interpreter + " -x\ncode\n", 0755);
   const std::string by_env = folder.file("by-env", "#!/usr/bin/env myterp\ncode\n", 0755);
@@ -185,7 +185,7 @@ TEST_CASE("a script that is executed is its own hash, and its interpreter is nam
 }
 
 TEST_CASE("what cannot be hashed is an error that quotes it") {
-  const Folder folder;
+  const OpenFolder folder;
   const std::string fifo = folder.path() + "/fifo";
   REQUIRE(mkfifo(fifo.c_str(), 0755) == 0);
   const std::string plain = folder.file("plain", "abc", 0644);

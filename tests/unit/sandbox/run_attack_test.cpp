@@ -23,7 +23,6 @@ using namespace postern::test;
 
 namespace {
 
-constexpr uid_t ordinary = 54321;
 enum class As { root, user_with_subids, user_alone, sudo };
 
 Fd listen_at(const std::string& path) {
@@ -59,7 +58,7 @@ std::string first_block_device() {
 
 // Name -> outcome. Run in a private mount namespace; `outside`: not in a sandbox but by root itself.
 std::string attack(As as, bool outside) {
-  const Folder folder;  // removed by this process, which does not have the child's mounts in it
+  const OpenFolder folder;  // removed by this process, which does not have the child's mounts in it
   return in_private_mounts([&]() -> std::string {
     const std::string hidden = folder.path() + "/hidden";
     const std::string journal = folder.file("hidden/journal.db", "record", 0640);

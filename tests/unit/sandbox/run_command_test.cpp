@@ -23,10 +23,6 @@ using namespace postern::test;
 
 namespace {
 
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // A supervisor of its own process, with stdout and stderr of the command on a pipe; `body` runs in it after
 // the sandbox is prepared.
 struct Supervisor {
@@ -100,7 +96,7 @@ int release_and_wait(SandboxedCommand& sandbox) {
 
 TEST_CASE("the exit status is the command's, as a shell gives it") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   folder.file("plain-script", "exit 9\n", 0755);
   folder.file("bad-interpreter", "#!/nonexistent/interpreter\n", 0755);
   folder.file("not-executable", "#!/bin/sh\n", 0644);
@@ -199,7 +195,7 @@ TEST_CASE("what the caller ignored stays ignored, what Postern ignores does not"
 
 TEST_CASE("the working folder is kept where the command may enter it, else it is / and a note says so") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   const std::string closed = folder.path() + "/closed";
   REQUIRE(mkdir(closed.c_str(), 0700) == 0);
   const int before = open(".", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
@@ -226,7 +222,7 @@ TEST_CASE("the working folder is kept where the command may enter it, else it is
 
 TEST_CASE("HOME that the command may not use becomes a folder of its own, not shared with other sandboxes") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   const std::string mine = folder.path() + "/mine";
   REQUIRE(mkdir(mine.c_str(), 0777) == 0);
   REQUIRE(chmod(mine.c_str(), 0777) == 0);
@@ -266,7 +262,7 @@ TEST_CASE("variables that lead lookups elsewhere, or at hidden sockets, do not g
 
 TEST_CASE("the program is found as the command's user finds it, and a closed folder is explained") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   const std::string closed = folder.path() + "/closed";
   folder.file("closed/tool", "#!/bin/sh\necho closed\n", 0755);
   const std::string tool = folder.file("open/tool", "#!/bin/sh\necho open\n", 0755);
@@ -291,7 +287,7 @@ TEST_CASE("the program is found as the command's user finds it, and a closed fol
 
 TEST_CASE(
     "lookup: PATH order, an empty part is the working folder, folders and plain files are no programs") {
-  const Folder folder;
+  const OpenFolder folder;
   folder.file("a/tool", "", 0644);
   folder.file("b/tool", "", 0755);
   folder.file("a/only", "", 0644);
@@ -374,7 +370,7 @@ TEST_CASE("a signal sent to the supervisor reaches the command, which decides") 
 
 TEST_CASE("Ctrl-C reaches the command once, and the supervisor lives to tell the status") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   REQUIRE(chmod(folder.path().c_str(), 0777) == 0);
   const std::string seen_file = folder.path() + "/seen", passed_file = folder.path() + "/passed";
   int terminal = -1;

@@ -24,7 +24,7 @@ const std::string ours(sandbox_resolv_conf);
 // is returned.
 std::string seen_with(const std::function<void()>& arrange,
                       const std::string& script = "cat /etc/resolv.conf 2>&1", const Given& given = {}) {
-  const Folder folder;
+  const OpenFolder folder;
   return in_private_mounts([&] {
     folder.file("etc/passwd", read_text("/etc/passwd"));
     folder.file("etc/hosts", "127.0.0.1 localhost\n192.0.2.7 from-hosts\n");
@@ -123,7 +123,7 @@ TEST_CASE("/run is empty but for the sandbox's own, so that no daemon can be ask
 TEST_CASE(
     "hidden folders are empty, hidden files and sockets are empty files, and what is missing is no error") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   folder.file("state/journal.db", "secret");
   const std::string single = folder.file("single", "secret");
   link_to(folder.path() + "/state", folder.path() + "/link");
@@ -194,7 +194,7 @@ TEST_CASE("an nsswitch.conf without dns is replaced inside") {
 }
 
 TEST_CASE("links are followed as the kernel follows them, also to where nothing is") {
-  const Folder folder;
+  const OpenFolder folder;
   const std::string& at = folder.path();
   folder.file("real/file", "");
   link_to("real", at + "/relative");

@@ -175,18 +175,18 @@ void replace_file(const std::string& path, const std::string& text) {
   unlink(name);
 }
 
-Folder::Folder() {
+OpenFolder::OpenFolder() {
   char name[] = "/tmp/postern-test-XXXXXX";
   POSTERN_CHECK(mkdtemp(name) != nullptr && chmod(name, 0755) == 0);
   path_ = name;
 }
 
-Folder::~Folder() {
+OpenFolder::~OpenFolder() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
 
-std::string Folder::file(const std::string& name, const std::string& text, mode_t mode) const {
+std::string OpenFolder::file(const std::string& name, const std::string& text, mode_t mode) const {
   const std::string path = path_ + "/" + name;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path) << text;

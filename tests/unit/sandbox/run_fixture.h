@@ -39,17 +39,18 @@ Ran shell(const std::string& script, const Given& given = {});
 // Runs `body` in a forked child that has a mount namespace of its own; what it returns comes back. `body`
 // must use no test macros.
 std::string in_private_mounts(const std::function<std::string()>& body);
+inline constexpr uid_t ordinary = 54321;  // a user's id that nobody has
 // In the child: becomes an ordinary user, without groups.
 void become_user(uid_t uid);
 // In the child: bind-mounts a file with this text over `path`.
 void replace_file(const std::string& path, const std::string& text);
 
 // A folder below /tmp that everybody may enter; removed with what is in it.
-class Folder {
+class OpenFolder {
  public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
+  OpenFolder();
+  ~OpenFolder();
+  OpenFolder(const OpenFolder&) = delete;
   const std::string& path() const { return path_; }
   std::string file(const std::string& name, const std::string& text, mode_t mode = 0644) const;
 
@@ -57,6 +58,9 @@ class Folder {
   std::string path_;
 };
 
+inline bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 std::string read_all(int fd);  // to the end
 std::string read_text(const std::string& path);
 

@@ -16,8 +16,6 @@ using namespace postern::test;
 
 namespace {
 
-constexpr uid_t ordinary = 54321;
-
 // What an ordinary user's command tells of itself, with these subordinate ids.
 std::string ordinary_run(const std::string& subids, const std::string& script, const std::string& path = {}) {
   return in_private_mounts([&] {
@@ -30,10 +28,6 @@ std::string ordinary_run(const std::string& subids, const std::string& script, c
     return ran.error + ran.err + ran.out + (ran.record_protected ? "protected" : "unprotected") + "\n" +
            ran.protection;
   });
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -113,7 +107,7 @@ TEST_CASE("root's commands are users of nobody else, and two at once are two use
 
 TEST_CASE("what root's command writes belongs to the drawn id") {
   if (!can_sandbox()) return;
-  const Folder folder;
+  const OpenFolder folder;
   REQUIRE(chmod(folder.path().c_str(), 0777) == 0);
   const Ran ran = shell("echo x > " + folder.path() + "/made; id -u; id -g");
   struct stat status {};
