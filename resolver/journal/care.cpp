@@ -222,7 +222,12 @@ Result<void> vacuum_journal(const std::string& path) {
     return failure("cannot vacuum journal \"" + path + "\": it takes " + std::to_string(wanted >> 20) +
                    " MiB of free space for a while, and \"" + folder + "\" has " +
                    std::to_string(free_octets >> 20) + " MiB");
-  if (auto done = connection->run("VACUUM"); !done) return done;
+  // SQLite would build the copy in /var/tmp, which may be small, or anybody's.
+  // https://www.sqlite.org/c3ref/temp_directory.html
+  sqlite3_temp_directory = sqlite3_mprintf("%s", folder.c_str());
+  const auto done = connection->run("VACUUM");
+  sqlite3_free(std::exchange(sqlite3_temp_directory, nullptr));
+  if (!done) return done;
   return connection->run("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,7 +18,8 @@ namespace {
 // not have yet is passed over.
 constexpr const char* carried_tables[] = {"boot",       "rule", "sandbox", "leak_snapshot",
                                           "leak_grant", "gap",  "alert",   "alert_delivery"};
-constexpr int most_names = 1000;  // of files set aside within one second
+constexpr off_t wal_header_octets = 32;  // https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+constexpr int most_names = 1000;         // of files set aside within one second
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -73,26 +75,42 @@ Result<void> copy_table(Connection& from, Connection& to, const std::string& tab
   return {};
 }
 
+// Renames `from` to "PATH.corrupt-TIME" and `ending`, or the next such name that nothing bears.
+Result<std::string> renamed(const std::string& from, const std::string& path, const std::string& ending) {
+  const std::string wanted = path + ".corrupt-" + utc_now();
+  for (int i = 1; i <= most_names; ++i) {
+    const std::string aside = (i == 1 ? wanted : wanted + "-" + std::to_string(i)) + ending;
+    // NOREPLACE: nothing that was set aside before is ever written over.
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) == 0) return aside;
+    if (errno != EEXIST)
+      return failure("cannot set journal \"" + from + "\" aside as \"" + aside +
+                     "\": " + std::strerror(errno));
+  }
+  return failure("cannot set journal \"" + path + "\" aside: a thousand were, within this second");
+}
+
 }  // namespace
 
 Result<std::string> set_aside(const std::string& path) {
-  const std::string wanted = path + ".corrupt-" + utc_now();
-  for (int i = 1; i <= most_names; ++i) {
-    const std::string aside = i == 1 ? wanted : wanted + "-" + std::to_string(i);
-    // NOREPLACE: nothing that was set aside before is ever written over.
-    if (::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) != 0) {
-      if (errno == EEXIST) continue;
-      return failure("cannot set journal \"" + path + "\" aside as \"" + aside +
-                     "\": " + std::strerror(errno));
-    }
-    if (::renameat2(AT_FDCWD, (path + "-wal").c_str(), AT_FDCWD, (aside + "-wal").c_str(),
-                    RENAME_NOREPLACE) != 0 &&
-        errno != ENOENT)
-      return failure("cannot set the log of journal \"" + path + "\" aside: " + std::strerror(errno));
-    ::unlink((path + "-shm").c_str());
-    return aside;
-  }
-  return failure("cannot set journal \"" + path + "\" aside: a thousand were, within this second");
+  auto aside = renamed(path, path, "");
+  if (!aside) return aside;
+  if (::renameat2(AT_FDCWD, (path + "-wal").c_str(), AT_FDCWD, (*aside + "-wal").c_str(), RENAME_NOREPLACE) !=
+          0 &&
+      errno != ENOENT)
+    return failure("cannot set the log of journal \"" + path + "\" aside: " + std::strerror(errno));
+  ::unlink((path + "-shm").c_str());
+  return aside;
+}
+
+bool log_is_orphaned(const std::string& path) {
+  struct stat file {
+  }, log{};
+  if (::stat(path.c_str(), &file) == 0 && file.st_size > 0) return false;
+  return ::stat((path + "-wal").c_str(), &log) == 0 && log.st_size > wal_header_octets;
+}
+
+Result<std::string> set_orphaned_log_aside(const std::string& path) {
+  return renamed(path + "-wal", path, ".log");
 }
 
 Result<std::size_t> carry_over(Connection& from, Connection& to, bool salvage) {

@@ -13,6 +13,13 @@ namespace postern {
 // written to.
 Result<std::string> set_aside(const std::string& path);
 
+// Whether the log has rows and no file to fold them into, since that is gone or empty: SQLite would throw it
+// away.
+bool log_is_orphaned(const std::string& path);
+// Renames the log to "PATH.corrupt-20261122T191500Z.log", which no SQLite takes for a log and removes.
+// Returns the new name. Errors: as above.
+Result<std::string> set_orphaned_log_aside(const std::string& path);
+
 // Copies what rows refer to: writers' boots, sandboxes, rule texts, leak ledgers and grants, gaps, alerts and
 // what hooks are to be told; neither queries nor outcomes. `to` has the same schema's version or a later one,
 // and nothing of these but what migrations put there. One transaction. Errors: a table cannot be read, or

@@ -124,6 +124,15 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
     if (!aside) return failure(damage + "; and: " + aside.error().message);
     file.aside_ = std::move(*aside);
   }
+  std::string log_aside;
+  if (log_is_orphaned(options.path)) {
+    const std::string what = "journal \"" + options.path + "\" is gone or empty, but its log has rows";
+    if (!options.may_begin_anew) return failure(what + "; it was left as it is: give another file");
+    auto aside = set_orphaned_log_aside(options.path);
+    if (!aside) return tl::unexpected(aside.error());
+    log_aside = std::move(*aside);
+    spdlog::error("{}: the log was set aside as \"{}\" and a new journal begun", what, log_aside);
+  }
   if (auto done = file.prepare(true); !done) return tl::unexpected(done.error());
   if (!file.aside_.empty()) {
     auto old = Connection::open(file.aside_, SQLITE_OPEN_READONLY);
@@ -135,6 +144,7 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
                   : *hurt > 0 ? "; of its sandboxes, rules and leak ledgers, some could not be read"
                               : ", with its sandboxes, rules and leak ledgers");
   }
+  if (file.aside_.empty()) file.aside_ = std::move(log_aside);
   if (auto done = file.begin(); !done) return tl::unexpected(done.error());
   return file;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "resolver/journal/schema.h"
+#include "tests/support/other_process.h"
 #include "tests/unit/journal/support.h"
 
 using namespace postern;
@@ -162,6 +163,36 @@ TEST_CASE("a damaged journal is set aside as it is, and a new one begun") {
   CHECK(contents(aside) == before);
   CHECK(journal->stats().set_aside == aside);
   CHECK(journal->stats().new_files == 1);
+  const Asked row = asked(journal->reserve(1));
+  CHECK(write_one(*journal, row) == true);
+  CHECK(Sql(folder.file()).one("SELECT count(*) FROM on_record") == "1");
+}
+
+TEST_CASE("a log that has lost its file is set aside, and not thrown away") {
+  const Folder folder;
+  OtherProcess victim([&](const Line& line) {
+    auto journal = Journal::open(at(folder.file()));
+    if (!journal) return 1;
+    const Asked row = asked((*journal)->reserve(1));
+    line.say(write_one(**journal, row) == true);
+    for (;;) ::pause();
+  });
+  victim.line().say(true);
+  REQUIRE(victim.line().hear());
+  REQUIRE(::kill(victim.pid(), SIGKILL) == 0);
+  victim.join();
+  SUBCASE("the file is gone") {
+    std::filesystem::remove(folder.file());
+  }
+  SUBCASE("the file is empty") {
+    std::filesystem::resize_file(folder.file(), 0);
+  }
+  const std::string before = contents(folder.file() + "-wal");
+  REQUIRE(before.size() > 4096);
+  const auto journal = must_open(folder.file());
+  const std::string aside = journal->stats().set_aside;
+  CHECK(aside.ends_with(".log"));
+  CHECK(contents(aside) == before);
   const Asked row = asked(journal->reserve(1));
   CHECK(write_one(*journal, row) == true);
   CHECK(Sql(folder.file()).one("SELECT count(*) FROM on_record") == "1");
