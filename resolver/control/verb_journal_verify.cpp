@@ -80,6 +80,8 @@ nlohmann::ordered_json as_json(const std::string& path, const VerifyReport& repo
                               {"last_block", report.last_block},
                               {"records", report.records},
                               {"pruned", report.pruned},
+                              {"pruned_unvouched", report.pruned_unvouched},
+                              {"front_unvouched", report.front_unvouched},
                               {"unsealed_before", report.unsealed_before},
                               {"recovered", report.recovered},
                               {"unsealed", report.unsealed},
@@ -134,7 +136,19 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
     line(
         fmt::format("  blocks {} to {} came after that head: consistent, and nobody outside vouches for them",
                     report.head_block + 1, report.last_block));
-  if (report.verdict == VerifyReport::Verdict::consistent)
+  if (report.pruned_unvouched > 0)
+    line(
+        fmt::format("  {} records that the heads given cover, {} the first, are gone: that retention removed "
+                    "them says only what "
+                    "no signed head stands for",
+                    report.pruned_unvouched, report.first_unvouched));
+  if (report.front_unvouched > 0)
+    line(fmt::format(
+        "  blocks up to {} are gone: that retention removed them says only what no signed head stands for",
+        report.front_unvouched));
+  if (report.heads_used > 0 && report.head_block == 0 && report.verdict == VerifyReport::Verdict::consistent)
+    line("  the heads given are of blocks that are gone: keep newer ones");
+  if (report.verdict == VerifyReport::Verdict::consistent && report.heads_used == 0)
     line("  that nobody has rewritten it as a whole, heads from outside can tell (--heads)");
   if (report.recovered > 0)
     line(fmt::format(

@@ -82,7 +82,9 @@ class FileJournal final : public Journal {
   bool take();
   Clock::time_point due() const;
   void make_attachments();
+  void leave_out_finished();
   void write_hand();
+  void note_written();
   std::size_t write_group(std::size_t from);
   int write(std::size_t from, std::size_t count, bool with_rest);
   template <class WorkToDo>

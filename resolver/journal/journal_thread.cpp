@@ -27,7 +27,9 @@ void FileJournal::run() {
   while (take()) {
     heads_.take(in_use_->seal());
     make_attachments();
+    leave_out_finished();
     write_hand();
+    note_written();
     list();
     if (writable_) pruned_.take(*in_use_, gate_, pending_rows_ > 0, commits_);
     heads_.offer(in_use_->seal());
@@ -126,6 +128,21 @@ void FileJournal::make_attachments() {
   }
   hand_.attachments.clear();
   answered_.notify_all();
+}
+
+// Outcomes that come after a block has said that they do not are lost, as after a kill (seal_finished.h).
+void FileJournal::leave_out_finished() {
+  const RowId finished = in_use_->seal() != nullptr ? in_use_->seal()->finished() : 0;
+  const std::size_t late =
+      std::erase_if(hand_.outcomes, [&](const Outcome& outcome) { return outcome.asked <= finished; });
+  pending_outcomes_ -= late;
+  lost_outcomes_ += late;
+}
+
+// Numbers that were drawn by now and are not in the file are with those who drew them, or in the inbox.
+void FileJournal::note_written() {
+  const bool all = writable_ && hand_.outcomes.empty();
+  if (all && in_use_->seal() != nullptr) in_use_->seal()->all_written(next_id_.load(), Clock::now());
 }
 
 // All batches are settled on return, one way or the other. Outcomes, alerts and ends may stay in the hand, if
@@ -261,7 +278,7 @@ void FileJournal::list() {
 void FileJournal::put_gap_on_record() {
   const Gap gap = outage_.gap();
   gate_.enter();
-  const int code = write_gap(in_use_->connection(), gap);
+  const int code = in_use_->writer().gap(gap);
   gate_.leave();
   if (code == SQLITE_OK) outage_.recorded(gap);  // else with the next commit
 }

@@ -21,7 +21,7 @@ struct Gap {
   std::string why;                         // of the first failure
 };
 
-// Writes it, in a transaction of its own: SQLITE_OK, or the code that stopped it and nothing is written.
+// Inserts its row: SQLITE_OK, or the code that stopped it and nothing is written.
 int write_gap(Connection& connection, const Gap& gap);
 
 // Gathers from the first failure on until the journal's thread has written what gathered. Thread: any.

@@ -85,7 +85,8 @@ int Pruner::prune_gaps() {
       if (old) ids.push_back(sql_->gaps.integer(0));
       return old;
     });
-    if (code == SQLITE_OK && !ids.empty()) code = remove({}, [&] { return run_for(sql_->cut_gap, ids); });
+    if (code == SQLITE_OK && !ids.empty())
+      code = remove(runs_of(SealKind::gap, ids), [&] { return run_for(sql_->cut_gap, ids); });
     if (code != SQLITE_OK) return code;
   }
   go_on(ids.size() == static_cast<std::size_t>(batch_));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "resolver/journal/name_text.h"
+#include "resolver/journal/outage.h"
 #include "resolver/journal/row_source.h"
 #include "resolver/journal/seal_writer.h"
 
@@ -307,9 +308,23 @@ std::span<const NameBook::Known> RecordWriter::known() const {
 }
 
 int RecordWriter::write(const Work& work) {
+  if (!are_in_time(work)) return SQLITE_CONSTRAINT;
   int code = state_->begin.run();
   if (code == SQLITE_OK) code = inside(work);
   return finish(code);
+}
+
+bool RecordWriter::are_in_time(const Work& work) {
+  const RowId finished = state_->seal ? state_->seal->finished() : 0;
+  for (const AskedBatch& batch : work.batches)
+    for (const Asked* row : batch.rows)
+      if (row->id <= finished) {
+        error_ = "cannot write query " + std::to_string(row->id) + ": its number was drawn more than " +
+                 std::to_string(FinishedRows::after.count()) + " s ago, and it is sealed that none up to " +
+                 std::to_string(finished) + " comes any more";
+        return false;
+      }
+  return true;
 }
 
 void RecordWriter::seal_asked(const Work& work) {
@@ -455,6 +470,16 @@ Result<std::int64_t> RecordWriter::grant(const LeakGrant& grant) {
   if (finish(code) != SQLITE_OK)
     return failure("cannot grant anything to session \"" + grant.session + "\": " + error_);
   return id;
+}
+
+int RecordWriter::gap(const Gap& gap) {
+  int code = state_->begin.run();
+  if (code == SQLITE_OK) code = write_gap(state_->connection, gap);
+  if (code == SQLITE_OK && state_->seal)
+    state_->seal->gap({sqlite3_last_insert_rowid(state_->connection.raw()), gap.from_us, gap.until_us,
+                       static_cast<std::int64_t>(gap.refused), static_cast<std::int64_t>(gap.answered),
+                       gap.why});
+  return finish(code);
 }
 
 }  // namespace postern

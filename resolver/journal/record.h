@@ -58,6 +58,7 @@ constexpr std::int64_t flags_of(const Asked& row) {
 }
 
 class SealWriter;
+struct Gap;
 
 class RecordWriter {
  public:
@@ -74,6 +75,8 @@ class RecordWriter {
 
   // One transaction. SQLITE_OK when it is committed; else the code that stopped it, nothing of it is in the
   // file, and `error()` says why. An outcome for an id that has one is left out: the first one stands.
+  // SQLITE_CONSTRAINT also for a query that is finished (seal_finished.h): a block has said that it does not
+  // come.
   int write(const Work& work);
   // The clean end of `boot`, in a block of its own kind. `update`: what else belongs to that transaction.
   int close(std::int64_t boot, std::int64_t ended_us, const char* update);
@@ -84,6 +87,8 @@ class RecordWriter {
   Result<SandboxId> attach(const Sandbox& sandbox, std::int64_t boot, std::int64_t time_us);
   // A grant's row, likewise.
   Result<std::int64_t> grant(const LeakGrant& grant);
+  // What the record does not have, likewise: SQLITE_OK, or the error, and nothing is written.
+  int gap(const Gap& gap);
   // What the name book had of each row of the last `write` that brought rows, in order.
   std::span<const NameBook::Known> known() const;
   const std::string& error() const { return error_; }
@@ -94,6 +99,7 @@ class RecordWriter {
   RecordWriter();
   int inside(const Work& work);  // between BEGIN and COMMIT
   void seal_asked(const Work& work);
+  bool are_in_time(const Work& work);
   int finish(int code);  // COMMIT, or ROLLBACK when `code` is an error
 
   std::unique_ptr<State> state_;

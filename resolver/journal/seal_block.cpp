@@ -75,12 +75,28 @@ std::uint64_t records_in(std::span<const SealRun> runs) {
   return sum;
 }
 
+std::uint64_t counted_in(std::span<const SealRun> runs) {
+  std::vector<SealRun> counted;
+  std::copy_if(runs.begin(), runs.end(), std::back_inserter(counted),
+               [](const SealRun& run) { return is_counted(run.kind); });
+  return records_in(counted);
+}
+
 std::uint64_t new_records_in(std::span<const SealRun> runs, std::int64_t flags) {
-  if ((flags & seal_moved) == 0) return records_in(runs);
+  if ((flags & seal_moved) == 0) return counted_in(runs);
   std::uint64_t sum = 0;
   for (const SealRun& run : runs)
     if (run.kind == SealKind::tombstone) sum += run.count;
   return sum;
+}
+
+bool has_tombstones_alone(std::span<const SealRun> runs) {
+  bool any = false;
+  for (const SealRun& run : runs) {
+    if (run.kind != SealKind::tombstone && is_counted(run.kind)) return false;
+    any = any || run.kind == SealKind::tombstone;
+  }
+  return any;
 }
 
 Digest first_head(const JournalId& journal) {

@@ -32,8 +32,8 @@ inline constexpr std::uint64_t max_block_records = 1 << 20;
 
 inline constexpr std::int64_t seal_recovered = 1;  // flag: written by an earlier writer that was killed
 inline constexpr std::int64_t seal_closing = 2;    // flag: a clean end; all records before it are sealed
-// flag: a tombstone, and what was left of blocks from the front that went with it (seal_front.h). Those
-// records were counted there.
+// flag: what was left of blocks from the front that went (seal_front.h); those records were counted there.
+// Older blocks of this kind have the tombstone in them, too.
 inline constexpr std::int64_t seal_moved = 4;
 
 struct SealRun {  // `count` consecutive ids
@@ -57,8 +57,17 @@ std::string cover_octets(std::span<const SealRun> runs);
 Result<std::vector<SealRun>> read_cover(std::string_view octets);
 // Never more than max_block_records + 1.
 std::uint64_t records_in(std::span<const SealRun> runs);
-// Of them, those that no block had before: all but what has moved.
+// Is it one of those that `records` counts? All are but the marks that came later, which may be said again.
+constexpr bool is_counted(SealKind kind) {
+  return kind != SealKind::finished && kind != SealKind::before_gap && kind != SealKind::stranger;
+}
+// Of them, how many are counted; and of those, how many were in no block before: all but what has moved.
+std::uint64_t counted_in(std::span<const SealRun> runs);
 std::uint64_t new_records_in(std::span<const SealRun> runs, std::int64_t flags);
+
+// Then the block holds tombstones to all of its content's hash as long as it is there: nothing else in it can
+// be removed. What a block said before the writer put them in blocks of their own is held to short leaves.
+bool has_tombstones_alone(std::span<const SealRun> runs);
 
 struct SealBlock {  // a row of `seal`
   std::int64_t number = 0;

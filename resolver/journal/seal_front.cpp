@@ -18,10 +18,6 @@ constexpr std::string_view tombstones_between =
 constexpr std::string_view furthest =
     "SELECT upto_block, upto_records, upto_head FROM seal_tombstone ORDER BY upto_block DESC, id LIMIT 1";
 
-bool is_mark(SealKind kind) {
-  return (static_cast<std::uint8_t>(kind) & before_mark) != 0;
-}
-
 bool read_digest(const std::string& octets, Digest& into) {
   if (octets.size() != into.size()) return false;
   std::copy(octets.begin(), octets.end(), into.begin());
@@ -158,17 +154,22 @@ int SealFront::survey() {
   return SQLITE_OK;
 }
 
-// Tombstones that a block covers: held against their leaves, and what they say kept.
+// Tombstones that a block covers: held against their leaves, and against all 32 octets where the block has
+// nothing else; and what they say kept.
 int SealFront::check_tombstones(const SealBlock& block, std::span<const SealRun> runs, std::string& wrong) {
   std::size_t at = 0;
+  Sha256 content;
   for (const SealRun& run : runs) {
     const std::size_t begin = at;
     at += run.count * leaf_octets;
+    if (is_mark(run.kind)) content.add(leaf_of(SealSpelling().mark(run.kind, run.first)));
     if (run.kind != SealKind::tombstone) continue;
     std::int64_t next = run.first;
     auto read = rows_->each(run.kind, run.first, run.last(), [&](std::int64_t id, std::string_view octets) {
       const auto offset = static_cast<std::size_t>(id - run.first) * leaf_octets;
-      if (id == next && fits(leaf_of(octets), block, begin + offset)) ++next;
+      const Digest leaf = leaf_of(octets);
+      if (id == next && fits(leaf, block, begin + offset)) ++next;
+      content.add(leaf);
       return true;
     });
     if (!read) return SQLITE_ERROR;
@@ -189,6 +190,8 @@ int SealFront::check_tombstones(const SealBlock& block, std::span<const SealRun>
     rows.reset();
     if (code != SQLITE_DONE) return code;
   }
+  if (has_tombstones_alone(runs) && content.finish() != block.content)
+    wrong = "a tombstone of it was changed so that its short hash fits";
   return SQLITE_OK;
 }
 
@@ -201,7 +204,7 @@ bool SealFront::passed(std::span<const SealRun> runs) const {
 // How many of their records are there, tombstones apart: those go with their block.
 int SealFront::live_in(std::span<const SealRun> runs, std::int64_t& live) {
   for (const SealRun& run : runs) {
-    if (run.kind == SealKind::tombstone) continue;
+    if (run.kind == SealKind::tombstone || !is_counted(run.kind)) continue;
     const auto kind = SealKind(static_cast<std::uint8_t>(static_cast<std::uint8_t>(run.kind) & ~before_mark));
     auto read = rows_->ids(kind, is_mark(run.kind) ? 1 : run.first, [&](std::int64_t id) {
       if (id <= run.last()) ++live;
@@ -260,11 +263,15 @@ int SealFront::take(const SealBlock& block, Front& front, std::string& wrong) {
   bool all_there = true;
   for (const SealRun& run : *runs) {
     if (is_mark(run.kind)) {  // needed while rows from before the first block are there
-      const Digest leaf = leaf_of(SealSpelling().before(run.kind, run.first));
-      std::int64_t live = 0;
+      const Digest leaf = leaf_of(SealSpelling().mark(run.kind, run.first));
+      std::int64_t live = 0;  // what is not counted the writer says again
       if (const int code = live_in({&run, 1}, live); code != SQLITE_OK) return code;
       if (!fits(leaf, block, at)) wrong = "a mark of it is not what it was";
-      if (live > 0) front.left.push_back({run.kind, run.first, leaf});
+      const bool again = std::any_of(front.left.begin(), front.left.end(), [&](const SealEntry& entry) {
+        return entry.kind == run.kind && entry.id == run.first;
+      });
+      if ((live > 0 || run.kind == SealKind::stranger) && !again)
+        front.left.push_back({run.kind, run.first, leaf});
       content.add(leaf);
       at += leaf_octets;
       continue;

@@ -8,8 +8,10 @@ namespace postern {
 
 bool is_seal_kind(std::uint8_t number) {
   const std::uint8_t row = number & static_cast<std::uint8_t>(~before_mark);
-  const std::uint8_t last = (number & before_mark) != 0 ? std::uint8_t{last_row_kind - 1} : last_row_kind;
-  return (number & ~(before_mark | 0x0fu)) == 0 && row >= first_row_kind && row <= last;
+  if (SealKind(number) == SealKind::finished || SealKind(number) == SealKind::stranger) return true;
+  const bool before_tombstones = (number & before_mark) != 0 && SealKind(row) == SealKind::tombstone;
+  return (number & ~(before_mark | 0x0fu)) == 0 && row >= first_row_kind && row <= last_row_kind &&
+         !before_tombstones;
 }
 
 std::string_view seal_kind_text(SealKind kind) {
@@ -34,6 +36,12 @@ std::string_view seal_kind_text(SealKind kind) {
       return "end of boot";
     case SealKind::tombstone:
       return "seal_tombstone";
+    case SealKind::gap:
+      return "gap";
+    case SealKind::finished:
+      return "mark of what is finished";
+    case SealKind::stranger:
+      return "mark of a stranger";
     default:
       return "mark of what was there before";
   }
@@ -174,7 +182,14 @@ std::string_view SealSpelling::tombstone(const TombstoneFields& row) {
   return octets_;
 }
 
-std::string_view SealSpelling::before(SealKind kind, std::int64_t last_id) {
+std::string_view SealSpelling::gap(const GapFields& row) {
+  begin(SealKind::gap, row.id);
+  for (const std::int64_t value : {row.from_us, row.until_us, row.refused, row.answered}) whole(value);
+  text(row.why);
+  return octets_;
+}
+
+std::string_view SealSpelling::mark(SealKind kind, std::int64_t last_id) {
   begin(kind, last_id);
   return octets_;
 }

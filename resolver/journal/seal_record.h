@@ -10,7 +10,9 @@
 // record with another field is another Kind.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,7 @@ enum class SealKind : std::uint8_t {
   boot = 8,        // a writer opened the file
   boot_end = 9,    // and closed it; the id is the boot's
   tombstone = 10,  // records that retention has removed
+  gap = 11,        // what the record does not have
   // Without a row of its own: rows of kind K with an id up to this were there before the first block.
   before_asked = 0x11,
   before_outcome = 0x12,
@@ -38,11 +41,35 @@ enum class SealKind : std::uint8_t {
   before_rule = 0x17,
   before_boot = 0x18,
   before_boot_end = 0x19,
+  // Said once by each boot, id 0 where there was none: gaps above it are sealed. In a file whose seals are
+  // older than that the first boot to say so says how many there were.
+  before_gap = 0x1b,
+  // Neither a query with a number up to this one nor an outcome of one comes any more (seal_finished.h).
+  finished = 0x1c,
+  // Rows of a kind up to an id (stranger_id) that were there when a boot began, and were not sealed then:
+  // whoever wrote them, it was no Postern.
+  stranger = 0x1d,
 };
-inline constexpr std::uint8_t first_row_kind = 1, last_row_kind = 10;
+inline constexpr std::uint8_t first_row_kind = 1, last_row_kind = 11;
 inline constexpr std::uint8_t before_mark = 0x10;  // before_K is K with this bit
 bool is_seal_kind(std::uint8_t number);
+// No row's: before_K, `finished`, `stranger`.
+constexpr bool is_mark(SealKind kind) {
+  return (static_cast<std::uint8_t>(kind) & before_mark) != 0;
+}
 std::string_view seal_kind_text(SealKind kind);  // "asked", "outcome", ...; the table where there is one
+
+// Kind and id in one number. An id that has no room comes back as the highest there is.
+inline constexpr std::int64_t strangers_per_id = 16;
+constexpr std::int64_t stranger_id(SealKind kind, std::int64_t id) {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / strangers_per_id - 1;
+  return std::min(id, most) * strangers_per_id + static_cast<std::int64_t>(kind);
+}
+constexpr std::int64_t row_of_stranger(std::int64_t id) {
+  const std::int64_t row = id / strangers_per_id;
+  constexpr std::int64_t highest = std::numeric_limits<std::int64_t>::max();
+  return row >= highest / strangers_per_id - 1 ? highest : row;
+}
 
 // Fields as the file has them (docs/SCHEMA.md): text in presentation form, -1 for unknown.
 struct AskedFields {
@@ -82,6 +109,10 @@ struct BootFields {
   std::int64_t started_us = 0, started_monotonic_us = 0, first_asked = 0;
   std::string_view version;
 };
+struct GapFields {
+  std::int64_t id = 0, from_us = 0, until_us = 0, refused = 0, answered = 0;
+  std::string_view why;
+};
 struct TombstoneFields {
   std::int64_t id = 0, time_us = 0;
   std::string_view removed;  // as cover_octets() spells it
@@ -102,7 +133,8 @@ class SealSpelling {
   std::string_view boot(const BootFields& row);
   std::string_view boot_end(std::int64_t boot, std::int64_t ended_us);
   std::string_view tombstone(const TombstoneFields& row);
-  std::string_view before(SealKind kind, std::int64_t last_id);
+  std::string_view gap(const GapFields& row);
+  std::string_view mark(SealKind kind, std::int64_t last_id);
 
  private:
   void begin(SealKind kind, std::int64_t id);

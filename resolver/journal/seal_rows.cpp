@@ -62,6 +62,9 @@ constexpr RowSql row_sql[] = {
      "SELECT id, time_us, removed, upto_block, upto_records, upto_head FROM seal_tombstone"
      " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
      "SELECT id FROM seal_tombstone WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM seal_tombstone"},
+    {SealKind::gap,
+     "SELECT id, from_us, until_us, refused, answered, why FROM gap WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+     "SELECT id FROM gap WHERE id >= ?1 ORDER BY id", "SELECT max(id) FROM gap"},
 };
 
 constexpr std::int64_t relative_clock = 8;  // flag: monotonic_us is told against the boot's row
@@ -132,6 +135,8 @@ std::string_view SealRows::spell(SealKind kind, Statement& row) {
       return spelling_.boot({whole(0), view(row, 1), whole(2), whole(3), whole(4), view(row, 5)});
     case SealKind::boot_end:
       return spelling_.boot_end(whole(0), whole(1));
+    case SealKind::gap:
+      return spelling_.gap({whole(0), whole(1), whole(2), whole(3), whole(4), view(row, 5)});
     default:
       return spelling_.tombstone({whole(0), whole(1), view(row, 2), whole(3), whole(4), view(row, 5)});
   }

@@ -121,6 +121,11 @@ Result<void> SealTail::of_boot(Connection& connection, std::int64_t boot) {
   return {};
 }
 
+void SealTail::note_stranger(std::int64_t mark) {
+  const auto kind = static_cast<std::size_t>(mark % strangers_per_id);
+  if (mark > 0 && kind < strangers.size()) strangers[kind] = std::max(strangers[kind], row_of_stranger(mark));
+}
+
 bool SealTail::allows(SealKind kind, std::int64_t id) const {
   const bool later = id > covered->highest(kind);
   // A writer's own row comes first, in a transaction of its own.
@@ -128,16 +133,16 @@ bool SealTail::allows(SealKind kind, std::int64_t id) const {
   if (closed) return false;
   switch (kind) {
     case SealKind::asked:
-      return id >= first_asked && id > covered->highest(kind) - asked_behind;
+      return id >= first_asked && id > finished && id > covered->highest(kind) - asked_behind;
     case SealKind::outcome:
-      return id >= first_asked && id > covered->highest(SealKind::asked) - outcome_behind;
+      return id >= first_asked && id > finished && id > covered->highest(SealKind::asked) - outcome_behind;
     case SealKind::detached:
       return id >= first_sandbox;
     case SealKind::boot_end:
     case SealKind::tombstone:
       return false;  // they are committed together with the block that covers them
     default:
-      return later;
+      return later && id > strangers[static_cast<std::size_t>(kind)];
   }
 }
 

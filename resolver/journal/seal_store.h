@@ -1,6 +1,7 @@
 // The tables of seals: their rows in and out. Thread: one, the connection's.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <span>
@@ -56,13 +57,20 @@ struct SealTail {
   // The same of outcomes, for which upstreams are waited for, some seconds.
   static constexpr std::int64_t outcome_behind = 1 << 20;
 
-  bool closed = false;             // the last block is a clean end: nothing may follow it
+  // A writer closes a block in the transaction that brings its records to this number (SealWriter), so fewer
+  // are without one, and fewer are sealed after a kill.
+  static constexpr std::int64_t fewer_than = 2048;
+
+  bool closed = false;        // the last block is a clean end: nothing may follow it
+  std::int64_t finished = 0;  // no query up to this one, and no outcome of one, may follow
+  std::array<std::int64_t, last_row_kind + 1> strangers{};  // nor, of these kinds, what was there already
   std::int64_t first_asked = 0;    // of the boot that the last blocks belong to: ids below are older
   std::int64_t first_sandbox = 0;  // likewise: only this boot's sandboxes have an end to come
   const SealSet* covered = nullptr;
 
   // Looks up where that boot's ids begin.
   Result<void> of_boot(Connection& connection, std::int64_t boot);
+  void note_stranger(std::int64_t mark);  // what such a mark says
   bool allows(SealKind kind, std::int64_t id) const;
 };
 

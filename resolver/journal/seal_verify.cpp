@@ -8,8 +8,11 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "resolver/journal/schema.h"
+#include "resolver/journal/seal_heads.h"
+#include "resolver/journal/seal_removed.h"
 #include "resolver/journal/seal_rows.h"
 #include "resolver/journal/seal_store.h"
 #include "resolver/journal/seal_tables.h"
@@ -49,22 +52,14 @@ class Verifier {
       return failure("cannot verify journal \"" + connection_.path() +
                      "\": it was never sealed (written by an older Postern, or not opened since)");
     report_.journal = **id;
-    for (const auto step :
-         {&Verifier::read_tombstones, &Verifier::walk, &Verifier::look_for_others, &Verifier::check_catalogue,
-          &Verifier::check_own_heads, &Verifier::check_given_heads})
+    for (const auto step : {&Verifier::sort_given_heads, &Verifier::read_tombstones, &Verifier::walk,
+                            &Verifier::look_for_others, &Verifier::check_catalogue, &Verifier::check_heads})
       if (auto done = (this->*step)(); !done) return tl::unexpected(done.error());
     if (report_.all_findings > 0) report_.verdict = VerifyReport::Verdict::altered;
     return std::move(report_);
   }
 
  private:
-  struct Walked {  // of a block
-    Digest head{};
-    std::int64_t records = 0;
-    std::int64_t last_asked = 0;  // in this block or before
-    std::string first_record;
-  };
-
   void found(const std::string& record, const std::string& table, std::int64_t id, std::int64_t block,
              const std::string& what) {
     ++report_.all_findings;
@@ -78,20 +73,33 @@ class Verifier {
     found("block " + std::to_string(block), "seal", block, block, what);
   }
 
+  Result<void> sort_given_heads() {
+    if (!options_.with_heads) return {};
+    given_ = heads_of(options_, report_.journal);
+    report_.heads_of_others = given_.of_others;
+    report_.heads_bad = given_.bad;
+    report_.heads_used = static_cast<std::int64_t>(given_.heads.size());
+    if (!given_.heads.empty()) return {};
+    return failure("cannot verify journal \"" + connection_.path() + "\": of the " +
+                   std::to_string(options_.heads.size()) + " heads given, " +
+                   std::to_string(given_.of_others) + " are of other journals and " +
+                   std::to_string(given_.bad) + " are not signed by the key");
+  }
+
   Result<void> read_tombstones() {
-    auto all = store_.tombstones();
-    if (!all) {
-      found("a tombstone", "seal_tombstone", 0, 0, all.error().message);
-      return {};
+    std::set<std::int64_t> signed_blocks;
+    if (options_.with_heads) {
+      auto stored = store_.heads();
+      if (!stored) return tl::unexpected(stored.error());
+      signed_blocks = blocks_signed_by(given_, *stored);
     }
-    for (const Tombstone& one : *all) {
-      for (const SealRun& run : one.removed) removed_.add(run);  // two may speak of the same rows
-      tombstones_.push_back(one.id);
-      if (one.upto_block <= before_block_) continue;
-      before_block_ = one.upto_block;
-      before_records_ = one.upto_records;
-      before_head_ = one.upto_head;
-    }
+    if (auto read = removed_.read(store_, signed_blocks); !read) return read;
+    if (!removed_.unreadable().empty()) found("a tombstone", "seal_tombstone", 0, 0, removed_.unreadable());
+    before_block_ = removed_.gone().block;
+    before_records_ = removed_.gone().records;
+    before_head_ = removed_.gone().head;
+    if (options_.with_heads && before_block_ > 0 && !removed_.gone_is_vouched())
+      report_.front_unvouched = before_block_;
     return {};
   }
 
@@ -115,7 +123,7 @@ class Verifier {
       return trouble.has_value();
     });
     if (!trouble) return trouble;
-    for (const std::int64_t id : tombstones_)
+    for (const std::int64_t id : removed_.tombstones())
       if (!covered_.has(SealKind::tombstone, id))
         found_record(SealKind::tombstone, id, 0, "is not sealed: it excuses nothing");
     return done;
@@ -150,24 +158,41 @@ class Verifier {
     }
     before_records_ = block.records;
     if ((block.flags & seal_moved) != 0)  // not all that was before it is gone
-      report_.pruned -= static_cast<std::int64_t>(count - new_records_in(*runs, block.flags));
+      report_.pruned -= static_cast<std::int64_t>(counted_in(*runs) - new_records_in(*runs, block.flags));
     auto done = compare(block, *runs, sound);
-    Walked& walked = walked_[block.number];
+    WalkedBlock& walked = walked_[block.number];
     walked.head = block.head;
     walked.records = block.records;
     walked.last_asked = std::max(last_asked_, covered_.highest(SealKind::asked));
     last_asked_ = walked.last_asked;
     for (const SealRun& run : *runs)
-      if (walked.first_record.empty() && (static_cast<std::uint8_t>(run.kind) & before_mark) == 0)
+      if (walked.first_record.empty() && !is_mark(run.kind))
         walked.first_record = record_text(run.kind, run.first);
     report_.last_block = block.number;
     report_.last_block_us = block.time_us;
     report_.closed = (block.flags & seal_closing) != 0;
-    if ((block.flags & seal_recovered) != 0) {
-      report_.recovered += static_cast<std::int64_t>(count);
-      report_.last_recovered_block = block.number;
+    if ((block.flags & seal_recovered) == 0) {
+      recovered_at_once_ = 0;
+      return done;
     }
+    const auto recovered = static_cast<std::int64_t>(counted_in(*runs));
+    report_.recovered += recovered;
+    report_.last_recovered_block = block.number;
+    recovered_at_once_ += recovered;
+    if (recovered_at_once_ >= SealTail::fewer_than && recovered_at_once_ - recovered < SealTail::fewer_than)
+      found_block(block.number, "seals more records after a kill than a writer leaves: some were inserted");
     return done;
+  }
+
+  // What was there before the first block is said there, and where it moves to; from where on gaps are
+  // sealed, again and again, in an older chain before the first of them.
+  bool may_mark(const SealBlock& block, const SealRun& run) const {
+    if (run.count != 1) return false;
+    if (run.kind == SealKind::finished || run.kind == SealKind::stranger) return true;
+    const bool first = block.number == 1 || (block.flags & seal_moved) != 0;
+    if (run.kind != SealKind::before_gap) return first;
+    if (gaps_before_) return run.first == *gaps_before_;
+    return first || removed_.gone().block > 0 || covered_.highest(SealKind::gap) == 0;
   }
 
   // The records that a block covers, as the tables have them now, against what it says they were.
@@ -187,27 +212,31 @@ class Verifier {
       return fits;
     };
     for (const SealRun& run : runs) {
-      if (!covered_.add(run)) {
-        found_block(block.number, "covers " + record_text(run.kind, run.first) + " once more");
-      }
-      if ((static_cast<std::uint8_t>(run.kind) & before_mark) != 0) {
-        hash.add(SealSpelling().before(run.kind, run.first));
-        if ((block.number != 1 && (block.flags & seal_moved) == 0) || run.count != 1 ||
-            !leaf_fits(hash.finish())) {
+      if (is_mark(run.kind)) {
+        hash.add(SealSpelling().mark(run.kind, run.first));
+        if (!may_mark(block, run) || !leaf_fits(hash.finish())) {
           found_block(block.number, "has a mark that does not fit");
           return {};
         }
-        continue;
       }
+      if (run.kind == SealKind::finished) tail_.finished = std::max(tail_.finished, run.first);
+      if (run.kind == SealKind::stranger) tail_.note_stranger(run.first);
+      if (run.kind == SealKind::before_gap) gaps_before_ = run.first;
+      if (!is_counted(run.kind)) continue;  // may be said again
+      if (!covered_.add(run))
+        found_block(block.number, "covers " + record_text(run.kind, run.first) + " once more");
+      if (is_mark(run.kind)) continue;
       std::int64_t next = run.first;
       const auto missing_before = [&](std::int64_t id) {
         std::int64_t first_missing = 0, count = 0;
         for (; next < id; ++next) {
           at += leaf_octets;
           all_there = false;
-          const SealRun gone = removed_.at_or_after(run.kind, next);
-          if (gone.count != 0 && gone.first <= next) {
+          if (removed_.all().has(run.kind, next)) {
             ++report_.pruned;
+            if (block.number <= given_.last_block() && !removed_.is_vouched(run.kind, next) &&
+                report_.pruned_unvouched++ == 0)
+              report_.first_unvouched = record_text(run.kind, next);
           } else if (count++ == 0) {
             first_missing = next;
           }
@@ -237,20 +266,21 @@ class Verifier {
 
   // Rows that no block covers: from before the first block, after the last one, or smuggled in.
   Result<void> look_for_others() {
-    SealTail tail;
-    tail.covered = &covered_;
-    tail.closed = report_.closed;
-    if (auto found = tail.of_boot(connection_, covered_.highest(SealKind::boot)); !found) return found;
+    tail_.covered = &covered_;
+    tail_.closed = report_.closed;
+    if (auto found = tail_.of_boot(connection_, covered_.highest(SealKind::boot)); !found) return found;
     for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
       const auto kind = SealKind(number);
-      const std::int64_t before = covered_.highest(SealKind(number | before_mark));
+      const std::int64_t before = kind == SealKind::gap  // older writers left them out
+                                      ? gaps_before_.value_or(std::numeric_limits<std::int64_t>::max())
+                                      : covered_.highest(SealKind(number | before_mark));
       SealRun run = covered_.at_or_after(kind, lowest_id);
       const auto done = rows_.ids(kind, lowest_id, [&](std::int64_t id) {
         while (run.count != 0 && id > run.last()) run = covered_.at_or_after(kind, id);
         if (run.count != 0 && run.first <= id) return true;
         if (id <= before) {
           ++report_.unsealed_before;
-        } else if (tail.allows(kind, id) && !removed_.has(kind, id)) {
+        } else if (tail_.allows(kind, id) && !removed_.all().has(kind, id)) {
           if (report_.unsealed++ == 0) report_.first_unsealed = record_text(kind, id);
         } else {
           found_record(kind, id, 0, "was inserted, or the block that covered it was removed");
@@ -259,6 +289,10 @@ class Verifier {
       });
       if (!done) return done;
     }
+    if (report_.unsealed >= SealTail::fewer_than)
+      found(report_.first_unsealed, "", 0, 0,
+            "and " + std::to_string(report_.unsealed - 1) +
+                " more are not sealed, more than a writer leaves: some were inserted");
     return {};
   }
 
@@ -268,102 +302,13 @@ class Verifier {
     });
   }
 
-  std::string records_between(std::int64_t good, std::int64_t bad) const {
-    const auto first = walked_.upper_bound(good);
-    return first == walked_.end() || first->first > bad || first->second.first_record.empty()
-               ? ""
-               : ": from " + first->second.first_record + " on";
-  }
-
-  Result<void> check_own_heads() {
-    auto heads = store_.heads();
-    if (!heads) return tl::unexpected(heads.error());
-    std::int64_t good = 0, counter = 0;
-    for (const StoredHead& stored : *heads) {
-      SignedHead head;
-      head.journal = report_.journal;
-      head.block = stored.block;
-      head.records = stored.records;
-      head.counter = stored.counter;
-      head.time_us = stored.time_us;
-      const auto block = walked_.find(stored.block);
-      if (block == walked_.end()) {
-        if (stored.block > before_block_ || (!walked_.empty() && stored.block >= walked_.begin()->first))
-          found_block(stored.block, "was signed on " + iso_time(stored.time_us) + ", and is not there");
-        continue;
-      }
-      head.head = block->second.head;
-      if (stored.public_key.size() != head.key.size() || stored.signature.size() != head.signature.size()) {
-        found_block(stored.block, "has a signature of a wrong length");
-        continue;
-      }
-      std::copy(stored.public_key.begin(), stored.public_key.end(), head.key.begin());
-      std::copy(stored.signature.begin(), stored.signature.end(), head.signature.begin());
-      const std::string between = records_between(good, stored.block);
-      if (options_.key && head.key != *options_.key) {
-        found_block(stored.block, "is signed by another key, " + fingerprint(head.key) + between);
-      } else if (!signature_fits(head) || head.records != block->second.records || head.counter <= counter) {
-        found_block(stored.block, "or one since block " + std::to_string(good) +
-                                      " was written anew, without the key: its signature does not fit" +
-                                      between);
-      } else {
-        good = report_.signed_block = stored.block;
-        counter = stored.counter;
-        report_.signed_records = stored.records;
-        report_.signed_us = stored.time_us;
-        report_.signer = head.key;
-      }
-    }
-    return {};
-  }
-
-  Result<void> check_given_heads() {
-    if (!options_.with_heads) return {};
-    std::vector<SignedHead> mine;
-    for (const SignedHead& head : options_.heads) {
-      if (head.journal != report_.journal)
-        ++report_.heads_of_others;
-      else if ((options_.key && head.key != *options_.key) || !signature_fits(head))
-        ++report_.heads_bad;
-      else
-        mine.push_back(head);
-    }
-    report_.heads_used = static_cast<std::int64_t>(mine.size());
-    if (mine.empty())
-      return failure("cannot verify journal \"" + connection_.path() + "\": of the " +
-                     std::to_string(options_.heads.size()) + " heads given, " +
-                     std::to_string(report_.heads_of_others) + " are of other journals and " +
-                     std::to_string(report_.heads_bad) + " are not signed by the key");
-    std::sort(mine.begin(), mine.end(), [](const SignedHead& a, const SignedHead& b) {
-      return a.block != b.block ? a.block < b.block : a.counter < b.counter;
-    });
-    const std::int64_t oldest = walked_.empty() ? 0 : walked_.begin()->first;
-    bool all_fit = true;
-    for (const SignedHead& head : mine) {
-      if (head.block < oldest) continue;  // retention
-      const auto block = walked_.find(head.block);
-      const std::string when = "signed on " + iso_time(head.time_us);
-      if (block == walked_.end()) {
-        const std::string after = last_asked_ > 0 ? " after asked " + std::to_string(last_asked_)
-                                                  : std::string(" at the beginning");
-        found_block(head.block, "was " + when + " with " + std::to_string(head.records) +
-                                    " records, and is not there: the file was cut off" + after +
-                                    ", or replaced by an older copy");
-      } else if (block->second.head != head.head || block->second.records != head.records) {
-        found_block(head.block,
-                    "is not the one that was " + when + records_between(report_.head_block, head.block));
-      } else {
-        if (!all_fit) continue;
-        report_.head_block = head.block;
-        report_.head_records = head.records;
-        report_.head_us = head.time_us;
-        if (block->second.last_asked > 0)
-          report_.head_last_record = record_text(SealKind::asked, block->second.last_asked);
-        continue;
-      }
-      all_fit = false;
-    }
-    if (report_.head_block > 0) report_.verdict = VerifyReport::Verdict::unaltered;
+  // Reads both kinds of heads against the blocks that were walked.
+  Result<void> check_heads() {
+    auto stored = store_.heads();
+    if (!stored) return tl::unexpected(stored.error());
+    const auto found_at = [&](std::int64_t block, const std::string& what) { found_block(block, what); };
+    check_own_heads(*stored, options_.key, walked_, before_block_, report_, found_at);
+    if (options_.with_heads) check_given_heads(given_, walked_, report_, found_at);
     return {};
   }
 
@@ -372,9 +317,13 @@ class Verifier {
   SealRows rows_;
   SealStore store_;
   VerifyReport report_;
-  SealSet covered_, removed_;
-  std::vector<std::int64_t> tombstones_;
-  std::map<std::int64_t, Walked> walked_;
+  GivenHeads given_;
+  RemovedRecords removed_;
+  SealSet covered_;
+  SealTail tail_;
+  std::int64_t recovered_at_once_ = 0;
+  std::optional<std::int64_t> gaps_before_;
+  WalkedBlocks walked_;
   std::int64_t before_block_ = 0, before_records_ = 0, last_asked_ = 0, told_ = 0;
   Digest before_head_{};
 };

@@ -3,7 +3,8 @@
 //
 // Three answers. `altered`: something was changed, removed, inserted or cut off. `consistent`: all hangs
 // together; whoever could rewrite the whole file, seals included, could have made it so. `unaltered`: and the
-// heads that were kept outside say the same, so nobody has rewritten what was sealed before the last of them.
+// heads that were kept outside say the same, so nobody has rewritten what was sealed before the last of them,
+// nor removed any of it but as tombstones say that a signed head stands for (seal_removed.h).
 //
 // Cost: about 2 us a record, one read transaction (a writer goes on; its log cannot start over meanwhile).
 // Memory: a hundred octets per block, and the runs of ids that are covered. Thread: the caller's.
@@ -50,9 +51,13 @@ struct VerifyReport {
   std::int64_t unsealed_before = 0;  // rows from before the first block
   std::int64_t recovered = 0;        // records that were sealed only after their writer was killed
   std::int64_t last_recovered_block = 0;
-  std::int64_t unsealed = 0;   // records after the last block
-  std::string first_unsealed;  // "asked 812"
-  bool closed = false;         // the last block is a clean end
+  // Records that the heads from outside cover, and that a tombstone which no head stands for says retention
+  // has removed; and blocks up to this one are gone by such a tombstone. Nobody vouches for that.
+  std::int64_t pruned_unvouched = 0, front_unvouched = 0;
+  std::string first_unvouched;  // "asked 812"
+  std::int64_t unsealed = 0;    // records after the last block
+  std::string first_unsealed;   // "asked 812"
+  bool closed = false;          // the last block is a clean end
   std::int64_t last_block_us = 0;
 
   std::optional<PublicKey> signer;  // of the file's own last head

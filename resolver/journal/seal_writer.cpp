@@ -1,11 +1,10 @@
-// The sealer: the open block, its row, and what to do on opening a file.
+// The sealer: the open block and its row, and the first one of a file.
 #include "resolver/journal/seal_writer.h"
 
 #include <sys/random.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "resolver/journal/journal_file.h"
 #include "resolver/journal/record.h"
@@ -32,10 +31,13 @@ constexpr std::string_view write_journal_id = "INSERT INTO meta (key, value) VAL
 
 // As new_records_in().
 std::int64_t fresh_in(std::span<const SealEntry> entries, std::int64_t flags) {
-  if ((flags & seal_moved) == 0) return static_cast<std::int64_t>(entries.size());
-  return std::count_if(entries.begin(), entries.end(),
-                       [](const SealEntry& entry) { return entry.kind == SealKind::tombstone; });
+  const bool moved = (flags & seal_moved) != 0;
+  return std::count_if(entries.begin(), entries.end(), [&](const SealEntry& entry) {
+    return moved ? entry.kind == SealKind::tombstone : is_counted(entry.kind);
+  });
 }
+
+static_assert(SealWriter::block_records <= SealTail::fewer_than);
 
 std::string_view as_text(std::span<const std::uint8_t> octets) {
   return {reinterpret_cast<const char*>(octets.data()), octets.size()};
@@ -109,112 +111,19 @@ Result<void> SealWriter::first_block() {
   if (insert->run() != SQLITE_OK) return tl::unexpected(connection_.failed("cannot seal the beginning of"));
   head_.head = first_head(head_.journal);
   next_ = head_;
-  for (std::uint8_t number = first_row_kind; number < last_row_kind; ++number) {
+  for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
+    if (SealKind(number) == SealKind::tombstone) continue;
     auto highest = rows_->highest(SealKind(number));
     if (!highest) return tl::unexpected(highest.error());
     // The boot's own row, just written, is not from before.
     const std::int64_t last = SealKind(number) == SealKind::boot ? *highest - 1 : *highest;
     const auto before = SealKind(number | before_mark);
-    if (last > 0) add(before, last, spelling_.before(before, last));
+    if (before == SealKind::before_gap)
+      gaps_before_ = last;
+    else if (last > 0)
+      add(before, last, spelling_.mark(before, last));
   }
   return {};
-}
-
-// What the writer before has left. The row of `this_boot` is ours.
-Result<void> SealWriter::recover(SealStore& store, std::int64_t this_boot, bool again) {
-  SealTail tail;
-  auto newest = store.each(true, [&](const SealBlock& block, const std::string&) {
-    next_.block = block.number;
-    next_.records = block.records;
-    next_.head = block.head;
-    tail.closed = (block.flags & seal_closing) != 0;
-    return false;
-  });
-  if (!newest) return newest;
-  head_ = next_;
-  if (next_.block == 0) {  // its blocks are gone: verify will say so
-    head_.head = next_.head = first_head(head_.journal);
-    return {};
-  }
-  SealSet covered, moved;
-  tail.covered = &covered;
-  auto rows_known = look_back(store, again ? this_boot : 0, covered, moved);
-  if (!rows_known) return tl::unexpected(rows_known.error());
-  const std::int64_t boot =
-      again ? this_boot : std::max(covered.highest(SealKind::boot), moved.highest(SealKind::boot));
-  if (auto found = tail.of_boot(connection_, boot); !found) return found;
-  // Further back nothing was looked at, so nothing can be called missing.
-  const SealRun lowest = covered.at_or_after(SealKind::asked, std::numeric_limits<std::int64_t>::min());
-  if (!*rows_known && lowest.count != 0) tail.first_asked = std::max(tail.first_asked, lowest.first);
-
-  SealSet removed;
-  if (const auto tombstones = store.tombstones())  // one that cannot be read is verify's to name
-    for (const Tombstone& one : *tombstones)
-      for (const SealRun& run : one.removed) removed.add(run);
-  std::vector<SealRun> missing;
-  for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
-    const auto kind = SealKind(number);
-    const bool by_asked = kind == SealKind::asked || kind == SealKind::outcome;
-    const bool by_end = kind == SealKind::detached || kind == SealKind::boot_end;
-    // Rows of the other kinds are sealed in the order of their numbers.
-    const std::int64_t sealed =
-        std::max({covered.highest(kind), moved.highest(kind), covered.highest(SealKind(number | before_mark)),
-                  moved.highest(SealKind(number | before_mark))});
-    const std::int64_t from = by_asked ? tail.first_asked : by_end ? 1 : sealed + 1;
-    auto read = rows_->ids(kind, from, [&](std::int64_t row) {
-      if (covered.has(kind, row) || moved.has(kind, row) || !tail.allows(kind, row)) return true;
-      if (removed.has(kind, row)) return true;  // it cannot have come back: verify names it
-      if (kind == SealKind::boot && row == this_boot) return true;
-      if (!missing.empty() && missing.back().kind == kind && missing.back().last() + 1 == row)
-        ++missing.back().count;
-      else
-        missing.push_back({kind, row, 1});
-      return true;
-    });
-    if (!read) return read;
-  }
-  for (const SealRun& run : missing) {
-    auto read = rows_->each(run.kind, run.first, run.last(), [&](std::int64_t row, std::string_view octets) {
-      add(run.kind, row, octets);
-      return open_.size() < recovered_records || write_block(open_, seal_recovered) == SQLITE_OK;
-    });
-    if (!read) return read;
-  }
-  if (!open_.empty() && write_block(open_, seal_recovered) != SQLITE_OK)
-    return tl::unexpected(connection_.failed("cannot seal what was left in"));
-  return {};
-}
-
-// Reads covers from the newest block back: as far as the boot that wrote last, and until of each kind that
-// the file has rows of, one that is sealed was seen. `boot`: that boot, 0: the last one that is sealed.
-// False: it has more queries than are looked at.
-Result<bool> SealWriter::look_back(SealStore& store, std::int64_t boot, SealSet& covered, SealSet& moved) {
-  std::array<bool, last_row_kind + 1> known{};
-  for (std::uint8_t number = first_row_kind; number <= last_row_kind; ++number) {
-    auto highest = rows_->highest(SealKind(number));
-    if (!highest) return tl::unexpected(highest.error());
-    known[number] = *highest == 0;
-  }
-  std::int64_t looked_at = 0;
-  auto done = store.each_cover([&](std::int64_t, std::int64_t flags, std::string_view cover) {
-    auto runs = read_cover(cover);
-    if (!runs || records_in(*runs) > max_block_records) return false;  // verify names it
-    for (const SealRun& run : *runs) {
-      const bool query = run.kind == SealKind::asked || run.kind == SealKind::outcome;
-      if ((flags & seal_moved) != 0 && run.kind != SealKind::tombstone) {
-        moved.add(run);  // how far numbers have come, it does not say
-      } else if (!query || looked_at < recovery_looks_at) {
-        covered.add(run);
-        known[static_cast<std::uint8_t>(run.kind) & ~before_mark] = true;
-      }
-    }
-    looked_at += static_cast<std::int64_t>(records_in(*runs));
-    if (boot == 0) boot = covered.highest(SealKind::boot);
-    const bool begun = boot != 0 && covered.has(SealKind::boot, boot);
-    return !begun || !std::all_of(known.begin(), known.end(), [](bool one) { return one; });
-  });
-  if (!done) return tl::unexpected(done.error());
-  return looked_at < recovery_looks_at;
 }
 
 void SealWriter::add(SealKind kind, std::int64_t id, std::string_view octets) {
@@ -266,15 +175,26 @@ void SealWriter::boot_end(std::int64_t boot, std::int64_t ended_us) {
   add(SealKind::boot_end, boot, spelling_.boot_end(boot, ended_us));
 }
 
+void SealWriter::gap(const GapFields& row) {
+  add(SealKind::gap, row.id, spelling_.gap(row));
+}
+
 // Leaves `entries` as they are when they are open_ (the transaction may fail), else empties them.
 int SealWriter::write_block(std::vector<SealEntry>& entries, std::int64_t flags) {
   sorted_ = entries;
+  const auto say = [&](SealKind mark, std::int64_t id) {
+    hash_.add(spelling_.mark(mark, id));
+    sorted_.push_back({mark, id, hash_.finish()});
+  };
+  const std::int64_t upto = finished_.upto();
+  if (upto > next_said_.finished) say(SealKind::finished, upto);
+  if (!next_said_.gaps) say(SealKind::before_gap, gaps_before_);
   SealBlock block;
   block.number = next_.block + 1;
   block.time_us = clock_us(CLOCK_REALTIME);
   block.flags = flags;
   fill_block(block, sorted_);
-  block.records = next_.records + fresh_in(entries, flags);
+  block.records = next_.records + fresh_in(sorted_, flags);
   block.head = head_of(next_.journal, next_.head, block);
   insert_block_.bind(1, block.number);
   insert_block_.bind(2, block.time_us);
@@ -289,6 +209,8 @@ int SealWriter::write_block(std::vector<SealEntry>& entries, std::int64_t flags)
   next_.block = block.number;
   next_.records = block.records;
   next_.head = block.head;
+  next_said_ = {upto, true};
+  last_block_ = Clock::now();
   if (flags == seal_recovered) entries.clear();
   return SQLITE_OK;
 }
@@ -312,16 +234,16 @@ int SealWriter::write_signatures() {
 int SealWriter::seal(When when, std::int64_t flags) {
   if (!signatures_.empty())
     if (const int code = write_signatures(); code != SQLITE_OK) return code;
-  if (open_.empty()) return SQLITE_OK;
-  if (when == When::if_due && open_.size() < block_records && Clock::now() < opened_ + block_age)
-    return SQLITE_OK;
+  const auto due_at = block_due();
+  if (!due_at || sealed_now_) return SQLITE_OK;
+  if ((when == When::if_due || open_.empty()) && Clock::now() < *due_at) return SQLITE_OK;
   const int code = write_block(open_, flags);
   sealed_now_ = code == SQLITE_OK;
   return code;
 }
 
-int SealWriter::write_tombstone(const std::string& removed, std::int64_t time_us, const SealFrontier& upto,
-                                SealEntry& entry) {
+// In a block of its own.
+int SealWriter::write_tombstone(const std::string& removed, std::int64_t time_us, const SealFrontier& upto) {
   insert_tombstone_.bind(1, time_us);
   insert_tombstone_.bind_octets(2, removed);
   insert_tombstone_.bind(3, upto.block);
@@ -330,25 +252,22 @@ int SealWriter::write_tombstone(const std::string& removed, std::int64_t time_us
   if (const int code = insert_tombstone_.run(); code != SQLITE_OK) return code;
   const std::int64_t id = sqlite3_last_insert_rowid(connection_.raw());
   hash_.add(spelling_.tombstone({id, time_us, removed, upto.block, upto.records, as_text(upto.head)}));
-  entry = {SealKind::tombstone, id, hash_.finish()};
-  return SQLITE_OK;
+  std::vector<SealEntry> alone{{SealKind::tombstone, id, hash_.finish()}};
+  return write_block(alone, 0);
 }
 
 int SealWriter::tombstone(std::span<const SealRun> removed, std::int64_t time_us) {
-  SealEntry entry;
-  if (const int code = write_tombstone(cover_octets(removed), time_us, {}, entry); code != SQLITE_OK)
-    return code;
-  if (open_.empty()) opened_ = Clock::now();
-  open_.push_back(entry);
-  return seal(When::now);
+  if (const int code = seal(When::now); code != SQLITE_OK) return code;
+  return write_tombstone(cover_octets(removed), time_us, {});
 }
 
 int SealWriter::move_front(const SealFrontier& upto, std::vector<SealEntry> moved,
                            std::span<const std::int64_t> tombstones, std::int64_t time_us) {
   if (const int code = seal(When::now); code != SQLITE_OK) return code;
-  if (const int code = write_tombstone({}, time_us, upto, moved.emplace_back()); code != SQLITE_OK)
-    return code;
-  if (const int code = write_block(moved, seal_moved); code != SQLITE_OK) return code;
+  next_said_ = {};  // the blocks that have said it may be among those that go
+  if (!moved.empty())
+    if (const int code = write_block(moved, seal_moved); code != SQLITE_OK) return code;
+  if (const int code = write_tombstone({}, time_us, upto); code != SQLITE_OK) return code;
   for (Statement* remove : {&remove_blocks_, &remove_heads_}) {
     remove->bind(1, upto.block);
     if (const int code = remove->run(); code != SQLITE_OK) return code;
@@ -365,6 +284,7 @@ void SealWriter::committed() {
   sealed_now_ = false;
   committed_ = open_.size();
   head_ = next_;
+  said_ = next_said_;
   signatures_.erase(signatures_.begin(),
                     signatures_.begin() + static_cast<std::ptrdiff_t>(signatures_written_));
   signatures_written_ = 0;
@@ -374,6 +294,7 @@ void SealWriter::rolled_back() {
   open_.resize(committed_);
   sealed_now_ = false;
   next_ = head_;
+  next_said_ = said_;
   signatures_written_ = 0;
 }
 
@@ -382,9 +303,13 @@ void SealWriter::leave_out(std::int64_t block) {
 }
 
 std::optional<SealWriter::Clock::time_point> SealWriter::due() const {
-  if (!signatures_.empty()) return Clock::time_point::min();
-  if (open_.empty()) return std::nullopt;
-  return open_.size() >= block_records ? Clock::time_point::min() : opened_ + block_age;
+  return signatures_.empty() ? block_due() : Clock::time_point::min();
+}
+
+std::optional<SealWriter::Clock::time_point> SealWriter::block_due() const {
+  if (!open_.empty()) return open_.size() >= block_records ? Clock::time_point::min() : opened_ + block_age;
+  if (finished_.upto() > next_said_.finished) return last_block_ + said_alone_after;
+  return std::nullopt;
 }
 
 }  // namespace postern

@@ -1,10 +1,11 @@
 // The front of the seals: what retention let go leaves it, what stays moves on and is still held to its word.
 #include <signal.h>
 
-#include "resolver/journal/journal_file.h"
+#include "resolver/journal/care.h"
 #include "resolver/journal/seal_front.h"
 #include "tests/support/other_process.h"
 #include "tests/unit/journal/prune_support.h"
+#include "tests/unit/journal/seal_writer_support.h"
 
 using namespace postern;
 using namespace postern::test;
@@ -232,5 +233,93 @@ TEST_CASE("after a kill, what has moved is not sealed once more") {
   for (int i = 0; i < 2; ++i) {
     must_open(folder.file());
     CHECK(verdict(folder.file()) == "consistent");
+  }
+}
+
+TEST_CASE("what fits its short hash alone is not sealed anew: a record, and a tombstone") {
+  const Folder folder(Folder::Where::in_memory);
+  {
+    BareWriter bare(folder.file("original.db"));
+    REQUIRE(bare.write(1, 3000) == SQLITE_OK);
+    bare.remove(1, 3000);
+    bare.close(3000);
+  }
+  struct Deed {
+    const char* sql;
+    SealKind kind;
+    const char* held;
+  };
+  for (const Deed& deed : {Deed{"UPDATE boot SET version = 'x' WHERE id = 1", SealKind::boot,
+                                "a record of it was changed so that its short hash fits"},
+                           {"UPDATE seal_tombstone SET time_us = 1 WHERE id = 1", SealKind::tombstone,
+                            "a tombstone of it was changed so that its short hash fits"}}) {
+    CAPTURE(std::string(deed.sql));
+    std::filesystem::copy_file(folder.file("original.db"), folder.file(),
+                               std::filesystem::copy_options::overwrite_existing);
+    Sql(folder.file()).rows(deed.sql);
+    forge_leaf(folder.file(), deed.kind, 1);
+    const std::string named = verdict(folder.file());
+    CHECK(named.find("holds a record that was changed so that its short hash fits") != std::string::npos);
+    CHECK(move_front(folder.file(), every_row).held.find(deed.held) != std::string::npos);
+    CHECK(verdict(folder.file()) == named);
+  }
+  CHECK(move_front(folder.file("original.db"), every_row).steps > 0);
+}
+
+TEST_CASE("what was there before the first seal stays so after a kill when that mark has moved") {
+  const Folder folder(Folder::Where::in_memory);
+  {
+    auto options = at(folder.file());
+    options.sealed = false;
+    const auto journal = must_open(options);
+    REQUIRE(write_one(*journal, asked(1)) == true);
+    journal->alert(alert_row(1, 1));
+  }
+  {
+    BareWriter bare(folder.file());
+    const RowId first = bare.file.first_id();
+    REQUIRE(bare.write(first, first + 2999) == SQLITE_OK);
+    bare.remove(first, first + 2999);
+  }
+  REQUIRE(move_front(folder.file(), every_row).steps > 0);  // and killed
+  const VerifyReport before = must_verify(folder.file());
+  CHECK(verdict(before) == "consistent");
+  CHECK(before.unsealed_before == 4);  // the query, the alert, the boot and its end
+  { BareWriter next(folder.file()); }
+  const VerifyReport after = must_verify(folder.file());
+  CHECK(verdict(after) == "consistent");
+  CHECK(after.unsealed_before == before.unsealed_before);
+  CHECK(after.recovered == 0);
+}
+
+TEST_CASE("a row that retention has removed does not come back, also when its block is gone") {
+  const Folder folder(Folder::Where::in_memory);
+  BareWriter bare(folder.file());
+  auto front = SealFront::create(bare.file.connection(), *bare.seal);
+  REQUIRE(front.has_value());
+  REQUIRE(bare.write(1, 3000) == SQLITE_OK);
+  bare.remove(1, 2990);
+  const SealRun gone{SealKind::asked, 1, 2990};
+  (*front)->removed({&gone, 1});
+  (*front)->begin(every_row);
+  while ((*front)->to_look()) REQUIRE((*front)->look() == SQLITE_OK);
+  while ((*front)->to_move()) {
+    REQUIRE(bare.file.connection().exec("BEGIN IMMEDIATE") == SQLITE_OK);
+    REQUIRE((*front)->move(1) == SQLITE_OK);
+    REQUIRE(bare.file.connection().exec("COMMIT") == SQLITE_OK);
+    bare.seal->committed();
+    (*front)->moved();
+  }
+  REQUIRE((*front)->gone().block > 0);
+  CHECK(verdict(folder.file()) == "consistent");
+  plant_asked(folder.file(), 7, 3000);
+  const std::string named = "asked 7 was inserted, or the block that covered it was removed";
+  CHECK(verdict(folder.file()) == named);
+  {
+    std::filesystem::remove(folder.file("killed.db"));
+    REQUIRE(backup_journal(folder.file(), folder.file("killed.db")).has_value());
+    BareWriter next(folder.file("killed.db"));
+    CHECK(must_verify(folder.file("killed.db")).recovered == 0);
+    CHECK(verdict(folder.file("killed.db")) == named);
   }
 }
