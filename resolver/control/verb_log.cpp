@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +14,7 @@
 
 #include "resolver/control/commands.h"
 #include "resolver/control/log_format.h"
+#include "resolver/journal/log_follow.h"
 #include "resolver/sandbox/broker.h"
 #include "rules/name.h"
 
@@ -59,7 +59,7 @@ class Watch {
     const std::filesystem::path path(db);
     file_ = path.filename().string();
     const std::string folder = path.has_parent_path() ? path.parent_path().string() : ".";
-    if (fd_) inotify_add_watch(fd_.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+    if (fd_) inotify_add_watch(fd_.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE);
   }
   int fd() const { return fd_.get(); }  // -1: none; then only the time helps
   // True if one of what has happened was about the journal.
@@ -80,16 +80,15 @@ class Watch {
   std::string file_;
 };
 
-ino_t inode_of(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+Error write_failed() {
+  return Error{std::string("cannot write the log: ") + std::strerror(errno)};
 }
 
 // Writes to stdout; false once the reader of our output is gone. Errors: what the system says.
 Result<bool> put(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return true;
   if (errno == EPIPE) return false;
-  return failure(std::string("cannot write the log: ") + std::strerror(errno));
+  return tl::unexpected(write_failed());
 }
 
 struct Output {
@@ -144,35 +143,41 @@ Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
   return filter;
 }
 
-// All there is, and in `follow` what comes, until somebody has had enough.
-Result<void> stream(const std::string& db, const LogFlags& flags, LogFilter filter, Output& output) {
+// All there is.
+Result<void> stream(const std::string& db, const LogFilter& filter, Output& output) {
   const Stop stop;
-  const Watch watch(db);
-  ino_t inode = inode_of(db);
-  auto reader = LogReader::open(db, filter, flags.follow);
+  auto reader = LogReader::open(db, filter, false);
   if (!reader) return tl::unexpected(reader.error());
-  for (;;) {
+  for (bool end = false; !end;) {
     auto page = (*reader)->next(unix_now_us());
     if (!page) return tl::unexpected(page.error());
     const auto written = output.print(*page);
     if (!written) return tl::unexpected(written.error());
+    end = page->end || !*written || !stop.wait(-1, 0);
+  }
+  if (std::fflush(stdout) != 0 && errno != EPIPE) return tl::unexpected(write_failed());
+  return {};
+}
+
+// ... and what comes, until somebody has had enough.
+Result<void> follow(const std::string& db, const LogFilter& filter, Output& output) {
+  const Stop stop;
+  const Watch watch(db);
+  auto follower = LogFollower::open(db, filter);
+  if (!follower) return tl::unexpected(follower.error());
+  for (;;) {
+    auto news = follower->next(unix_now_us());
+    const auto written = output.print(news.page);
+    if (!written) return tl::unexpected(written.error());
     if (!*written) return {};
-    if (!page->end) {
+    if (!news.note.empty()) std::cerr << "postern: " << news.note << std::endl;
+    if (!news.page.end) {
       if (!stop.wait(-1, 0)) return {};
       continue;
     }
-    if (std::fflush(stdout) != 0 && errno != EPIPE)
-      return failure(std::string("cannot write the log: ") + std::strerror(errno));
-    if (!flags.follow) return {};
+    if (std::fflush(stdout) != 0 && errno != EPIPE) return tl::unexpected(write_failed());
     if (!stop.wait(-1, pause_ms)) return {};
     if (!watch.heard() && !stop.wait(watch.fd(), quiet_ms)) return {};
-    const ino_t now = inode_of(db);
-    if (now != 0 && now != inode) {
-      std::cerr << "postern: journal \"" << db << "\" was replaced; following the new one\n";
-      inode = now;
-      filter.since_us = 0;
-      if (reader = LogReader::open(db, filter, true); !reader) return tl::unexpected(reader.error());
-    }
   }
 }
 
@@ -193,7 +198,8 @@ int log_verb(const LogFlags& flags) {
   const auto head = put((*format)->head(now_us));
   if (!head) return complain(head.error().message);
   if (!*head) return 0;
-  if (const auto done = stream(db, flags, *filter, output); !done) return complain(done.error().message);
+  const auto done = flags.follow ? follow(db, *filter, output) : stream(db, *filter, output);
+  if (!done) return complain(done.error().message);
   return 0;
 }
 

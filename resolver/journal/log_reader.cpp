@@ -15,6 +15,7 @@ namespace {
 
 constexpr int log_busy_ms = 2000;  // how long a log that is just being recovered is waited for
 
+constexpr const char* id_of_journal = "SELECT value FROM meta WHERE key = 'journal_id'";
 constexpr const char* query_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
     "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
@@ -92,26 +93,44 @@ class Reader final : public LogReader {
     if (!first) return tl::unexpected(first.error());
     const auto last = connection_.integer("SELECT max(id) FROM on_record");
     if (!last) return tl::unexpected(last.error());
-    next_ = *first > 0 ? *first : *last + 1;
+    at_.next = *first > 0 ? *first : *last + 1;
+    auto id = connection_.text(id_of_journal);
+    if (!id) return tl::unexpected(id.error());
+    id_ = std::move(*id);
     return {};
   }
 
   Result<Page> next(std::int64_t now_us) override {
     if (auto begun = connection_.run("BEGIN"); !begun) return tl::unexpected(begun.error());
+    Position before = at_;
     auto page = read(now_us);
     connection_.exec("COMMIT");
+    if (!page) at_ = std::move(before);
     return page;
+  }
+
+  Result<bool> is_another() override {
+    const auto id = connection_.text(id_of_journal);
+    if (!id) return tl::unexpected(id.error());
+    if (id_.empty()) id_ = *id;  // its first seal is there now
+    return *id != id_;
   }
 
  private:
   struct Range {
     std::int64_t from, to, since_us;
   };
+  struct Position {
+    bool live = false;            // in `follow`: everything before was read
+    std::int64_t next = 0;        // the first id that was not looked at
+    std::int64_t last_alert = 0;  // the last one that was given
+    std::deque<Range> unsettled;  // ids that may still come, or whose outcome may
+  };
 
   Result<Page> read(std::int64_t now_us) {
     Page page;
     if (auto settled = look_again(now_us, page); !settled) return tl::unexpected(settled.error());
-    const auto more = live_ ? read_live(now_us, page) : read_window(now_us, page);
+    const auto more = at_.live ? read_live(now_us, page) : read_window(now_us, page);
     if (!more) return tl::unexpected(more.error());
     page.end = !*more;
     if (auto read = read_alerts(page); !read) return tl::unexpected(read.error());
@@ -122,7 +141,7 @@ class Reader final : public LogReader {
   Result<bool> read_window(std::int64_t now_us, Page& page) {
     auto ahead = connection_.prepare("SELECT id FROM on_record WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2");
     if (!ahead) return tl::unexpected(ahead.error());
-    ahead->bind(1, next_);
+    ahead->bind(1, at_.next);
     ahead->bind(2, std::int64_t{window_rows});
     const int stepped = ahead->step();
     const bool last_window = stepped == SQLITE_DONE;
@@ -130,7 +149,7 @@ class Reader final : public LogReader {
     ahead->reset();
     if (last_window && follow_) {  // from here on rows may still be late
       const auto recent = integer("SELECT min(id) FROM on_record WHERE time_us >= ?1 AND id >= ?2",
-                                  now_us - settle_us, next_);
+                                  now_us - settle_us, at_.next);
       if (!recent) return tl::unexpected(recent.error());
       if (*recent > 0) end = *recent;
     }
@@ -151,7 +170,7 @@ class Reader final : public LogReader {
     const auto bind = [&](const char* name, const auto& value) {
       if (const int at = sqlite3_bind_parameter_index(rows->raw(), name); at > 0) rows->bind(at, value);
     };
-    bind(":from", next_);
+    bind(":from", at_.next);
     bind(":end", end);
     bind(":sandbox", std::string_view(filter_.sandbox));
     bind(":session", std::string_view(filter_.session));
@@ -163,21 +182,21 @@ class Reader final : public LogReader {
     while ((code = rows->step()) == SQLITE_ROW) page.queries.push_back(query_of(*rows));
     if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
     if (page.queries.size() == page_rows) {
-      next_ = page.queries.back().id + 1;
+      at_.next = page.queries.back().id + 1;
       return true;
     }
     if (!last_window) {
-      next_ = end;
+      at_.next = end;
       return true;
     }
     if (end != INT64_MAX) {
-      next_ = end;
+      at_.next = end;
     } else {
       const auto last = connection_.integer("SELECT max(id) FROM on_record");
       if (!last) return tl::unexpected(last.error());
-      next_ = std::max(next_, *last + 1);
+      at_.next = std::max(at_.next, *last + 1);
     }
-    live_ = follow_;
+    at_.live = follow_;
     return follow_;
   }
 
@@ -186,15 +205,15 @@ class Reader final : public LogReader {
     auto rows = connection_.prepare(std::string(query_columns) + "id >= ?1 ORDER BY id LIMIT " +
                                     std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
-    rows->bind(1, next_);
+    rows->bind(1, at_.next);
     int code = 0, seen = 0;
     for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
       LoggedQuery query = query_of(*rows);
       const bool recent = query.time_us > now_us - settle_us;
-      if (recent && query.id > next_) unsettled_.push_back({next_, query.id - 1, query.time_us});
-      next_ = query.id + 1;
+      if (recent && query.id > at_.next) at_.unsettled.push_back({at_.next, query.id - 1, query.time_us});
+      at_.next = query.id + 1;
       if (recent && query.rcode == "unknown")
-        unsettled_.push_back({query.id, query.id, query.time_us});
+        at_.unsettled.push_back({query.id, query.id, query.time_us});
       else
         give(std::move(query), page);
     }
@@ -204,7 +223,7 @@ class Reader final : public LogReader {
 
   Result<void> look_again(std::int64_t now_us, Page& page) {
     std::deque<Range> before;
-    before.swap(unsettled_);
+    before.swap(at_.unsettled);
     for (; !before.empty(); before.pop_front()) {
       const Range range = before.front();
       const bool over = range.since_us <= now_us - settle_us || before.size() > max_unsettled;
@@ -214,7 +233,7 @@ class Reader final : public LogReader {
       rows->bind(2, range.to);
       std::int64_t missing = range.from;  // the first id that is not dealt with
       const auto keep = [&](std::int64_t from, std::int64_t to) {
-        if (from <= to && !over) unsettled_.push_back({from, to, range.since_us});
+        if (from <= to && !over) at_.unsettled.push_back({from, to, range.since_us});
       };
       int code = 0;
       while ((code = rows->step()) == SQLITE_ROW) {
@@ -245,13 +264,13 @@ class Reader final : public LogReader {
                                     "id > ?1 AND time_us >= ?2 AND time_us < ?3 ORDER BY id LIMIT " +
                                     std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
-    rows->bind(1, last_alert_);
+    rows->bind(1, at_.last_alert);
     rows->bind(2, filter_.since_us);
     rows->bind(3, std::min(until, filter_.until_us));
     int code = 0, seen = 0;
     for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
       LoggedAlert alert = alert_of(*rows);
-      last_alert_ = alert.id;
+      at_.last_alert = alert.id;
       if ((!filter_.sandbox.empty() && alert.sandbox != filter_.sandbox) ||
           (!filter_.session.empty() && alert.session != filter_.session) ||
           (!filter_.user.empty() && alert.user != filter_.user) ||
@@ -277,10 +296,8 @@ class Reader final : public LogReader {
   Connection connection_;
   LogFilter filter_;
   bool follow_;
-  bool live_ = false;      // in `follow`: everything before was read
-  std::int64_t next_ = 0;  // the first id that was not looked at
-  std::int64_t last_alert_ = 0;
-  std::deque<Range> unsettled_;  // ids that may still come, or whose outcome may
+  Position at_;
+  std::string id_;  // of the journal; empty: it was never sealed
 };
 
 }  // namespace

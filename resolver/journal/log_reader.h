@@ -73,8 +73,10 @@ class LogReader {
     bool end = false;  // there is no more, for now
   };
   // What comes next. `now_us`: Unix time, for what is settled. Alerts come with the page that reaches their
-  // time. Errors name the path.
+  // time. Errors name the path, and nothing is passed over: what failed is read again.
   virtual Result<Page> next(std::int64_t now_us) = 0;
+  // Has the file become another journal in its place (meta.journal_id)? Errors: what `next` would say.
+  virtual Result<bool> is_another() = 0;
 };
 
 }  // namespace postern

@@ -2,13 +2,14 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 
 from cases import case, equal, holds
 from dns_client import ask_udp
 from postern_process import Daemon, binary
-from private_host import Namespace
+from private_host import Namespace, wait_until
 from recording_upstream import RecordingUpstream
 
 
@@ -52,6 +53,31 @@ def _():
     by_name = {row["name"]: row for row in seen}
     equal((by_name["one.example.com"]["action"], by_name["one.example.com"]["rcode"]), ("allowed", "NOERROR"))
     equal((by_name["x.blocked.example"]["action"], by_name["x.blocked.example"]["sandbox"]), ("blocked", "box"))
+
+
+@case("a log that is followed goes on in the journal that is begun when the file is deleted, and says so")
+def _():
+    daemon = Daemon(policy="block: ['**.blocked.example']\n")
+    daemon.stop()
+    shutil.rmtree(os.path.dirname(daemon.db))  # in a folder of its own making it may begin a journal anew
+    daemon.start()
+    box = Namespace("box")
+    daemon.attach(box)
+    ask(box, "before.blocked.example")
+    follower = subprocess.Popen([binary(), "log", "-f", "--since", "1h", "--db", daemon.db, "--format", "json"],
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        equal(json.loads(follower.stdout.readline())["name"], "before.blocked.example")
+        os.remove(daemon.db)
+        holds("waiting for the next one" in follower.stderr.readline(), "it was said that the file is gone")
+        wait_until(lambda: ask(box, "after.blocked.example").rcode == 3 and os.path.exists(daemon.db),
+                   "a new journal", seconds=30)
+        equal(json.loads(follower.stdout.readline())["name"], "after.blocked.example")
+        holds("following the journal" in follower.stderr.readline(), "it was said that a new one is there")
+    finally:
+        follower.send_signal(signal.SIGINT)
+    follower.communicate(timeout=10)
+    equal(follower.returncode, 0)
 
 
 @case("a log goes to a reader that stops reading, to a Zeek reader, and through filters, beside the daemon")
