@@ -13,6 +13,12 @@ def binary():
     return os.environ["POSTERN_BINARY"]
 
 
+def write_old_rows(db, rows, seconds_ago):
+    """Refused queries of a time ago, by old_journal.cpp, which is built beside the program under test."""
+    program = os.path.join(os.path.dirname(binary()), "tests", "netns", "old_journal")
+    subprocess.run([program, db, str(rows), str(seconds_ago)], check=True, timeout=120)
+
+
 def journal_rows(path, sql, *arguments):
     """Rows of the journal as dictionaries, read as an analyst would: the file, read-only, while it may be in use."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
