@@ -70,7 +70,7 @@ TEST_CASE("kill -9 at any moment loses no row that was said to be committed") {
       submit_for_ever(folder.file(), ends[1], seed);
     }
     ::close(ends[1]);
-    std::size_t wanted = 1 + random() % 10'000, here = 0;
+    std::size_t wanted = 1 + random() % volume(10'000U), here = 0;
     bool killed = false;
     RowId id = 0;
     ssize_t got = 0;

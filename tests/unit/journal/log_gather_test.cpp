@@ -16,6 +16,10 @@ using namespace postern::test;
 
 namespace {
 
+constexpr const char* insert_some =
+    "INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 64)"
+    " SELECT randomblob(500) FROM n";
+
 // A cache of ten pages: larger transactions are written to the log before they end, and read back.
 Connection open_small(const std::string& path) {
   auto connection = Connection::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, log_gathering_vfs());
@@ -25,6 +29,15 @@ Connection open_small(const std::string& path) {
                           "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v BLOB) STRICT"})
     REQUIRE(connection->exec(sql) == SQLITE_OK);
   return std::move(*connection);
+}
+
+// With 64 rows, and a cache of so many pages; the disk counts from now on what is written to the log.
+Connection open_counted(const std::string& path, const char* cache, FaultVfs& disk) {
+  Connection connection = open_small(path);
+  REQUIRE(connection.exec(cache) == SQLITE_OK);
+  REQUIRE(connection.exec(insert_some) == SQLITE_OK);
+  disk.fail(FaultVfs::Call::write, "-wal", SQLITE_OK);  // and fails nothing
+  return connection;
 }
 
 // Everything in the file, as somebody else sees it.
@@ -80,19 +93,12 @@ class Log {
   std::vector<std::max_align_t> memory_;
 };
 
-constexpr const char* insert_some =
-    "INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 64)"
-    " SELECT randomblob(500) FROM n";
-
 }  // namespace
 
 TEST_CASE("a transaction's frames go to the log with one call") {
   const Folder folder;
   FaultVfs disk;
-  auto connection = open_small(folder.file());
-  REQUIRE(connection.exec("PRAGMA cache_size = 100") == SQLITE_OK);
-  REQUIRE(connection.exec(insert_some) == SQLITE_OK);
-  disk.fail(FaultVfs::Call::write, "-wal", SQLITE_OK);  // counts, and fails nothing
+  auto connection = open_counted(folder.file(), "PRAGMA cache_size = 100", disk);
   for (std::uint64_t i = 1; i <= 5; ++i) {
     REQUIRE(connection.exec(insert_some) == SQLITE_OK);
     CHECK(disk.failed() == i);
@@ -103,10 +109,7 @@ TEST_CASE("a transaction's frames go to the log with one call") {
 TEST_CASE("frames that do not fit together go in pieces") {
   const Folder folder;
   FaultVfs disk;
-  auto connection = open_small(folder.file());
-  REQUIRE(connection.exec("PRAGMA cache_size = 1000") == SQLITE_OK);
-  REQUIRE(connection.exec(insert_some) == SQLITE_OK);
-  disk.fail(FaultVfs::Call::write, "-wal", SQLITE_OK);
+  auto connection = open_counted(folder.file(), "PRAGMA cache_size = 1000", disk);
   REQUIRE(connection.exec("INSERT INTO t (v) SELECT randomblob(3000) FROM t") == SQLITE_OK);
   CHECK(disk.failed() == 3);  // 64 rows of a page each, and some pages above them: 31 a call
   CHECK(content(folder.file()).starts_with("128 "));

@@ -10,9 +10,9 @@ using namespace postern::test;
 
 namespace {
 
-constexpr int cuts = 120;       // moments at which the power is cut, over one life of a journal
-constexpr int batches = 600;    // written in that life
-constexpr unsigned every = 12;  // a cut at one of so many calls that change the disk
+constexpr unsigned cuts = volume(120U);     // moments at which the power is cut, over one life of a journal
+constexpr unsigned batches = volume(600U);  // written in that life
+constexpr unsigned every = 12;              // a cut at one of so many calls that change the disk
 
 struct Moment {
   FaultVfs::Disk disk;
@@ -41,7 +41,7 @@ std::vector<Moment> live(const Folder& folder, bool sync_full, unsigned seed) {
   {
     const auto journal = must_open(options);
     std::mt19937 sizes(seed + 1);
-    for (int batch = 0; batch < batches; ++batch) {
+    for (unsigned batch = 0; batch < batches; ++batch) {
       std::deque<Asked> rows;
       std::vector<const Asked*> pointers;
       RowId id = journal->reserve(8);
@@ -80,7 +80,7 @@ TEST_CASE("with synchronous=FULL a power cut at any moment loses no row that was
   const Folder folder(Folder::Where::in_memory);
   const auto moments = live(folder, true, 11);
   REQUIRE(moments.size() == cuts);
-  CHECK(moments.back().promised.size() > 100);
+  CHECK(moments.back().promised.size() > volume(100U));
   for (const Moment& moment : moments) CHECK(come_back(moment, folder.file()) == 0);
 }
 

@@ -1,5 +1,6 @@
 // Retention's bounds: the moment of the cut, what a step may take, what grows beside the queries.
 #include "resolver/journal/journal_file.h"
+#include "resolver/journal/prune_turn.h"
 #include "resolver/journal/pruner.h"
 #include "tests/unit/journal/prune_support.h"
 
@@ -41,8 +42,7 @@ TEST_CASE("the cut is at the microsecond: what is as old as may be stays, what i
   Alone(folder.file(), kept_for(day_us)).pass(now);
   CHECK(Sql(folder.file()).one("SELECT min(id), count(*) FROM asked") == "2|2");
   // The last minute, likewise: by size all older ones go.
-  Retention keep;
-  keep.octets = 1;
+  const Retention keep = kept_up_to(1);
   const std::int64_t youngest = now - day_us + 1 + Retention::youngest_us;
   Alone(folder.file(), keep).pass(youngest - 1);
   CHECK(Sql(folder.file()).one("SELECT min(id), count(*) FROM asked") == "3|1");
@@ -87,8 +87,7 @@ TEST_CASE("a step is bounded: no transaction removes more than it may") {
 
 TEST_CASE("names that nobody asks for twice do not fill a file with their sums") {
   const Folder folder(Folder::Where::in_memory);
-  Retention keep;
-  keep.octets = 1 << 20;
+  const Retention keep = kept_up_to(1 << 20);
   const auto journal = must_open(keeping(folder.file(), keep));
   const SandboxId one = *journal->attach(sandbox("one"), now_us() - 2 * hour_us);
   for (int i = 0; i < 20; ++i) {
@@ -110,8 +109,7 @@ TEST_CASE("names that nobody asks for twice do not fill a file with their sums")
 
 TEST_CASE("the size takes no sums while it leaves more than a day of queries") {
   const Folder folder(Folder::Where::in_memory);
-  Retention keep;
-  keep.octets = 1 << 20;
+  const Retention keep = kept_up_to(1 << 20);
   const auto journal = must_open(keeping(folder.file(), keep));
   const SandboxId one = *journal->attach(sandbox("one"), now_us() - 9 * day_us);
   for (int day = 9; day > 1; --day) write_aged(*journal, 1000, day * day_us, one);
@@ -125,8 +123,7 @@ TEST_CASE("the size takes no sums while it leaves more than a day of queries") {
 TEST_CASE("where what must stay is too large by itself, that is said, and is not looked for all the time") {
   const Folder folder;
   write_story(folder.file(), 100);
-  Retention keep;
-  keep.octets = 1;
+  const Retention keep = kept_up_to(1);
   Alone alone(folder.file(), keep);
   const std::int64_t then_us = 1'700'000'030'000'000;  // half a minute after the story
   alone.pass(then_us);
@@ -138,4 +135,34 @@ TEST_CASE("where what must stay is too large by itself, that is said, and is not
   alone.pass(then_us + 2 * day_us);  // what had to stay need not any more
   CHECK(alone.pruner->removed_queries() > 0);
   CHECK_FALSE(alone.pruner->rest_too_large());
+}
+
+TEST_CASE("while the log is longer than its limit no step is taken, and it is looked at a pause later") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    write_aged(*journal, 100, 40 * day_us, 1);
+  }
+  const Retention keep = kept_for(30 * day_us);
+  CommitGate gate;
+  const auto in_use = FileInUse::open(keeping(folder.file(), keep), gate);
+  REQUIRE(in_use.has_value());
+  FileInUse& file = **in_use;
+  while (file.lister().catching_up()) REQUIRE(file.lister().step() == SQLITE_OK);
+  Sql reader(folder.file());  // of a state before the row below: the log stays as long as this is open
+  reader.rows_now("BEGIN");
+  reader.rows_now("SELECT count(*) FROM asked");
+  REQUIRE(file.connection().exec("INSERT INTO meta (key, value) VALUES ('beside', '')") == SQLITE_OK);
+  const std::int64_t octets = file.wal_octets();
+  file.checkpointer().committed(octets);
+  PruneTurn full(octets, keep), free(octets + 1, keep);
+  Journal::Stats stats;
+  full.take(file, gate, false, 0);
+  full.tell(stats);
+  CHECK(stats.pruned_rows == 0);
+  CHECK(full.due(file) > PruneTurn::Clock::now());
+  CHECK(full.due(file) <= PruneTurn::Clock::now() + PruneTurn::pause);
+  free.take(file, gate, false, 0);
+  free.tell(stats);
+  CHECK(stats.pruned_rows > 0);
 }

@@ -59,6 +59,9 @@ inline void check_sound(const std::string& path) {
   CHECK(verdict(path) == "consistent");
 }
 
+inline Retention kept_up_to(std::int64_t octets) {
+  return {.octets = octets};
+}
 inline Retention kept_for(std::int64_t queries_us, std::int64_t alerts_us = 0) {
   return {.queries_us = queries_us, .alerts_us = alerts_us};
 }

@@ -4,7 +4,6 @@
 #include "resolver/journal/journal_file.h"
 #include "resolver/journal/pruner.h"
 #include "tests/support/fault_vfs.h"
-#include "tests/support/other_process.h"
 #include "tests/unit/journal/prune_support.h"
 
 using namespace postern;
@@ -43,8 +42,7 @@ TEST_CASE(
     "a file that is too large loses its oldest queries until it is small enough, and its pages are used "
     "again") {
   const Folder folder(Folder::Where::in_memory);
-  Retention keep;
-  keep.octets = 1 << 20;
+  const Retention keep = kept_up_to(1 << 20);
   const auto journal = must_open(keeping(folder.file(), keep));
   const SandboxId one = *journal->attach(sandbox("one"), now_us() - 2 * hour_us);
   for (int i = 0; i < 40; ++i) write_aged(*journal, 500, 2 * hour_us - i * 1'000'000, one);
@@ -69,8 +67,7 @@ TEST_CASE("the last minute's queries stay, however large the file is") {
     write_aged(*journal, 100, 70'000'000, 1);
     write_aged(*journal, 100, 50'000'000, 1);
   }
-  Retention keep;
-  keep.octets = 1;
+  const Retention keep = kept_up_to(1);
   prune(folder.file(), keep);
   CHECK(Sql(folder.file()).one("SELECT count(*) FROM asked") == "100");
   check_sound(folder.file());
@@ -195,8 +192,7 @@ TEST_CASE("a row of a time to come stays, and stops nobody") {
 
 TEST_CASE("a name that went and is asked for again gets its row, and its address, again") {
   const Folder folder;
-  Retention keep;
-  keep.octets = 1;  // all that is old enough goes, a second later
+  const Retention keep = kept_up_to(1);  // all that is old enough goes, a second later
   const auto journal = must_open(keeping(folder.file(), keep));
   const auto ask = [&](std::int64_t ago_us) {
     Asked row = asked(journal->reserve(1), "www.again.example");
@@ -251,7 +247,7 @@ TEST_CASE("a disk that is full undoes the step and stops no query; when there is
   const Folder folder;
   {
     const auto journal = must_open(folder.file());
-    write_aged(*journal, 8000, 40 * day_us, 1);
+    write_aged(*journal, volume(8000), 40 * day_us, 1);
   }
   FaultVfs disk;
   auto options = keeping(folder.file(), kept_for(30 * day_us));
@@ -262,7 +258,7 @@ TEST_CASE("a disk that is full undoes the step and stops no query; when there is
   CHECK(Sql(folder.file()).one_now("SELECT (SELECT count(*) FROM asked) = (SELECT count(*) FROM listed)") ==
         "1");
   disk.heal();
-  CHECK(eventually(*journal, [](const auto& stats) { return stats.pruned_rows == 8000; }));
+  CHECK(eventually(*journal, [](const auto& stats) { return stats.pruned_rows == volume(8000U); }));
   CHECK(write_one(*journal, asked(journal->reserve(1))) == true);
 }
 
@@ -272,20 +268,21 @@ TEST_CASE("kill -9 in the middle of a pass: each step is there whole or not at a
     auto options = keeping(folder.file(), kept_for(30 * day_us, 30 * day_us));
     auto journal = Journal::open(options);
     if (!journal) return 1;
-    while ((*journal)->stats().pruned_rows < 3000) std::this_thread::yield();
+    while ((*journal)->stats().pruned_rows < volume(3000U)) std::this_thread::yield();
     line.say(true);
     for (;;) ::pause();
   });
   {
     const auto journal = must_open(folder.file());
-    write_aged(*journal, 20'000, 40 * day_us, 1);
+    write_aged(*journal, volume(20'000), 40 * day_us, 1);
   }
   victim.line().say(true);
   REQUIRE(victim.line().hear());
   REQUIRE(::kill(victim.pid(), SIGKILL) == 0);
   victim.join();
   CHECK(verdict(folder.file()) == "consistent");
-  CHECK(Sql(folder.file()).one("SELECT count(*) BETWEEN 1 AND 17000 FROM asked") == "1");
+  CHECK(Sql(folder.file())
+            .one("SELECT count(*) BETWEEN 1 AND " + std::to_string(volume(17'000)) + " FROM asked") == "1");
   prune(folder.file(), kept_for(30 * day_us, 30 * day_us));
   Sql sql(folder.file());
   CHECK(sql.one("SELECT count(*) FROM asked") == "0");
@@ -295,16 +292,10 @@ TEST_CASE("kill -9 in the middle of a pass: each step is there whole or not at a
 
 TEST_CASE("under a long reader the log does not grow by pruning beyond its limit") {
   const Folder folder(Folder::Where::in_memory);
-  OtherProcess reader([&](const Line& line) {
-    sqlite3* db = nullptr;
-    line.say(sqlite3_open(folder.file().c_str(), &db) == SQLITE_OK &&
-             sqlite3_exec(db, "BEGIN; SELECT count(*) FROM asked", nullptr, nullptr, nullptr) == SQLITE_OK);
-    (void)line.hear();
-    return 0;
-  });
+  OtherProcess reader([&](const Line& line) { return read_old_state(folder.file(), line); });
   {
     const auto journal = must_open(folder.file());
-    write_aged(*journal, 20'000, 40 * day_us, 1);
+    write_aged(*journal, volume(20'000), 40 * day_us, 1);
   }
   reader.line().say(true);
   REQUIRE(reader.line().hear());
@@ -316,9 +307,9 @@ TEST_CASE("under a long reader the log does not grow by pruning beyond its limit
   }));
   for (int i = 0; i < 50; ++i) REQUIRE(write_one(*journal, asked(journal->reserve(1))) == true);
   const auto pruned = journal->stats().pruned_rows;
-  CHECK(pruned < 20'000);
+  CHECK(pruned < volume(20'000U));
   CHECK(journal->stats().wal_octets < static_cast<std::uint64_t>(3 * options.wal_limit_octets));
   REQUIRE(reader.join() == 0);
-  CHECK(eventually(*journal, [](const auto& stats) { return stats.pruned_rows >= 20'000; }));
+  CHECK(eventually(*journal, [](const auto& stats) { return stats.pruned_rows >= volume(20'000U); }));
   check_sound(folder.file());
 }
