@@ -36,6 +36,21 @@ bool has_marks(const Name& name, const Labels& labels) {
   return false;
 }
 
+// Of the parts of a name, the longest and those at fixed places: where a sender puts its mark or counter is
+// its own choice, but the piece then has a place of its own, too.
+struct Parts {
+  std::string_view longest, first, second, last;
+  void add(std::string_view part) noexcept {
+    if (part.empty()) return;
+    if (part.size() > longest.size()) longest = part;
+    if (first.empty())
+      first = part;
+    else if (second.empty())
+      second = part;
+    last = part;
+  }
+};
+
 }  // namespace
 
 SecretFinding SecretWatch::finding(const SecretSet::Match& match, std::size_t clean_labels) const {
@@ -99,33 +114,37 @@ std::optional<SecretFinding> SecretWatch::observe(const Name& name, std::size_t 
   if (std::find(state.recent.begin(), state.recent.end(), hash) != state.recent.end()) return found;
   state.recent[state.next_recent++ % recent_names] = hash;
 
-  NormalName all, label, run, part;
-  std::size_t longest = 0;
+  NormalName all;
+  Parts labels_of, runs;  // in `all`
   for (std::size_t i = 0; i < below; ++i) {
-    const std::size_t offset = labels.at[i];
-    add_label(all, name, offset, Marks::dropped);
-    if (wire[offset] > longest) {
-      longest = wire[offset];
-      label.size = 0;
-      add_label(label, name, offset, Marks::dropped);
+    const std::size_t offset = labels.at[i], begin = all.size;
+    std::size_t run = begin;
+    const auto end_run = [&] {
+      runs.add(all.view().substr(run, all.size - run));
+      run = all.size;
+    };
+    for (std::size_t k = offset + 1; k <= offset + wire[offset]; ++k) {
+      if (is_mark(wire[k]))
+        end_run();
+      else
+        all.add(wire[k], k, Marks::dropped);
     }
-    part.size = 0;
-    for (std::size_t k = offset + 1; k <= offset + wire[offset] + 1; ++k) {
-      if (k <= offset + wire[offset] && !is_mark(wire[k])) {
-        part.add(wire[k], k, Marks::dropped);
-        continue;
-      }
-      if (part.size > run.size) run = part;
-      part.size = 0;
-    }
+    end_run();
+    labels_of.add(all.view().substr(begin, all.size - begin));
   }
-  const std::array<std::string_view, 3> pieces{all.view(), label.view(), run.view()};
+  const std::string_view text = all.view();
+  const auto without = [&](std::size_t first, std::size_t last) {  // so many characters; may overlap
+    return first + last >= text.size() ? std::string_view() : text.substr(first, text.size() - first - last);
+  };
+  const std::size_t first = labels_of.first.size(), last = labels_of.last.size();
+  const std::array<std::string_view, readings> pieces{
+      text,           without(1, 0),     without(2, 0),    without(3, 0),
+      without(4, 0),  labels_of.longest, labels_of.first,  labels_of.second,
+      labels_of.last, without(first, 0), without(0, last), without(first, last),
+      runs.longest,   runs.first,        runs.second,      runs.last};
   std::optional<SecretSet::Match> best;
   for (std::size_t reading = 0; reading < readings; ++reading) {
-    std::string_view piece = pieces[reading < pieces.size() ? reading : 0];
-    if (reading >= pieces.size())
-      piece.remove_prefix(std::min(piece.size(), reading - pieces.size() + 1));  // 1 to 4 characters
-    const auto match = append(state, reading, piece);
+    const auto match = append(state, reading, pieces[reading]);
     if (match && (!best || match->bits > best->bits)) best = match;
   }
   if (found || !best) return found;

@@ -4,11 +4,12 @@
 // A name by itself: its labels in a row, from the left and from the right. Pieces spread over queries: for
 // each zone the last characters of what its names said are kept in several readings, and each new name is
 // appended to all of them, once at the end and once at the front (a sender may begin with the last piece).
-// The readings leave out what a receiver uses to put pieces in order: everything but the longest label,
-// everything but the longest run between marks, or the first one to four characters. A name that was just
-// asked (A and AAAA, a retry) is read once.
+// The readings leave out what a receiver uses to put pieces in order: the first one to four characters;
+// everything but one label (the longest, first, second or last) or one run between marks (the same four); the
+// first label, the last one, or both. By place as well as by length, since a session's mark may be longer
+// than the piece. A name that was just asked (A and AAAA, a retry) is read once.
 //
-// Pure. Thread: one (the session's shard). Memory: 256 octets and 1 KiB for each of at most `max_zones`
+// Pure. Thread: one (the session's shard). Memory: 256 octets and 1.4 KiB for each of at most `max_zones`
 // zones. What it cannot see: docs/THREATS.md.
 #pragma once
 
@@ -55,8 +56,10 @@ class SecretWatch {
   std::size_t memory_octets() const noexcept { return zones_.capacity() * sizeof(Zone); }
 
  private:
-  static constexpr std::size_t tail = 40;     // characters kept: longer than the runs that count
-  static constexpr std::size_t readings = 7;  // all, longest label, longest run, without the first 1 to 4
+  static constexpr std::size_t tail = 40;  // characters kept: longer than the runs that count
+  // All; without its first 1 to 4 characters; four labels; without the first label, the last, both; four
+  // runs.
+  static constexpr std::size_t readings = 16;
   static constexpr std::size_t recent_names = 4;
   struct Tail {
     std::uint8_t size = 0;
