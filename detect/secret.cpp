@@ -143,8 +143,9 @@ void SecretSet::add_form(std::uint32_t value, const SecretForm& form, const Mode
   }
   text_.append(form.text).append(1, '\0');
   worth_.push_back(0);
-  forms_.push_back({value, begin, static_cast<std::uint32_t>(text_.size() - 1), form.encoding, form.backwards,
-                    form.whole});
+  forms_.push_back({value, begin, static_cast<std::uint32_t>(text_.size() - 1),
+                    begin + static_cast<std::uint32_t>(form.core_begin),
+                    begin + static_cast<std::uint32_t>(form.core_end), form.encoding, form.backwards});
 }
 
 std::uint64_t SecretSet::seed_at(const char* text) noexcept {
@@ -221,8 +222,8 @@ std::optional<SecretSet::Match> SecretSet::grow(std::string_view text, std::size
               from,
               to - from,
               worth * static_cast<double>(Model::step) / 1000,
-              begin == form->begin && end == form->end};
-  if (match.bits < bits_ && !(form->whole && match.whole)) return std::nullopt;
+              form->core_begin < form->core_end && begin <= form->core_begin && end >= form->core_end};
+  if (match.bits < bits_ && !match.whole) return std::nullopt;
   return match;
 }
 

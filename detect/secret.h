@@ -6,7 +6,8 @@
 // worth what the character model of benign names (model.h) says it costs there, at most the logarithm of the
 // encoding's alphabet, and a run counts from `match_bits` on. So ten characters of a random token do, and
 // "production" within a database's address does not. The whole value in one of its spellings counts whatever
-// it is worth. Chosen on half of the benign data: docs/DETECTION.md.
+// it is worth, also within a longer value: all the digits that it alone decides. Chosen on half of the benign
+// data: docs/DETECTION.md.
 //
 // Each run of `seed` characters of each form is in one hash table, behind a filter of single bits that stays
 // in the processor's cache: a name costs a nanosecond a character, whether there is one secret or 64.
@@ -73,7 +74,7 @@ class SecretSet {
     std::uint32_t value = 0, form = 0;
     std::size_t from = 0, size = 0;  // in the text, characters
     double bits = 0;
-    bool whole = false;  // all of the form
+    bool whole = false;  // all that the value alone decides of the form
   };
   static constexpr std::size_t anywhere = SIZE_MAX;
   std::optional<Match> find(std::string_view text, std::size_t across = anywhere) const noexcept;
@@ -89,9 +90,9 @@ class SecretSet {
  private:
   SecretSet() = default;
   struct Form {
-    std::uint32_t value, begin, end;  // in text_
+    std::uint32_t value, begin, end, core_begin, core_end;  // in text_
     SecretEncoding encoding;
-    bool backwards, whole;
+    bool backwards;
   };
   void add_form(std::uint32_t value, const SecretForm& form, const Model& model);
   void build_index();

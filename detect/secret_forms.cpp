@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -134,29 +135,38 @@ std::vector<SecretForm> forms_of(std::string_view value) {
   const std::string backwards_value = reversed(value);
   for (const bool backwards : {false, true}) {
     const std::string_view octets = backwards ? std::string_view(backwards_value) : value;
-    const auto add = [&](SecretEncoding encoding, const std::string& spelled, bool whole, double most_bits,
-                         Marks marks = Marks::dropped) {
+    // `loose`: so many characters at the end that what follows the value would change.
+    const auto add = [&](SecretEncoding encoding, const std::string& spelled,
+                         std::optional<std::size_t> loose, double most_bits, Marks marks = Marks::dropped) {
       const std::string text = normal_text(spelled, marks);
+      const std::size_t core = loose ? text.size() - *loose : 0;
       for (const bool turned : {false, true}) {
-        SecretForm form{encoding, backwards != turned, whole, most_bits, turned ? reversed(text) : text};
+        SecretForm form{encoding, backwards != turned, 0, core, most_bits, turned ? reversed(text) : text};
+        if (turned && loose) form.core_begin = *loose, form.core_end = text.size();
         if (seen.insert(form.text).second) forms.push_back(std::move(form));
       }
     };
-    add(SecretEncoding::plain, std::string(octets), true, any_octet, Marks::kept);
-    add(SecretEncoding::plain, std::string(octets), false, any_octet);
-    add(SecretEncoding::hex, power_of_two(octets, "0123456789abcdef", 4, 0, true), true, 4);
-    add(SecretEncoding::percent, percent_encoded(octets), true, letter_or_digit);
-    add(SecretEncoding::decimal, decimal_octets(octets, true), true, 8.0 / 3);
-    add(SecretEncoding::decimal, decimal_octets(octets, false), true, 3);
-    add(SecretEncoding::number, one_number(octets), true, std::log2(10));
+    // Eight octets within a longer value have ten digits of base64 that are theirs alone: 52 bits at most and
+    // mostly under 48, since a model of words has a price for each. So all of them count whatever they say.
+    const auto add_digits = [&](SecretEncoding encoding, std::string_view digits, unsigned bits,
+                                unsigned offset, double most_bits) {
+      const std::string inner = power_of_two(octets, digits, bits, offset, false);
+      const std::string all = offset == 0 ? power_of_two(octets, digits, bits, 0, true) : inner;
+      add(encoding, all, normal_text(all, Marks::dropped).size() - normal_text(inner, Marks::dropped).size(),
+          most_bits);
+    };
+    constexpr std::size_t none = 0;
+    add(SecretEncoding::plain, std::string(octets), none, any_octet, Marks::kept);
+    add(SecretEncoding::plain, std::string(octets), std::nullopt, any_octet);
+    add(SecretEncoding::hex, power_of_two(octets, "0123456789abcdef", 4, 0, true), none, 4);
+    add(SecretEncoding::percent, percent_encoded(octets), none, letter_or_digit);
+    add(SecretEncoding::decimal, decimal_octets(octets, true), none, 8.0 / 3);
+    add(SecretEncoding::decimal, decimal_octets(octets, false), none, 3);
+    add(SecretEncoding::number, one_number(octets), none, std::log2(10));
     for (unsigned offset = 0; offset < 5; ++offset) {
-      add(SecretEncoding::base32, power_of_two(octets, base32_digits, 5, offset, offset == 0), offset == 0,
-          5);
-      add(SecretEncoding::base32hex, power_of_two(octets, base32hex_digits, 5, offset, offset == 0),
-          offset == 0, 5);
-      if (offset < 3)
-        add(SecretEncoding::base64, power_of_two(octets, base64_digits, 6, offset, offset == 0), offset == 0,
-            letter_or_digit);
+      add_digits(SecretEncoding::base32, base32_digits, 5, offset, 5);
+      add_digits(SecretEncoding::base32hex, base32hex_digits, 5, offset, 5);
+      if (offset < 3) add_digits(SecretEncoding::base64, base64_digits, 6, offset, letter_or_digit);
     }
   }
   return forms;

@@ -2,6 +2,7 @@
 // detect/.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,9 +26,9 @@ char normal_octet(std::uint8_t octet, Marks marks) noexcept;
 struct SecretForm {
   SecretEncoding encoding = SecretEncoding::plain;
   bool backwards = false;  // the value or its spelling is reversed
-  // The spelling of the value from its first to its last octet: counts as found when all of it is there,
-  // however ordinary it reads. Of the others, a part must be found that is unlikely enough.
-  bool whole = false;
+  // The characters, of `text`, that the value alone decides, whatever stands around it: counts as found when
+  // all of them are there, however ordinary they read. Empty: a part must be found that is unlikely enough.
+  std::size_t core_begin = 0, core_end = 0;
   double most_bits = 8;  // that a character can say: log2 of the alphabet
   std::string text;      // normal
 };
@@ -37,8 +38,8 @@ struct SecretForm {
 //   as many as they need), one decimal number, base32 and base32hex (RFC 4648) at all five octet offsets,
 //   base64 and base64url at all three (one form: case and marks are lost anyway); each of the value and of
 //   the value reversed, and each of these spellings reversed.
-// At an offset, only the characters that the value alone decides are in the form. About 120 characters an
-// octet.
+// At an offset, only the characters that the value alone decides are in the form; at none also the last one,
+// filled up with zeros. About 120 characters an octet.
 std::vector<SecretForm> forms_of(std::string_view value);
 
 }  // namespace postern
