@@ -170,11 +170,19 @@ void Resolver::take_policies(std::shared_ptr<const PolicySet> policies) {
 
 Result<void> Resolver::reload() {
   auto loaded = load_policies();
-  if (loaded) {
-    for (const auto& [name, place] : places_)
-      if (!place.own_policy && !(*loaded)->find(place.policy))
-        loaded = failure("cannot reload " + options_.policy_file + ": it has no policy \"" + place.policy +
-                         "\", which sandbox \"" + name + "\" is under");
+  Pipeline::OverlaidPolicies overlaid;
+  for (const auto& [name, place] : places_) {
+    if (!loaded || place.own_policy) continue;
+    if (!(*loaded)->find(place.policy)) {
+      loaded = failure("cannot reload " + options_.policy_file + ": it has no policy \"" + place.policy +
+                       "\", which sandbox \"" + name + "\" is under");
+    } else if (place.overlay) {
+      if (const auto with = (*loaded)->with(*place.overlay))
+        overlaid.emplace(name, (*with)->find(place.policy));
+      else
+        loaded = failure("cannot reload " + options_.policy_file + ": sandbox \"" + name +
+                         "\" has rules of its own, and: " + with.error().message);
+    }
   }
   if (!loaded) {
     to_keep_->drop();
@@ -184,7 +192,7 @@ Result<void> Resolver::reload() {
     return tl::unexpected(loaded.error());
   }
   take_policies(std::move(*loaded));
-  for (const auto& shard : shards_) shard->set_policies(policies_);
+  for (const auto& shard : shards_) shard->set_policies(policies_, overlaid);
   to_keep_->write();
   spdlog::info("policy reloaded{}", options_.policy_file.empty() ? "" : " from " + options_.policy_file);
   return {};
@@ -203,7 +211,8 @@ Result<void> Resolver::attach(AttachRequest request) {
     return failure("cannot attach: give either a pid or a netns path");
 
   std::shared_ptr<const PolicySet> set = policies_;
-  const bool own = !request.policy_yaml.empty() || request.overlay.has_value();
+  Place as;
+  as.own_policy = !request.policy_yaml.empty();
   if (!request.policy_yaml.empty()) {
     auto parsed = PolicySet::parse(request.policy_yaml, request.policy_name);
     if (!parsed) return tl::unexpected(parsed.error());
@@ -215,17 +224,19 @@ Result<void> Resolver::attach(AttachRequest request) {
     auto with = set->with(*request.overlay);
     if (!with) return tl::unexpected(with.error());
     set = std::move(*with);
+    as.overlay = std::move(request.overlay);
   }
   auto policy = set->find(request.who.policy);
   if (!policy) return failure("cannot attach: there is no policy \"" + request.who.policy + "\"");
 
   auto secrets = secrets_for(request.who, std::move(request.secrets));
   if (!secrets) return tl::unexpected(secrets.error());
-  const std::uint64_t token = next_token_++;
+  as.token = next_token_++;
+  const std::uint64_t token = as.token;
   auto listeners = request.pid > 0 ? broker_->attach_pid(token, request.pid)
                                    : broker_->attach_path(token, request.netns_path);
   if (!listeners) return tl::unexpected(listeners.error());
-  auto placed = place(std::move(request.who), std::move(*listeners), std::move(policy), own, token,
+  auto placed = place(std::move(request.who), std::move(*listeners), std::move(policy), std::move(as),
                       std::move(*secrets));
   if (!placed) (void)broker_->detach(token);
   return placed;
@@ -237,7 +248,7 @@ Result<void> Resolver::attach(Sandbox who, Listeners listeners, std::vector<Secr
   if (!policy) return failure("there is no policy \"" + who.policy + "\"");
   auto all = secrets_for(who, std::move(secrets));
   if (!all) return tl::unexpected(all.error());
-  return place(std::move(who), std::move(listeners), std::move(policy), false, 0, std::move(*all));
+  return place(std::move(who), std::move(listeners), std::move(policy), Place(), std::move(*all));
 }
 
 // The session's secrets and those, as one index; null if there are no more. Values are in no message.
@@ -250,7 +261,7 @@ Result<std::shared_ptr<const SecretSet>> Resolver::secrets_for(const Sandbox& wh
 }
 
 Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy,
-                             bool own_policy, std::uint64_t token, std::shared_ptr<const SecretSet> secrets) {
+                             Place place, std::shared_ptr<const SecretSet> secrets) {
   if (who.policy.empty()) who.policy = policy->name();
   SessionPast past;
   if (!shards_[shard_of(who)]->remembers(who)) {  // what was spent before is read before anything is asked
@@ -260,16 +271,13 @@ Result<void> Resolver::place(Sandbox who, Listeners listeners, std::shared_ptr<c
   }
   auto row = journal_->attach(who, unix_us());
   if (!row) return tl::unexpected(row.error());
-  Place place;
   place.shard = shard_of(who);
-  place.token = token;
   place.policy = who.policy;
-  place.own_policy = own_policy;
   spdlog::info("sandbox {} attached: session \"{}\", user \"{}\", policy {}", who.name, who.session, who.user,
                who.policy);
   const std::string name = who.name;
-  shards_[place.shard]->attach(std::move(who), *row, std::move(policy), own_policy, std::move(listeners),
-                               past, std::move(secrets), token);
+  shards_[place.shard]->attach(std::move(who), *row, std::move(policy), place.own_policy,
+                               std::move(listeners), past, std::move(secrets), place.token);
   places_[name] = std::move(place);
   return {};
 }

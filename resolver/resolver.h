@@ -101,11 +101,12 @@ class Resolver {
     std::size_t shard = 0;
     std::uint64_t token = 0;  // 0: not known to the broker
     std::string policy;
-    bool own_policy = false;
+    bool own_policy = false;  // a whole one, given when it was attached: reloads leave it alone
+    std::optional<PolicySet::Overlay> overlay;  // rules given then, put on top again at every reload
   };
   Resolver() = default;
-  Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, bool own_policy,
-                     std::uint64_t token, std::shared_ptr<const SecretSet> secrets);
+  Result<void> place(Sandbox who, Listeners listeners, std::shared_ptr<const Policy> policy, Place place,
+                     std::shared_ptr<const SecretSet> secrets);
   Result<std::shared_ptr<const SecretSet>> secrets_for(const Sandbox& who, std::vector<SecretValue> more);
   Result<std::shared_ptr<const PolicySet>> load_policies();
   Result<void> check_groups(const PolicySet& policies) const;

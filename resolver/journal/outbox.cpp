@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "rules/hex.h"
 
@@ -21,8 +22,8 @@ constexpr std::string_view count_pending =
 constexpr std::string_view expire_orphans =
     "UPDATE alert_delivery SET state = 3, ended_us = ?1, body = '', error = 'its hook is not configured any "
     "more'"
-    " WHERE id IN (SELECT id FROM alert_delivery WHERE state = 0 AND created_us < ?2 - ?3"
-    " AND hook NOT IN (SELECT value FROM json_each(?4)) ORDER BY id LIMIT ?5)";
+    " WHERE id IN (SELECT id FROM alert_delivery INDEXED BY alert_delivery_pending WHERE state = 0"
+    " AND hook NOT IN (SELECT value FROM json_each(?4)) AND created_us < ?2 - ?3 ORDER BY id LIMIT ?5)";
 constexpr std::string_view forget_by_age =
     "DELETE FROM alert_delivery WHERE id IN (SELECT id FROM alert_delivery WHERE state <> 0 AND ended_us < ?1"
     " ORDER BY ended_us LIMIT ?2)";
@@ -73,7 +74,7 @@ Result<std::unique_ptr<OutboxWriter>> OutboxWriter::create(Connection& connectio
 }
 
 void OutboxWriter::begin() {
-  counted_ = false;  // what was counted may have been rolled back
+  counted_ = tidied_ = false;  // what was counted may have been rolled back
   dropped_ = 0;
 }
 
@@ -125,13 +126,18 @@ int OutboxWriter::settle(std::span<const DeliveryResult> results) {
   return results.empty() ? SQLITE_OK : tidy(results.back().time_us);
 }
 
+// Commits wait for it: once a transaction, however many alerts it has.
 int OutboxWriter::tidy(std::int64_t now_us) {
-  expire_.bind(1, now_us);
-  expire_.bind(2, now_us);
-  expire_.bind(3, keep_ended_us);
-  expire_.bind(4, std::string_view(hooks_json_));
-  expire_.bind(5, std::int64_t{most_removed});
-  if (const int code = expire_.run(); code != SQLITE_OK) return code;
+  if (std::exchange(tidied_, true)) return SQLITE_OK;
+  if (now_us - orphans_looked_us_ >= orphans_looked_every_us || now_us < orphans_looked_us_) {
+    expire_.bind(1, now_us);
+    expire_.bind(2, now_us);
+    expire_.bind(3, keep_ended_us);
+    expire_.bind(4, std::string_view(hooks_json_));
+    expire_.bind(5, std::int64_t{most_removed});
+    if (const int code = expire_.run(); code != SQLITE_OK) return code;
+    orphans_looked_us_ = now_us;
+  }
   forget_old_.bind(1, now_us - keep_ended_us);
   forget_old_.bind(2, std::int64_t{most_removed});
   if (const int code = forget_old_.run(); code != SQLITE_OK) return code;

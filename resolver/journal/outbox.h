@@ -30,8 +30,9 @@ class OutboxWriter {
   static constexpr std::int64_t keep_ended_us = 30LL * 86400 * 1'000'000;
   // Rows of the table, some 150 octets each once they are over: beyond, the oldest of those go.
   static constexpr std::int64_t most_rows = 100'000;
-  // Rows removed, and given up, along with one transaction's results.
+  // Rows removed, and given up, by one transaction.
   static constexpr int most_removed = 64;
+  static constexpr std::int64_t orphans_looked_every_us = 60'000'000;
 
   // `connection` must outlive this.
   static Result<std::unique_ptr<OutboxWriter>> create(Connection& connection, OutboxLimits limits);
@@ -50,8 +51,9 @@ class OutboxWriter {
   OutboxLimits limits_;
   std::string hooks_json_;
   Statement insert_, update_, count_, expire_, forget_old_, forget_many_;
-  std::vector<std::size_t> waiting_;  // for each hook; known once `counted_`
-  bool counted_ = false;
+  std::vector<std::size_t> waiting_;       // for each hook; known once `counted_`
+  bool counted_ = false, tidied_ = false;  // in this transaction
+  std::int64_t orphans_looked_us_ = 0;  // when it was last looked for deliveries whose hook is not configured
   std::uint64_t dropped_ = 0;
 };
 

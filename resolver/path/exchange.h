@@ -53,11 +53,23 @@ struct UserState {
 struct LeakTold {
   static constexpr std::size_t max_warnings = 64;       // of 50 and 80 %
   static constexpr std::size_t max_refused_zones = 32;  // then one alert for the session; more are counted
+  struct Zones {
+    std::unordered_set<Name, NameHash> told;
+    bool many = false;  // that there are more than are told
+  };
   std::size_t warnings = 0;
-  std::unordered_set<Name, NameHash> zones;  // whose budget's end was told
-  std::unordered_set<std::uint8_t> wide;     // LedgerKinds of the session and around it
-  bool many = false;                         // that there are more zones than are told
-  std::uint64_t refused = 0;                 // queries, told or not
+  Zones spent;     // whose budget's end was told
+  Zones too_dear;  // where a name alone was: refused for nothing, so it must not hide an end
+  std::unordered_set<std::uint8_t> wide;  // LedgerKinds of the session and around it
+  std::uint64_t refused = 0;              // queries, told or not
+};
+
+// The same of the score: to look odd costs a client nothing. What is not told is in the rows' scores.
+struct ScoreTold {
+  static constexpr std::size_t max_told = 64;  // of each level in a day, then one for the session
+  static constexpr std::chrono::hours day{24};
+  Instant began = -day;
+  std::size_t suspects = 0, tunnels = 0;
 };
 
 // The same of secrets: once for a secret and zone.
@@ -83,6 +95,7 @@ struct SessionState {
   std::size_t unsaved = 0;                 // charges since the last snapshot
   std::shared_ptr<UserState> payer;        // null: nobody is named
   LeakTold told;
+  ScoreTold score_told;
   std::unique_ptr<SecretWatch> secrets;  // null: it has none
   SecretTold secrets_told;
   QueryWindow queries;

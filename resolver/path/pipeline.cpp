@@ -2,6 +2,7 @@
 #include "resolver/path/pipeline.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "resolver/path/alert_text.h"
 #include "resolver/path/chain.h"
@@ -118,11 +119,21 @@ void Pipeline::observe(Exchange& x) {
     if (x.policy->alert_on_first_query()) raise(x, "first_query", finding, "alert");
   }
   if (!finding.crossed) return;
-  if (finding.level != Level::tunnel) return raise(x, "suspect", finding, "alert");
+  if (finding.level != Level::tunnel) return tell_score(x, finding, "alert");
   // No single zone is to blame: blocking the last one would stop nothing and hurt somebody.
   const Name zone = x.question.query.name.suffix(x.cut.registered);
   const Done done = respond(x, x.policy->on_tunnel(), Reason::tunnel, finding.session_wide ? nullptr : &zone);
-  raise(x, "tunnel", finding, done);
+  tell_score(x, finding, done);
+}
+
+void Pipeline::tell_score(Exchange& x, Finding finding, const Done& done) {
+  ScoreTold& told = x.sandbox->session->score_told;
+  if (now_ - told.began >= ScoreTold::day) told = {.began = now_};
+  const bool tunnel = finding.level == Level::tunnel;
+  std::size_t& before = tunnel ? told.tunnels : told.suspects;
+  if (before > ScoreTold::max_told) return;
+  if (before++ == ScoreTold::max_told) finding.session_wide = true;  // for all the zones to come
+  raise(x, tunnel ? "tunnel" : "suspect", finding, done);
 }
 
 // The reply, from what is known now, and the row's part of it.
@@ -186,6 +197,10 @@ void Pipeline::write_local(Exchange& x) {
     Answer answer = *local;
     for (Record& record : answer.answer)
       if (record.owner.is_root()) record.owner = question.query.name;  // "this name", see Verdict::local
+    std::uint32_t ttl = std::numeric_limits<std::uint32_t>::max();
+    for (const Record& record : answer.answer) ttl = std::min(ttl, record.ttl);
+    for (const Name& name : handed_out(answer))
+      x.sandbox->referrals.note(name, now_ + std::chrono::seconds(ttl), now_);
     if (const auto rendered = wire::render(question.query, answer))
       return wire::write_rendered(question, *rendered, 0, {}, x.reply);
   }
@@ -429,7 +444,11 @@ void Pipeline::fetched(SandboxState& sandbox, const Query& query, Resolution res
     x->entry = x->group == group ? entry : nullptr;
     x->failure = failure;
     x->upstream_took = resolution.took;
-    if (x->entry) x->policy = sandbox.policy;  // the one that inspected it
+    if (x->entry && x->policy != sandbox.policy) {
+      x->policy = sandbox.policy;   // the one that inspected it
+      x->verdict.observed = false;  // what the old one observed is in the row
+      x->verdict.rule = 0;
+    }
     x->waiter.resume();
   }
   deliver();
@@ -544,9 +563,12 @@ void Pipeline::erase(SandboxState& sandbox) {
   std::erase_if(sandboxes_, [&](const auto& one) { return one.get() == &sandbox; });
 }
 
-void Pipeline::set_policies(const PolicySet& policies) {
+void Pipeline::set_policies(const PolicySet& policies, const OverlaidPolicies& overlaid) {
   for (const auto& sandbox : sandboxes_) {
-    auto policy = sandbox->own_policy ? nullptr : policies.find(sandbox->who.policy);
+    const auto with = overlaid.find(sandbox->who.name);
+    auto policy = with != overlaid.end() ? with->second
+                  : sandbox->own_policy  ? nullptr
+                                         : policies.find(sandbox->who.policy);
     if (!policy) continue;
     sandbox->policy = std::move(policy);
     give_terms(*sandbox);

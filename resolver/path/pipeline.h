@@ -118,7 +118,9 @@ class Pipeline {
   void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
   // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller
   // checks that first).
-  void set_policies(const PolicySet& policies);
+  // `overlaid`: by sandbox, the new policy with the rules that were given when it was attached.
+  using OverlaidPolicies = std::unordered_map<std::string, std::shared_ptr<const Policy>>;
+  void set_policies(const PolicySet& policies, const OverlaidPolicies& overlaid = {});
 
   // One message from a sandbox. `flush` ends a batch: the rows gathered since the last are submitted.
   void receive(SandboxState& sandbox, Peer peer, wire::Octets message);
@@ -199,6 +201,7 @@ class Pipeline {
   void reinspect(CacheEntry& entry, const SandboxState& sandbox) const;
   void committed(const std::shared_ptr<Batch>& batch, bool ok);
   void raise(Exchange& x, std::string kind, const Finding& finding, const Done& done);
+  void tell_score(Exchange& x, Finding finding, const Done& done);
   Done respond(Exchange& x, Response wanted, Reason reason, const Name* zone);
   std::int64_t rule_row(SandboxState& sandbox, const Policy& policy, RuleId rule);
   SessionState& session_for(const Sandbox& who, const std::shared_ptr<const LeakTerms>& terms,

@@ -236,12 +236,13 @@ void Pipeline::refuse_leak(Exchange& x, const Admission& admission) {
     if (told.wide.insert(static_cast<std::uint8_t>(ledger)).second) tell_leak(x, kind, finding, done);
     return;
   }
-  if (told.zones.contains(zone) || told.many) return;
-  if (told.zones.size() < LeakTold::max_refused_zones) {
-    told.zones.insert(zone);
+  LeakTold::Zones& zones = ledger == LedgerKind::name ? told.too_dear : told.spent;
+  if (zones.told.contains(zone) || zones.many) return;
+  if (zones.told.size() < LeakTold::max_refused_zones) {
+    zones.told.insert(zone);
     return tell_leak(x, "leak", finding, done);
   }
-  told.many = true;  // one more, for all the zones to come
+  zones.many = true;  // one more, for all the zones to come
   finding.zone.clear();
   tell_leak(x, "leak", finding, done);
 }

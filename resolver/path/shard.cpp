@@ -231,8 +231,9 @@ std::optional<std::pair<SandboxReport, SandboxId>> Shard::detach(const std::stri
   });
 }
 
-void Shard::set_policies(std::shared_ptr<const PolicySet> policies) {
-  state_->call([&] { state_->pipeline->set_policies(*policies); });
+void Shard::set_policies(std::shared_ptr<const PolicySet> policies,
+                         const Pipeline::OverlaidPolicies& overlaid) {
+  state_->call([&] { state_->pipeline->set_policies(*policies, overlaid); });
 }
 
 bool Shard::remembers(const Sandbox& who) {

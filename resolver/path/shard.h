@@ -61,7 +61,7 @@ class Shard {
   std::vector<Pipeline::SessionLeak> leaks();
   // What the sandbox had done, and its row; nothing if no sandbox of that name is here.
   std::optional<std::pair<SandboxReport, SandboxId>> detach(const std::string& name);
-  void set_policies(std::shared_ptr<const PolicySet> policies);
+  void set_policies(std::shared_ptr<const PolicySet> policies, const Pipeline::OverlaidPolicies& overlaid);
   void set_servers(std::vector<Server> servers);
   ShardReport report();
 

@@ -299,6 +299,22 @@ def _():
     holds(upstream.queries("www.asked.com"), "the daemon's upstream was not asked")
 
 
+@case("a reload reaches a sandbox that was given rules of its own, too, and they stay in force")
+def _():
+    upstream = RecordingUpstream()
+    daemon = Daemon(policy=OPEN_BUDGETS + "default: allow\n", upstream=(upstream.text,))
+    argv = [binary(), "run", "--control", daemon.control, "--name", "guest", "--quiet", "--block", "www.own.com", "--",
+            "sh", "-c", "getent hosts www.moving.com; read go; "
+                        "getent hosts www.moving.com || echo moved; getent hosts www.own.com || echo own"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as guest:
+        holds("www.moving.com" in guest.stdout.readline(), "before")
+        write(daemon.policy_file, OPEN_BUDGETS + "block: ['**.moving.com']\n")
+        daemon.command("reload")
+        out, err = guest.communicate("go\n", timeout=30)
+    equal(out.split(), ["moved", "own"], err)
+
+
 @case("SIGTERM ends the daemon cleanly while clients keep asking on the control socket")
 def _():
     daemon, over = Daemon(), threading.Event()

@@ -145,6 +145,41 @@ TEST_CASE("a single name that says more than 600 bits is refused outright, howev
   CHECK(world.seen.empty());
 }
 
+TEST_CASE("names refused for nothing, each in a zone of its own, do not hide that a budget came to its end") {
+  LeakWorld world(meter_alone);
+  SandboxState& box = world.attach("s");
+  std::mt19937_64 dice(6);
+  for (int i = 0; i < 40; ++i)
+    world.ask(box, hex_label(dice, 60) + "." + hex_label(dice, 60) + "." + hex_label(dice, 60) + ".e" +
+                       std::to_string(i) + ".com");
+  const std::size_t before = world.alerts("leak");
+  for (int i = 0; i < 40; ++i) world.ask(box, hex_label(dice, 32) + ".evil.com");
+  CHECK(world.alerts("leak") == before + 1);
+  CHECK(world.journal.alerts.back().zone == "evil.com");
+}
+
+TEST_CASE("odd names that cost nothing do not flood anybody with alerts: some a day, and one more") {
+  LeakWorld world("on_tunnel: alert\ndefault: block\n");
+  SandboxState& box = world.attach("s");
+  std::mt19937_64 dice(7);
+  const auto flood = [&](int from) {
+    for (int zone = from; zone < from + 200; ++zone)
+      for (int i = 0; i < 12; ++i)
+        world.ask(box, hex_label(dice, 48) + ".z" + std::to_string(zone) + ".com", type::TXT);
+  };
+  flood(0);
+  CHECK(world.seen.empty());
+  const std::size_t told = world.alerts("suspect") + world.alerts("tunnel");
+  CHECK(told > ScoreTold::max_told);
+  CHECK(told <= 2 * (ScoreTold::max_told + 1));
+  CHECK(world.journal.alerts.back().zone.empty());
+  flood(200);
+  CHECK(world.alerts("suspect") + world.alerts("tunnel") == told);
+  world.advance(25 * 3600 * 1000);
+  flood(400);
+  CHECK(world.alerts("suspect") + world.alerts("tunnel") > told);
+}
+
 TEST_CASE("a question that joined one under way is never forwarded by itself, whatever becomes of that one") {
   LeakWorld world(meter_alone);
   SandboxState& box = world.attach("s");
