@@ -129,21 +129,6 @@ void SessionMeter::find_numbered(Sight& sight, std::size_t labels) const {
   }
 }
 
-// A parent that appears because a zone below it does has counted what its own name's zone has told already.
-SessionMeter::ParentEntry SessionMeter::new_parent(const Sight& sight) const {
-  ParentEntry entry{opened(budgets_.parent), 0, 0};
-  if (const auto same = zones_.find(sight.parent)) {
-    const ZoneEntry& zone = zone_entries_[*same];
-    if (zone.unlisted_names > 0) {
-      entry.ledger = Ledger(budgets_.parent);
-      entry.ledger.charge(zone.unlisted.used());
-      entry.names = zone.unlisted_names;
-      entry.zones = 1;
-    }
-  }
-  return entry;
-}
-
 SessionMeter::Seen SessionMeter::seen(const Sight& sight, View view) const {
   switch (view) {
     case View::session:
@@ -281,10 +266,7 @@ Admission SessionMeter::settle(const Sight& sight, const Charge& charge, OuterLe
   Admission admission;
   admission.charge = charge;
   ZoneEntry fresh_zone;
-  if (!sight.zone_id) {
-    fresh_zone.unlisted = opened(zone_budget(sight.zone));
-    fresh_zone.all = opened(std::max(zone_budget(sight.zone), budgets_.known_zone));
-  }
+  if (!sight.zone_id) fresh_zone = new_zone(sight.zone);
   ParentEntry fresh_parent;
   if (sight.has_parent && !sight.parent_id) fresh_parent = new_parent(sight);
   ZoneEntry& zone = sight.zone_id ? zone_entries_[*sight.zone_id] : fresh_zone;
@@ -436,23 +418,6 @@ void SessionMeter::replay_refresh(const Ask& ask) {
   settle(sight, price_refresh(sight, ask, count), {}, false);
 }
 
-void SessionMeter::grant_zone(const Name& zone, std::uint64_t octets) {
-  const std::string_view wire = NameTable::octets(zone);
-  if (const auto id = zones_.find(wire)) {
-    zone_entries_[*id].unlisted.grant(octets);
-    zone_entries_[*id].all.grant(octets);
-  } else {
-    zones_.insert(wire);
-    ZoneEntry entry;
-    entry.unlisted = opened(zone_budget(wire));
-    entry.all = opened(std::max(zone_budget(wire), budgets_.known_zone));
-    entry.unlisted.grant(octets);
-    entry.all.grant(octets);
-    zone_entries_.push_back(entry);
-  }
-  if (const auto id = parents_.find(wire)) parent_entries_[*id].ledger.grant(octets);
-}
-
 void SessionMeter::set_policy(const Budgets& budgets, std::shared_ptr<const KnownNames> known) {
   budgets_ = budgets;
   known_ = std::move(known);
@@ -472,30 +437,10 @@ std::optional<Type> SessionMeter::last_type(const Name& zone) const {
   return zone_entries_[*id].last_type;
 }
 
-std::vector<SessionMeter::ZoneUse> SessionMeter::zones() const {
-  std::vector<ZoneUse> uses;
-  const auto name_of = [](std::string_view wire) {
-    return *Name::from_wire({reinterpret_cast<const std::uint8_t*>(wire.data()), wire.size()});
-  };
-  const auto add = [&](std::string_view wire, bool is_parent, const Ledger& ledger, std::uint32_t names) {
-    uses.push_back({name_of(wire), is_parent, static_cast<double>(ledger.used()) / 1000,
-                    static_cast<double>(ledger.limit()) / 1000, names});
-  };
-  for (NameTable::Id id = 0; id < zone_entries_.size(); ++id) {
-    const ZoneEntry& entry = zone_entries_[id];
-    const bool listed_only =
-        entry.names > 0 && entry.unlisted_names == 0;  // then only the roomier account counts
-    add(zones_.at(id), false, listed_only ? entry.all : entry.unlisted, entry.names);
-  }
-  for (NameTable::Id id = 0; id < parent_entries_.size(); ++id)
-    add(parents_.at(id), true, parent_entries_[id].ledger, parent_entries_[id].names);
-  return uses;
-}
-
 std::size_t SessionMeter::memory() const noexcept {
   return sizeof *this + names_.memory() + zones_.memory() + parents_.memory() +
          name_entries_.capacity() * sizeof(NameEntry) + zone_entries_.capacity() * sizeof(ZoneEntry) +
-         parent_entries_.capacity() * sizeof(ParentEntry) + refreshed_.size() * 40;
+         parent_entries_.capacity() * sizeof(ParentEntry) + refreshed_.size() * 40 + granted_.size() * 128;
 }
 
 }  // namespace postern

@@ -15,8 +15,8 @@
 // for the selector, then for the type. A forward costs at least `least_forward`, whatever its name: its
 // moment may say something too.
 //
-// Read next: code.h (the grammar), model.h (letters), ledger.h (budgets), meter_known.h, meter_snapshot.cpp
-// (restart).
+// Read next: code.h (the grammar), model.h (letters), ledger.h (budgets), meter_known.h, meter_grants.cpp
+// (an operator's), meter_snapshot.cpp (restart).
 //
 // Pure: no clock. Thread: one (the session's shard). Memory: 60 to 300 octets per forward that asked for a
 // new name, and the session's budget bounds their number (`code`: 2,048, so 0.2 MB at worst); nothing before
@@ -25,6 +25,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -88,6 +89,8 @@ class SessionMeter {
   static constexpr std::size_t recent_names = 16;
   // Also where a budget is unlimited (replay): beyond this a new name is refused.
   static constexpr std::size_t max_names = 1u << 20;
+  // Names of zones and parents that a session was granted something for: an operator's work, 0.2 MB at worst.
+  static constexpr std::size_t max_granted = 1024;
 
   SessionMeter(const Budgets& budgets, std::shared_ptr<const NameCode> code,
                std::shared_ptr<const KnownNames> known);
@@ -120,9 +123,13 @@ class SessionMeter {
   std::string snapshot() const;
   Result<void> restore(std::string_view octets);
 
-  // An operator's decision; `zone` null: the session's ledger (and, with `all`, nothing else).
+  // An operator's decisions: so many octets more for the session's ledger; for what comes down; for one zone
+  // and its parent. The last are kept by name and hold, too, for ledgers that open later. False: no room, and
+  // nothing was granted.
   void grant(std::uint64_t octets) { session_.grant(octets); }
-  void grant_zone(const Name& zone, std::uint64_t octets);
+  void grant_answers(std::uint64_t octets) { answers_.grant(octets); }
+  bool grant_zone(const Name& zone, const Name& parent, std::uint64_t octets);
+  bool has_room_for_grant(const Name& zone, const Name& parent) const;
   // A reloaded policy. What was used stays used.
   void set_policy(const Budgets& budgets, std::shared_ptr<const KnownNames> known);
 
@@ -133,7 +140,8 @@ class SessionMeter {
     std::uint32_t names = 0;
   };
   std::vector<ZoneUse> zones()
-      const;  // zones, then parents that have more than one zone below; in order of appearance
+      const;  // zones, then parents that have more than one zone below; in order of appearance; then zones
+              // that were granted something and are not open yet
   const Ledger& session() const noexcept { return session_; }
   const Ledger& answers() const noexcept { return answers_; }
   std::size_t names() const noexcept { return names_.size(); }
@@ -169,6 +177,9 @@ class SessionMeter {
   struct ParentEntry {
     Ledger ledger;
     std::uint32_t names = 0, zones = 0;
+  };
+  struct Granted {  // octets, to a zone's and to a parent's ledger of one name
+    std::uint64_t zone = 0, parent = 0;
   };
   static constexpr NameTable::Id nobody = ~NameTable::Id{0};
 
@@ -212,6 +223,8 @@ class SessionMeter {
   Admission settle(const Sight& sight, const Charge& charge, OuterLedgers outer, bool may_refuse);
   void note(const Sight& sight, const Ask& ask);
   Ledger opened(std::uint64_t budget) const;
+  Granted granted_to(std::string_view wire) const;
+  ZoneEntry new_zone(std::string_view wire) const;
   ParentEntry new_parent(const Sight& sight) const;
   std::uint64_t zone_budget(std::string_view zone) const;
 
@@ -226,6 +239,7 @@ class SessionMeter {
   std::array<NameTable::Id, recent_names> recent_;
   std::uint32_t next_recent_ = 0;
   std::unordered_map<std::uint64_t, std::uint32_t> refreshed_;  // name id and type -> times in a row
+  std::map<std::string, Granted, std::less<>> granted_;         // by wire octets, at most max_granted
 };
 
 }  // namespace postern

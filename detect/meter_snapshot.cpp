@@ -1,8 +1,10 @@
 // The meter's memory on disk: a snapshot of the ledgers and the history, so that a restart refills nothing.
 //
 // Layout, little-endian: "PMTR" version; session and answers (used, granted); names (size, wire, types,
-// listed or not); the recent ring; zones; parents; rows of refreshes. The file is Postern's own, but it is
+// listed or not); the recent ring; zones; parents; rows of refreshes; grants by name, since version 2 (before
+// it only open ledgers knew theirs, so those are taken over). The file is Postern's own, but it is
 // read as if it were not: each count and name is checked.
+#include <algorithm>
 #include <cstring>
 
 #include "detect/meter.h"
@@ -10,7 +12,7 @@
 namespace postern {
 namespace {
 
-constexpr std::string_view magic("PMTR\1", 5);
+constexpr std::string_view magic("PMTR\2", 5), magic_1("PMTR\1", 5);
 
 class Writer {
  public:
@@ -113,6 +115,12 @@ std::string SessionMeter::snapshot() const {
     out.number(key);
     out.number(count);
   }
+  out.number(static_cast<std::uint32_t>(granted_.size()));
+  for (const auto& [wire, granted] : granted_) {
+    out.name(wire);
+    out.number(granted.zone);
+    out.number(granted.parent);
+  }
   return out.take();
 }
 
@@ -123,7 +131,9 @@ Result<void> SessionMeter::restore(std::string_view octets) {
   };
   if (names_.size() != 0 || zones_.size() != 0) return bad("the meter is in use");
   Reader in(octets);
-  if (in.text(magic.size()) != magic) return bad("it is not a snapshot of this version");
+  const std::string_view version = in.text(magic.size());
+  const bool lists_grants = version == magic;
+  if (!lists_grants && version != magic_1) return bad("it is not a snapshot of this version");
   SessionMeter next(budgets_, code_, known_);
   next.session_ = Ledger(budgets_.session);
   in.ledger(next.session_);
@@ -156,6 +166,8 @@ Result<void> SessionMeter::restore(std::string_view octets) {
     entry.unlisted_names = in.number<std::uint32_t>();
     entry.last_type = in.number<Type>();
     next.zone_entries_.push_back(entry);
+    if (!lists_grants && entry.unlisted.granted() > 0)
+      next.granted_[std::string(wire)].zone = entry.unlisted.granted();
   }
   const auto parents = in.number<std::uint32_t>();
   if (parents > max_names) return bad("too many parents");
@@ -168,6 +180,8 @@ Result<void> SessionMeter::restore(std::string_view octets) {
     entry.names = in.number<std::uint32_t>();
     entry.zones = in.number<std::uint32_t>();
     next.parent_entries_.push_back(entry);
+    if (!lists_grants && entry.ledger.granted() > 0)
+      next.granted_[std::string(wire)].parent = entry.ledger.granted();
   }
   const auto rows = in.number<std::uint32_t>();
   if (rows > max_names) return bad("too many refreshes");
@@ -175,6 +189,15 @@ Result<void> SessionMeter::restore(std::string_view octets) {
     const auto key = in.number<std::uint64_t>();
     if (key >> 16 >= names) return bad("a refreshed name is not among the names");
     next.refreshed_[key] = in.number<std::uint32_t>();
+  }
+  const auto grants = lists_grants ? in.number<std::uint32_t>() : 0;
+  if (grants > max_granted) return bad("too many grants");
+  for (std::uint32_t i = 0; i < grants && !in.failed(); ++i) {
+    const auto wire = in.name();
+    if (in.failed() || next.granted_.contains(wire)) return bad("a grant's name is broken or there twice");
+    Granted& granted = next.granted_[std::string(wire)];
+    granted.zone = std::min(in.number<std::uint64_t>(), Budgets::unlimited);
+    granted.parent = std::min(in.number<std::uint64_t>(), Budgets::unlimited);
   }
   if (in.failed()) return bad("it is cut off");
   if (!in.at_end()) return bad("something follows it");

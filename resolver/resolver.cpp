@@ -314,7 +314,7 @@ Result<LeakGrant> Resolver::grant(LeakGrant wanted) {
     return failure("cannot grant anything to session \"" + wanted.session.substr(0, max_name) + "\": " + why);
   };
   if (wanted.octets == 0) return bad("give the octets");
-  if (!wanted.zone.empty()) {
+  if (!wanted.zone.empty() && wanted.zone != LeakGrant::for_answers) {
     const auto zone = Name::parse(wanted.zone);
     if (!zone) return bad(zone.error().message);
     wanted.zone = zone->text();
@@ -330,6 +330,8 @@ Result<LeakGrant> Resolver::grant(LeakGrant wanted) {
     return bad("it is a session of " + names + "; name the user");
   }
   wanted.user = users->front();
+  for (const auto& shard : shards_)
+    if (const auto may = shard->may_grant(wanted); !may) return bad(may.error().message);
   wanted.time_us = unix_us();
   const auto id = journal_->grant(wanted);
   if (!id) return tl::unexpected(id.error());
@@ -337,7 +339,10 @@ Result<LeakGrant> Resolver::grant(LeakGrant wanted) {
   for (const auto& shard : shards_)
     if (auto granted = shard->grant(wanted); !granted) return tl::unexpected(granted.error());
   spdlog::info("granted {} octets to {} of session \"{}\", user \"{}\"", wanted.octets,
-               wanted.zone.empty() ? "the whole" : "zone " + wanted.zone, wanted.session, wanted.user);
+               wanted.zone.empty()                     ? "the whole"
+               : wanted.zone == LeakGrant::for_answers ? "the answers"
+                                                       : "zone " + wanted.zone,
+               wanted.session, wanted.user);
   return wanted;
 }
 

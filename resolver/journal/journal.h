@@ -124,8 +124,9 @@ struct LeakSnapshot {
   std::string octets;
 };
 
-// An operator's grant: `octets` more for a session, or for one zone of it.
+// An operator's grant: `octets` more for a session, for one zone of it, or for what comes down to it.
 struct LeakGrant {
+  static constexpr std::string_view for_answers = "(answers)";  // in the place of a zone, which it cannot be
   std::int64_t id = 0;  // drawn when it is written
   std::int64_t time_us = 0;
   std::string user, session;

@@ -111,8 +111,11 @@ class Pipeline {
   std::shared_ptr<const SecretSet> secrets_of(const Sandbox& who) const;
   // `secrets` (attach): all that the session has from now on; null: as they are.
   bool remembers(const Sandbox& who) const { return sessions_.contains(session_key(who)); }
-  // A grant that is on record, to a session that may be remembered. Errors: the zone is no name.
+  // A grant that is on record, to a session that may be remembered. Errors: those of `may_grant`, which is
+  // for asking before it goes on record: the zone is no name or has no ledger (grant_ledgers.h); there are
+  // too many.
   Result<void> grant(const LeakGrant& grant);
+  Result<void> may_grant(const LeakGrant& grant) const;
   std::vector<SessionLeak> leaks() const;
   void lift_quarantine(SandboxState& sandbox) { sandbox.session->quarantined = false; }
   void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
@@ -186,6 +189,7 @@ class Pipeline {
   void charged(SandboxState& sandbox, Exchange& x, const Charge& charge);
   void save(SessionState& session);
   void rebuild(SessionState& session, const SessionPast& past);
+  Result<void> apply(SessionMeter& meter, const LeakGrant& grant) const;
   Ask ask_about(const Query& query, const Policy& policy, LedgerCut cut) const;
   void refuse_leak(Exchange& x, const Admission& admission);
   void tell_leak(Exchange& x, std::string_view kind, const LeakFinding& finding, const Done& done);

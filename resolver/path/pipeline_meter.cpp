@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "resolver/path/alert_text.h"
+#include "resolver/path/grant_ledgers.h"
 #include "resolver/path/pipeline.h"
 
 namespace postern {
@@ -28,6 +29,11 @@ std::string ledger_zone(const Name& name, LedgerKind ledger, const LedgerCut& cu
   if (!is_about_a_zone(ledger)) return {};
   if (ledger == LedgerKind::arpa) return "arpa";
   return name.suffix(ledger == LedgerKind::parent ? cut.parent : cut.zone).text();
+}
+
+tl::unexpected<Error> no_room_for(const LeakGrant& one) {
+  return failure("nothing more can be granted to zone \"" + one.zone + "\": the session has grants for " +
+                 std::to_string(SessionMeter::max_granted) + " zones");
 }
 
 }  // namespace
@@ -136,10 +142,7 @@ void Pipeline::rebuild(SessionState& session, const SessionPast& past) {
   session.last_grant = past.snapshot.grants_upto;
   for (const LeakGrant& one : past.grants) {
     session.last_grant = one.id;
-    if (const auto zone = Name::parse(one.zone); one.zone.empty() || !zone)
-      meter.grant(one.octets);
-    else
-      meter.grant_zone(*zone, one.octets);
+    (void)apply(meter, one);  // what cannot be applied was refused when it was wanted, or its zone is gone
   }
   for (const SessionPast::Forward& row : past.forwards) {
     const Query query{row.name, row.type};
@@ -158,17 +161,38 @@ void Pipeline::rebuild(SessionState& session, const SessionPast& past) {
   if (session.unsaved >= charges_per_snapshot) save(session);
 }
 
-Result<void> Pipeline::grant(const LeakGrant& one) {
-  const auto at = sessions_.find(one.user + '\0' + one.session);
-  if (at == sessions_.end()) return {};  // it is read when the session comes back
-  SessionState& session = *at->second;
+Result<void> Pipeline::apply(SessionMeter& meter, const LeakGrant& one) const {
   if (one.zone.empty()) {
-    session.meter.grant(one.octets);
+    meter.grant(one.octets);
+  } else if (one.zone == LeakGrant::for_answers) {
+    meter.grant_answers(one.octets);
   } else {
     const auto zone = Name::parse(one.zone);
     if (!zone) return tl::unexpected(zone.error());
-    session.meter.grant_zone(*zone, one.octets);
+    const auto ledgers = ledgers_of_grant(*ports_.parts.suffixes, *zone);
+    if (!ledgers) return tl::unexpected(ledgers.error());
+    if (!meter.grant_zone(ledgers->zone, ledgers->parent, one.octets)) return no_room_for(one);
   }
+  return {};
+}
+
+Result<void> Pipeline::may_grant(const LeakGrant& one) const {
+  if (one.zone.empty() || one.zone == LeakGrant::for_answers) return {};
+  const auto zone = Name::parse(one.zone);
+  if (!zone) return tl::unexpected(zone.error());
+  const auto ledgers = ledgers_of_grant(*ports_.parts.suffixes, *zone);
+  if (!ledgers) return tl::unexpected(ledgers.error());
+  const auto at = sessions_.find(one.user + '\0' + one.session);
+  if (at != sessions_.end() && !at->second->meter.has_room_for_grant(ledgers->zone, ledgers->parent))
+    return no_room_for(one);
+  return {};
+}
+
+Result<void> Pipeline::grant(const LeakGrant& one) {
+  const auto at = sessions_.find(one.user + '\0' + one.session);
+  if (at == sessions_.end()) return may_grant(one);  // it is read when the session comes back
+  SessionState& session = *at->second;
+  if (auto applied = apply(session.meter, one); !applied) return applied;
   session.last_grant = one.id;
   session.told = {};  // what is spent again is a new story
   ++session.unsaved;

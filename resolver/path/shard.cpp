@@ -248,6 +248,10 @@ Result<void> Shard::grant(const LeakGrant& grant) {
   return state_->call([&] { return state_->pipeline->grant(grant); });
 }
 
+Result<void> Shard::may_grant(const LeakGrant& grant) {
+  return state_->call([&] { return state_->pipeline->may_grant(grant); });
+}
+
 bool Shard::lift_quarantine(const std::string& name) {
   return state_->call([&] {
     const auto at = state_->attached.find(name);

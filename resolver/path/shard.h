@@ -57,6 +57,7 @@ class Shard {
   std::shared_ptr<const SecretSet> secrets_of(const Sandbox& who);
   bool remembers(const Sandbox& who);
   Result<void> grant(const LeakGrant& grant);
+  Result<void> may_grant(const LeakGrant& grant);
   bool lift_quarantine(const std::string& name);  // of that sandbox's session; false: it is not here
   std::vector<Pipeline::SessionLeak> leaks();
   // What the sandbox had done, and its row; nothing if no sandbox of that name is here.

@@ -278,7 +278,7 @@ TEST_CASE("warnings come once at 50 and once at 80 percent, and a refusal names 
   CHECK(admission.refused_by == LedgerKind::zone);
   CHECK(admission.budget_bits == 48 * 8);
   CHECK(admission.used_bits > 48 * 8 - 8);
-  meter.grant_zone(*Name::parse("example.com"), 1);
+  meter.grant_zone(*Name::parse("example.com"), *Name::parse("example.com"), 1);
   CHECK(admit(meter, "www.example.com").admitted);
   CHECK_FALSE(admit(meter, "www.example.com").admitted);
 }

@@ -1,6 +1,8 @@
 // Restart, detach, pruning: a snapshot and the committed charges bring the ledgers back; nothing is refilled.
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "meter_names.h"
 
 using namespace postern;
@@ -108,7 +110,7 @@ TEST_CASE("fifty runs of one session leak one budget between them") {
 TEST_CASE("a grant survives a restart, a lowered budget refills nothing") {
   SessionMeter meter = meter_with(*profile("code"));
   meter.grant(100);
-  meter.grant_zone(*Name::parse("example.com"), 50);
+  meter.grant_zone(*Name::parse("example.com"), *Name::parse("example.com"), 50);
   SessionMeter after = meter_with(*profile("code"));
   REQUIRE(after.restore(meter.snapshot()));
   CHECK(after.session().limit() == (2048 + 100) * 8000);
@@ -118,9 +120,66 @@ TEST_CASE("a grant survives a restart, a lowered budget refills nothing") {
   CHECK(after.zones()[0].budget_bits == (48 + 50) * 8);
 }
 
+TEST_CASE("a grant holds for ledgers that open later, the zone's and its parent's, and survives a restart") {
+  const Name zone = *Name::parse("mysite.github.io"), parent = *Name::parse("github.io");
+  SessionMeter meter = meter_with(*profile("code"));
+  REQUIRE(meter.grant_zone(zone, parent, 50));
+  REQUIRE(meter.grant_zone(zone, parent, 7));
+  const auto open_both = [](SessionMeter& one) {
+    const Query mine{*Name::parse("a.mysite.github.io"), type::A},
+        other{*Name::parse("a.x.github.io"), type::A}, bare{*Name::parse("github.io"), type::A};
+    REQUIRE(one.admit({&mine, 3, 2}).admitted);
+    REQUIRE(one.admit({&other, 3, 2}).admitted);
+    REQUIRE(one.admit({&bare, 2, 2}).admitted);
+    std::map<std::string, double> budgets;
+    for (const auto& use : one.zones())
+      budgets[(use.is_parent ? "parent " : "") + use.zone.text()] = use.budget_bits / 8;
+    CHECK(budgets == std::map<std::string, double>{{"mysite.github.io", 256 + 57},
+                                                   {"x.github.io", 256},
+                                                   {"github.io", 256},
+                                                   {"parent github.io", 1024 + 57}});
+  };
+  SessionMeter after = meter_with(*profile("code"));
+  REQUIRE(after.restore(meter.snapshot()));
+  open_both(after);
+  open_both(meter);
+  SessionMeter again = meter_with(*profile("code"));
+  REQUIRE(again.restore(after.snapshot()));
+  CHECK(again.snapshot() == after.snapshot());
+}
+
+TEST_CASE("the grants of a snapshot that does not list them are those of its open ledgers") {
+  SessionMeter meter = meter_with(*profile("code"));
+  const Query query{*Name::parse("a.mysite.github.io"), type::A};
+  REQUIRE(meter.admit({&query, 3, 2}).admitted);
+  REQUIRE(meter.grant_zone(*Name::parse("mysite.github.io"), *Name::parse("github.io"), 50));
+  std::string old = meter.snapshot();
+  const std::size_t list = 4 + (1 + 11 + 16) + (1 + 18 + 16);  // a count, then names with two amounts each
+  old.resize(old.size() - list);
+  old[4] = 1;
+  SessionMeter after = meter_with(*profile("code"));
+  REQUIRE(after.restore(old));
+  CHECK(after.snapshot() == meter.snapshot());
+}
+
+TEST_CASE("a session's grants are for a bounded number of zones") {
+  SessionMeter meter = meter_with(*profile("code"));
+  for (std::size_t i = 0; i < SessionMeter::max_granted; ++i) {
+    const Name zone = *Name::parse("z" + std::to_string(i) + ".com");
+    REQUIRE(meter.grant_zone(zone, zone, 1));
+  }
+  const Name one_more = *Name::parse("more.com"), old = *Name::parse("z0.com");
+  CHECK_FALSE(meter.grant_zone(one_more, one_more, 1));
+  CHECK_FALSE(meter.grant_zone(old, one_more, 1));
+  CHECK(meter.grant_zone(old, old, 1));
+  SessionMeter after = meter_with(*profile("code"));
+  CHECK(after.restore(meter.snapshot()));
+}
+
 TEST_CASE("a broken snapshot is refused at every octet, and the meter stays empty") {
   SessionMeter before = meter_with(*profile("browse"));
   live(before, 60, 25);
+  before.grant_zone(*Name::parse("a.example.com"), *Name::parse("example.com"), 5);
   const std::string snapshot = before.snapshot();
   for (std::size_t cut = 0; cut < snapshot.size(); ++cut) {
     SessionMeter meter = meter_with(*profile("browse"));
@@ -130,7 +189,7 @@ TEST_CASE("a broken snapshot is refused at every octet, and the meter stays empt
   }
   SessionMeter meter = meter_with(*profile("browse"));
   CHECK_FALSE(meter.restore(snapshot + "x"));
-  CHECK_FALSE(meter.restore("PMTR\2" + snapshot.substr(5)));
+  CHECK_FALSE(meter.restore("PMTR\3" + snapshot.substr(5)));
   REQUIRE(meter.restore(snapshot));
   CHECK_FALSE(meter.restore(snapshot));  // in use
   sample::Dice dice(1);

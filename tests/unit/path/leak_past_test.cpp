@@ -1,34 +1,13 @@
 // Ledgers survive: a restart, detaching, and being forgotten refill nothing; a grant does, and stays.
-#include <unistd.h>
-
-#include <filesystem>
 #include <random>
 
+#include "file_world.h"
 #include "leak_world.h"
 
 using namespace postern;
 using namespace postern::test;
 
 namespace {
-
-struct Folder {
-  Folder() {
-    char text[] = "/tmp/postern-past-XXXXXX";
-    REQUIRE(mkdtemp(text) != nullptr);
-    path = text;
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file() const { return path + "/journal.db"; }
-  std::string path;
-};
-
-std::unique_ptr<Journal> open_journal(const Folder& folder) {
-  Journal::Options options;
-  options.path = folder.file();
-  auto journal = Journal::open(options);
-  REQUIRE_MESSAGE(journal.has_value(), (journal ? "" : journal.error().message));
-  return std::move(*journal);
-}
 
 std::uint64_t used(LeakWorld& world, const std::string& session) {
   for (const auto& leak : world.pipeline().leaks())
@@ -41,12 +20,12 @@ std::uint64_t used(LeakWorld& world, const std::string& session) {
 TEST_CASE("50 runs of one session leak one file between them: at most 256 octets to a zone in all") {
   for (const bool detaches : {true, false}) {  // without: its process just ends
     CAPTURE(detaches);
-    const Folder folder;
+    const JournalFolder folder;
     std::mt19937_64 dice(1);
     std::size_t octets = 0;
     std::uint64_t before = 0;
     for (int run = 0; run < 50; ++run) {
-      const auto journal = open_journal(folder);
+      const auto journal = folder.open();
       LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
       SandboxState& box = world.attach("one");
       CHECK(used(world, "one") >= before);
@@ -63,12 +42,12 @@ TEST_CASE("50 runs of one session leak one file between them: at most 256 octets
 TEST_CASE("what is rebuilt is what was, to the millibit: from rows alone, from a snapshot, and from both") {
   for (const int questions : {5, 200, 300, 600}) {
     CAPTURE(questions);
-    const Folder folder;
+    const JournalFolder folder;
     std::uint64_t whole = 0, user = 0;
     std::size_t charges = 0;
     std::vector<SessionMeter::ZoneUse> zones;
     {
-      const auto journal = open_journal(folder);
+      const auto journal = folder.open();
       LeakWorld world(meter_alone + "profile: browse\n", LeakWorld::shared_parts(), journal.get());
       SandboxState& box = world.attach("one");
       std::mt19937_64 dice(2);
@@ -81,7 +60,7 @@ TEST_CASE("what is rebuilt is what was, to the millibit: from rows alone, from a
       user = leak.payer.used;
       zones = leak.zones;
     }
-    const auto journal = open_journal(folder);
+    const auto journal = folder.open();
     CHECK(journal->past("u", "one")->snapshot.octets.empty() == (charges < Pipeline::charges_per_snapshot));
     CHECK((charges < Pipeline::charges_per_snapshot || journal->past("u", "one")->forwards.size() < charges));
     LeakWorld world(meter_alone + "profile: browse\n", LeakWorld::shared_parts(), journal.get());
@@ -98,10 +77,10 @@ TEST_CASE("what is rebuilt is what was, to the millibit: from rows alone, from a
 }
 
 TEST_CASE("refreshes and the octets of answers are rebuilt, too") {
-  const Folder folder;
+  const JournalFolder folder;
   std::uint64_t whole = 0, answers = 0;
   {
-    const auto journal = open_journal(folder);
+    const auto journal = folder.open();
     LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
     world.ttl = 5;
     SandboxState& box = world.attach("one");
@@ -113,7 +92,7 @@ TEST_CASE("refreshes and the octets of answers are rebuilt, too") {
     whole = used(world, "one");
     answers = world.pipeline().leaks().front().answers.used;
   }
-  const auto journal = open_journal(folder);
+  const auto journal = folder.open();
   LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
   world.attach("one");
   CHECK(used(world, "one") == whole);
@@ -123,12 +102,12 @@ TEST_CASE("refreshes and the octets of answers are rebuilt, too") {
 TEST_CASE(
     "a session without a name is its user and code; another code is another session, one user pays for "
     "both") {
-  const Folder folder;
+  const JournalFolder folder;
   const std::string yaml = meter_alone + "budgets: {user: 100 B}\n";
   std::mt19937_64 dice(3);
   std::size_t octets = 0;
   for (int run = 0; run < 12; ++run) {
-    const auto journal = open_journal(folder);
+    const auto journal = folder.open();
     LeakWorld world(yaml, LeakWorld::shared_parts(), journal.get());
     SandboxState& box = world.attach("session " + std::to_string(run));
     for (int i = 0; i < 4; ++i)
@@ -139,7 +118,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a grant lets a spent session go on, once, and survives a restart") {
-  const Folder folder;
+  const JournalFolder folder;
   std::mt19937_64 dice(4);
   const auto spend = [&](LeakWorld& world, SandboxState& box) {
     std::size_t octets = 0;
@@ -148,7 +127,7 @@ TEST_CASE("a grant lets a spent session go on, once, and survives a restart") {
     return octets;
   };
   {
-    const auto journal = open_journal(folder);
+    const auto journal = folder.open();
     LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
     SandboxState& box = world.attach("one");
     CHECK(spend(world, box) > 100);
@@ -163,7 +142,7 @@ TEST_CASE("a grant lets a spent session go on, once, and survives a restart") {
     CHECK(more <= 64);
     world.detach(box);
   }
-  const auto journal = open_journal(folder);
+  const auto journal = folder.open();
   LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
   SandboxState& box = world.attach("one");
   CHECK(spend(world, box) == 0);  // it was spent, and is not granted a second time
@@ -175,8 +154,8 @@ TEST_CASE("a grant lets a spent session go on, once, and survives a restart") {
 }
 
 TEST_CASE("a session that was forgotten for lack of room is rebuilt when it returns") {
-  const Folder folder;
-  const auto journal = open_journal(folder);
+  const JournalFolder folder;
+  const auto journal = folder.open();
   LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
   std::mt19937_64 dice(5);
   SandboxState& box = world.attach("one");
@@ -202,7 +181,7 @@ TEST_CASE("a session that was forgotten for lack of room is rebuilt when it retu
 
 TEST_CASE(
     "a refill gives so much more for each whole day since the first attachment, and a restart nothing") {
-  const Folder folder;
+  const JournalFolder folder;
   std::mt19937_64 dice(9);
   const std::string policy = meter_alone + "budgets: {zone: 64 B, refill: 32 B per day}\n";
   constexpr std::int64_t day_ms = 86'400'000;
@@ -213,7 +192,7 @@ TEST_CASE(
     return octets;
   };
   {
-    const auto journal = open_journal(folder);
+    const auto journal = folder.open();
     LeakWorld world(policy, LeakWorld::shared_parts(), journal.get());
     SandboxState& box = world.attach("one");
     const std::size_t first = exfiltrate(world, box);
@@ -230,12 +209,12 @@ TEST_CASE(
   }
   const std::size_t before = octets;
   for (int run = 0; run < 3; ++run) {  // on the first day, by the clock of these
-    const auto journal = open_journal(folder);
+    const auto journal = folder.open();
     LeakWorld world(policy, LeakWorld::shared_parts(), journal.get());
     SandboxState& box = world.attach("one");
     CHECK(exfiltrate(world, box) == before);
   }
-  const auto journal = open_journal(folder);
+  const auto journal = folder.open();
   LeakWorld world(policy, LeakWorld::shared_parts(), journal.get());
   world.advance(3 * day_ms);
   SandboxState& box = world.attach("one");
