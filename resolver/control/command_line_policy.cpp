@@ -94,8 +94,13 @@ void CommandLine::add_replay(CLI::App& app) {
   replay_app->add_option("--name", replay.name, "Named policy; default: default")->type_name("POLICY");
   replay_app->add_option("--profile", replay.profile,
                          "Leak budgets: code, browse, strict; default: the policy's");
-  replay_app->add_flag("--meter-only", replay.meter_only,
-                       "The leak meter alone: any name, any type, no rules, and the score only watches");
+  replay_app->add_flag(
+      "--meter-only", replay.meter_only,
+      "The leak meter alone: any name, any type, no rules; score and cap of queries only watch");
+  replay_app
+      ->add_option("--public-suffix-list", replay.public_suffix_list,
+                   "Public suffix list (text form), as the daemon's public_suffix_list")
+      ->type_name("FILE");
   replay_app->add_option("--assume-ttl", replay.assume_ttl, "Seconds that an answer is kept in the cache")
       ->check(CLI::Range(0u, 86400u))
       ->capture_default_str();

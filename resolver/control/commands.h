@@ -96,7 +96,8 @@ struct ReplayFlags {
   std::string policy;              // file; empty: the built-in policies
   std::string name;                // of the policy; empty: "default"
   std::string profile;             // budgets instead of the policy's
-  bool meter_only = false;         // types and names any, no rules, the score only watches
+  bool meter_only = false;         // types and names any, no rules; the score and the cap only watch
+  std::string public_suffix_list;  // file; empty: the system's or libpsl's own, whichever is newer
   unsigned assume_ttl = 300;       // seconds that an answer is kept
   bool no_refresh = false;         // without Postern's own timer
   std::size_t limit = 40;          // rows of the table; 0: all

@@ -87,6 +87,7 @@ ReplayTotals replay_totals(const Replay& replay) {
     totals.charged_bits += used;
     totals.largest_session_bits = std::max(totals.largest_session_bits, used);
     totals.sessions_exhausted += session.exhausted();
+    totals.sessions_over_cap += session.over_cap();
     for (std::size_t i = 0; i < session.zones(); ++i) {
       const ZoneReport& report = session.report(i);
       totals.queries += report.queries;
@@ -140,6 +141,7 @@ std::string replay_json(const ReplayTotals& totals, const Skipped& skipped) {
                     {"zones_cut", totals.zones_cut},
                     {"zones_alerted", totals.zones_alerted},
                     {"sessions_exhausted", totals.sessions_exhausted},
+                    {"sessions_over_cap", totals.sessions_over_cap},
                     {"charged_bits", tenths(totals.charged_bits)},
                     {"largest_zone_bits", tenths(totals.largest_zone_bits)},
                     {"largest_session_bits", tenths(totals.largest_session_bits)},
@@ -183,7 +185,8 @@ std::string replay_summary(const ReplayTotals& totals, const Skipped& skipped) {
                      with_commas(totals.cached) + " cached, " + with_commas(totals.refused) +
                      " refused by policy, " + with_commas(totals.cut) + " cut\n";
   text += with_commas(totals.zones_cut) + " zones cut, " + with_commas(totals.zones_alerted) + " alerted, " +
-          with_commas(totals.sessions_exhausted) + " sessions out of budget; most charged: a zone " +
+          with_commas(totals.sessions_exhausted) + " sessions out of budget, " +
+          with_commas(totals.sessions_over_cap) + " over the cap of queries; most charged: a zone " +
           bytes_text(totals.largest_zone_bits) + " bytes, a session " +
           bytes_text(totals.largest_session_bits) + " bytes\n";
   for (const auto& cause : skipped.causes()) {

@@ -51,7 +51,7 @@ std::vector<ReplayRow> replay_rows(const Replay& replay);
 struct ReplayTotals {
   std::uint64_t queries = 0, forwarded = 0, refreshed = 0, cached = 0, refused = 0, cut = 0;
   std::uint64_t clients = 0, zones = 0, zones_forward = 0, zones_cut = 0, zones_alerted = 0,
-                sessions_exhausted = 0;
+                sessions_exhausted = 0, sessions_over_cap = 0;
   double charged_bits = 0;  // to the sessions' ledgers
   double largest_session_bits = 0;
   double largest_zone_bits = 0;

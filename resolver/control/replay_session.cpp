@@ -36,6 +36,12 @@ std::string budget_text(const Admission& admission) {
   return text;
 }
 
+// As on the path: a session's own budget blames no zone.
+bool is_about_a_zone(LedgerKind ledger) {
+  return ledger == LedgerKind::zone || ledger == LedgerKind::parent || ledger == LedgerKind::arpa ||
+         ledger == LedgerKind::name;
+}
+
 std::string parts_text(const std::vector<Contribution>& parts) {
   std::string text;
   for (std::size_t i = 0; i < parts.size() && i < told_parts; ++i) {
@@ -51,7 +57,7 @@ std::string parts_text(const std::vector<Contribution>& parts) {
 
 std::shared_ptr<const Policy> meter_alone_policy() {
   constexpr const char* text =
-      "policies: {default: {default: allow, types: any, names: any, on_tunnel: alert}}";
+      "policies: {default: {default: allow, types: any, names: any, on_tunnel: alert, on_cap: alert}}";
   const auto parsed = PolicySet::parse(text, "the meter alone");
   POSTERN_CHECK(parsed.has_value());
   return (*parsed)->find("");
@@ -79,9 +85,35 @@ Name SessionReplay::zone(std::size_t which) const {
 Verdict SessionReplay::decide(const Query& query, const Name& zone) const {
   if (quarantined_) return {Action::block_name, Reason::quarantine, 0, nullptr};
   const Verdict verdict = rules_->policy->decide(query);
-  if (verdict.action == Action::allow && blocked_zones_.contains(zone))
-    return {Action::block_name, Reason::tunnel, 0, nullptr};
+  if (verdict.action != Action::allow) return verdict;
+  if (const auto blocked = blocked_zones_.find(zone); blocked != blocked_zones_.end())
+    return {Action::block_name, blocked->second, 0, nullptr};
   return verdict;
+}
+
+// As Pipeline::respond: what policy wants done about a finding. Without a zone to blame, `block-zone` does
+// nothing; in a recording nobody is there to freeze or kill: no more DNS.
+Verdict SessionReplay::respond(Response wanted, Reason reason, const Name* zone, std::string_view why,
+                               const Verdict& before) {
+  if (wanted == Response::block_zone && zone != nullptr) {
+    if (blocked_zones_.size() < max_blocked_zones) {
+      blocked_zones_.emplace(*zone, reason);
+      return {Action::block_name, reason, 0, nullptr};
+    }
+    wanted = Response::quarantine;
+  }
+  if (wanted == Response::alert || wanted == Response::block_zone) return before;
+  if (!quarantined_) quarantine_why_ = why;
+  quarantined_ = true;
+  return {Action::block_name, Reason::quarantine, 0, nullptr};
+}
+
+// The cap counts all queries, as Pipeline::count_query does.
+void SessionReplay::count(Instant now) {
+  if (queries_.add(now) <= rules_->budgets.queries) return;
+  over_cap_ = true;
+  respond(rules_->policy->on_cap(), Reason::quarantine, nullptr,
+          "over " + std::to_string(rules_->budgets.queries) + " queries within an hour", {});
 }
 
 void SessionReplay::cut(Instant now, ZoneReport& report, const std::string& why, bool one_name) {
@@ -118,23 +150,9 @@ void SessionReplay::observe(Instant now, const Query& query, std::size_t labels,
   report.score_why = told + parts_text(finding.why);
 
   if (finding.level != Level::tunnel) return;
-  switch (rules_->policy->on_tunnel()) {
-    case Response::alert:
-      return;
-    case Response::block_zone:
-      if (finding.session_wide) return;
-      if (blocked_zones_.size() < max_blocked_zones) {
-        blocked_zones_.insert(query.name.suffix(labels));
-        verdict = {Action::block_name, Reason::tunnel, 0, nullptr};
-        return;
-      }
-      [[fallthrough]];
-    case Response::quarantine:
-    case Response::freeze:  // in a recording nobody is there to freeze: no more DNS
-    case Response::kill:
-      quarantined_ = true;
-      verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
-  }
+  const Name zone = query.name.suffix(labels);
+  verdict = respond(rules_->policy->on_tunnel(), Reason::tunnel, finding.session_wide ? nullptr : &zone,
+                    "tunnel", verdict);
 }
 
 // As Pipeline::ledgers_around: so much more for each whole day.
@@ -150,9 +168,7 @@ void SessionReplay::refill(Instant now) {
 SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcode) {
   advance(now);
   refill(now);
-  if (rules_->policy != nullptr && queries_.add(now) > rules_->budgets.queries &&
-      rules_->policy->on_cap() >= Response::quarantine)
-    quarantined_ = true;
+  count(now);
   Step step;
   const std::string key = cache_key(query);
   const auto cached = cache_.find(key);
@@ -180,9 +196,13 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
   observe(now, query, labels, verdict, in_cache, step);
   if (verdict.action != Action::allow) {
     step.reason = verdict.reason;
-    if (verdict.reason == Reason::tunnel || verdict.reason == Reason::quarantine) {
+    if (verdict.reason == Reason::quarantine) {
       step.fate = Fate::cut;
-      cut(now, report, verdict.reason == Reason::tunnel ? "zone blocked" : "session quarantined", false);
+      cut(now, report, "session quarantined: " + quarantine_why_, false);
+    } else if (verdict.reason == Reason::tunnel || verdict.reason == Reason::budget) {
+      step.fate = Fate::cut;
+      cut(now, report,
+          verdict.reason == Reason::tunnel ? "zone blocked: tunnel" : "zone blocked: budget spent", false);
     } else {
       step.fate = verdict.action == Action::local ? Fate::local : Fate::refused;
       ++report.refused;
@@ -204,8 +224,11 @@ SessionReplay::Step SessionReplay::ask(Instant now, const Query& query, int rcod
     step.fate = Fate::cut;
     step.reason = Reason::budget;
     exhausted_ |= step.admission.refused_by == LedgerKind::session;
-    if (rules_->policy->on_budget() >= Response::quarantine) quarantined_ = true;
-    cut(now, report, budget_text(step.admission), step.admission.refused_by == LedgerKind::name);
+    const std::string why = budget_text(step.admission);
+    const Name blamed = query.name.suffix(labels);
+    respond(rules_->policy->on_budget(), Reason::budget,
+            is_about_a_zone(step.admission.refused_by) ? &blamed : nullptr, why, verdict);
+    cut(now, report, why, step.admission.refused_by == LedgerKind::name);
     return step;
   }
   step.fate = Fate::forwarded;

@@ -1,9 +1,9 @@
 // A recorded session: what its queries would have led to, one after the other. Computes only.
 //
-// The order of decisions is the path's (Pipeline::walk): policy, blocked zones, cache, score, meter. What the
-// network would have added is assumed: every forwarded name is answered and kept for `ttl`. A name in use
-// (asked twice within the larger of `ttl` and `in_use`) is asked again by Postern's own timer when its TTL
-// ends.
+// The order of decisions is the path's (Pipeline::walk): the cap of queries, policy, blocked zones, cache,
+// score, meter. What the network would have added is assumed: every forwarded name is answered and kept for
+// `ttl`. A name in use (asked twice within the larger of `ttl` and `in_use`) is asked again by Postern's own
+// timer when its TTL ends.
 //
 // Thread: one. Memory: a cache entry for each name asked within the last 300 s or TTL, a report for each
 // zone, the meter's and the detector's own.
@@ -13,8 +13,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "detect/detector.h"
@@ -37,8 +37,8 @@ struct ReplayRules {
   bool refreshes = true;
 };
 
-// The policy under which the meter is seen alone: any name, any type, no rules, the score only watches.
-// Special names stay local: no setting of types or names sends them up.
+// The policy under which the meter is seen alone: any name, any type, no rules; the score and the cap of
+// queries only watch. Special names stay local: no setting of types or names sends them up.
 std::shared_ptr<const Policy> meter_alone_policy();
 
 // What became of a query.
@@ -93,6 +93,7 @@ class SessionReplay {
   const SessionMeter& meter() const noexcept { return meter_; }
   bool quarantined() const noexcept { return quarantined_; }
   bool exhausted() const noexcept { return exhausted_; }  // the session's own budget refused something
+  bool over_cap() const noexcept { return over_cap_; }    // more queries within an hour than the budgets say
   Level level() const noexcept { return level_; }         // of the session as a whole
 
  private:
@@ -105,6 +106,10 @@ class SessionReplay {
     bool kept = true;                      // in the cache; else only remembered as asked not long ago
   };
   void refill(Instant now);
+  void count(Instant now);
+  // The verdict then, `before` if nothing is done; `why` is told of what a quarantine cuts.
+  Verdict respond(Response wanted, Reason reason, const Name* zone, std::string_view why,
+                  const Verdict& before);
   Verdict decide(const Query& query, const Name& zone) const;
   void observe(Instant now, const Query& query, std::size_t labels, Verdict& verdict, bool cached,
                Step& step);
@@ -113,11 +118,12 @@ class SessionReplay {
   std::shared_ptr<const ReplayRules> rules_;
   SessionDetector detector_;
   SessionMeter meter_;
-  std::unordered_set<Name, NameHash> blocked_zones_;
+  std::unordered_map<Name, Reason, NameHash> blocked_zones_;
   QueryWindow queries_;
   std::optional<Instant> began_;     // its first query: refills count from here
   std::uint64_t refilled_days_ = 0;  // in force in meter_
-  bool quarantined_ = false, exhausted_ = false;
+  bool quarantined_ = false, exhausted_ = false, over_cap_ = false;
+  std::string quarantine_why_;
   Level level_ = Level::quiet;
   NameTable zones_, opened_;  // reported zones; ledgers that have been charged
   std::vector<ZoneReport> reports_;

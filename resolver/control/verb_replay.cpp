@@ -7,6 +7,7 @@
 
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
+#include "resolver/control/list_source.h"
 #include "resolver/control/policy_report.h"
 #include "resolver/control/replay_report.h"
 #include "rules/quote.h"
@@ -47,7 +48,7 @@ Result<ReplayRules> replay_rules(const ReplayFlags& flags) {
   if (!flags.policy.empty()) {
     const auto text = read_text_file(flags.policy);
     if (!text) return tl::unexpected(text.error());
-    auto parsed = PolicySet::parse(*text, flags.policy);
+    auto parsed = PolicySet::parse(*text, flags.policy, lists_beside(flags.policy));
     if (!parsed) {
       std::cerr << excerpt(*text, flags.policy, parsed.error().message);
       return tl::unexpected(parsed.error());
@@ -62,6 +63,9 @@ Result<ReplayRules> replay_rules(const ReplayFlags& flags) {
     if (!budgets) return tl::unexpected(budgets.error());
     rules.budgets = *budgets;
   }
+  auto suffixes = load_suffix_list(flags.public_suffix_list);
+  if (!suffixes) return tl::unexpected(suffixes.error());
+  rules.suffixes = std::move(*suffixes);
   rules.code = NameCode::builtin();
   rules.known = std::make_shared<const KnownNames>(policy->exact_names());
   rules.ttl = std::chrono::seconds(flags.assume_ttl);

@@ -115,6 +115,53 @@ TEST_CASE(
   CHECK(alone.ask(300s, "www.example.org") == Fate::forwarded);  // another zone goes on
 }
 
+TEST_CASE("the cap of queries ends a session under a policy and says so, but not in the meter alone") {
+  Session under(rules_of(open_policy)), told(rules_of("on_cap: alert\n")), alone(rules_of());
+  for (int i = 0; i < 10'000; ++i) {
+    under.ask(i * 100ms, "www.example.org");
+    told.ask(i * 100ms, "www.example.org");
+    alone.ask(i * 100ms, "www.example.org");
+  }
+  CHECK(under.zone("example.org").cut_at_query == 0);
+  CHECK_FALSE(under.replay.over_cap());
+  CHECK(under.ask(1000s, "www.example.org") == Fate::cut);
+  CHECK(under.ask(1000s, "www.example.net") == Fate::cut);
+  CHECK(under.zone("example.org").cut_at_query == 10'001);
+  CHECK(under.zone("example.net").why() == "session quarantined: over 10000 queries within an hour");
+  CHECK(told.ask(1000s, "www.example.org") == Fate::cached);
+  CHECK(told.replay.over_cap());
+  CHECK(alone.ask(1000s, "www.example.org") == Fate::cached);
+  CHECK_FALSE(alone.replay.quarantined());
+}
+
+TEST_CASE("what follows a spent budget is what policy says: nothing more, the zone's end or the session's") {
+  const auto spent = [](const std::string& policy) {
+    Session session(rules_of(policy.c_str()));
+    CHECK(session.ask(0s, "www.tunnel.example.net") == Fate::forwarded);
+    CHECK(session.ask(0s, "www.example.org") == Fate::forwarded);
+    int i = 0;
+    while (session.ask(1s, hex_name(i)) == Fate::forwarded) ++i;
+    CHECK(session.zone("example.net").why().find("zone budget: ") == 0);
+    return session;
+  };
+  Session refuse = spent("on_tunnel: alert\n"), block = spent("on_tunnel: alert\non_budget: block-zone\n"),
+          end = spent("on_tunnel: alert\non_budget: quarantine\n");
+  CHECK(refuse.ask(2s, "www.tunnel.example.net") == Fate::cached);
+  CHECK(block.ask(2s, "www.tunnel.example.net") == Fate::cut);
+  CHECK(block.ask(2s, "www.example.org") == Fate::cached);
+  CHECK(end.ask(2s, "www.tunnel.example.net") == Fate::cut);
+  CHECK(end.ask(2s, "www.example.org") == Fate::cut);
+  CHECK(end.zone("example.org").why().find("session quarantined: zone budget: ") == 0);
+}
+
+TEST_CASE("a session's own spent budget blames no zone, so `block-zone` does nothing more") {
+  Session session(rules_of("on_tunnel: alert\non_budget: block-zone\n", "strict"));
+  CHECK(session.ask(0s, "www.zone0.com") == Fate::forwarded);
+  for (int i = 1; i < 500; ++i) session.ask(1s, "www.zone" + std::to_string(i) + ".com");
+  CHECK(session.replay.exhausted());
+  CHECK(session.ask(2s, "www.zone0.com") == Fate::cached);
+}
+
 TEST_CASE("a name too dear by itself is a cut only until a budget is spent") {
   Session session(rules_of());
   std::string name;

@@ -101,6 +101,43 @@ TEST_CASE("the assumed TTL, the profile and the policy's own budgets are taken")
   CHECK(charged()["why"].get<std::string>().find("zone budget: ") == 0);
 }
 
+TEST_CASE("a policy's lists are read from beside it, as `explain` reads them") {
+  const File recording("0\tc\tads.example.org\tA\n1\tc\twww.example.org\tA\n"), list("ads.example.org\n");
+  const std::string beside = std::filesystem::path(list.path()).filename();
+  const File policy("lists: [" + beside + "]\n"), bad("lists: [no-such-list-here.txt]\n");
+  ReplayFlags flags;
+  flags.files = {recording.path()};
+  flags.policy = policy.path();
+  flags.json = true;
+  const Ran ran = run(flags);
+  CHECK(ran.err.empty());
+  REQUIRE(ran.status == 0);
+  const auto rows = lines(ran.out);
+  CHECK(rows.back()["total"]["refused_by_policy"] == 1);
+  CHECK(rows.back()["total"]["forwarded"] == 1);
+  flags.policy = bad.path();
+  const Ran failed = run(flags);
+  CHECK(failed.status == 125);
+  CHECK(failed.err.find("no-such-list-here.txt") != std::string::npos);
+}
+
+TEST_CASE("zones are those of the public suffix list that is named") {
+  const File recording("0\tc\ta.one.example\tA\n1\tc\ta.two.example\tA\n");
+  const File list("// ===BEGIN ICANN DOMAINS===\nexample\n// ===END ICANN DOMAINS===\n"),
+      deeper("// ===BEGIN ICANN DOMAINS===\nexample\none.example\ntwo.example\n// ===END ICANN DOMAINS===\n");
+  ReplayFlags flags;
+  flags.files = {recording.path()};
+  flags.json = true;
+  flags.public_suffix_list = list.path();
+  CHECK(lines(run(flags).out).at(0)["zone"] == "one.example");
+  flags.public_suffix_list = deeper.path();
+  CHECK(lines(run(flags).out).at(0)["zone"] == "a.one.example");
+  flags.public_suffix_list = "/nonexistent/list";
+  const Ran failed = run(flags);
+  CHECK(failed.status == 125);
+  CHECK(failed.err.find("/nonexistent/list") != std::string::npos);
+}
+
 TEST_CASE("the table is cut at its limit, and lines that were not read are told below it") {
   const File recording("0\tc\ta.example.org\tA\n0\tc\ta.example.net\tA\n0\tc\tbad..name\tA\n");
   ReplayFlags flags;
