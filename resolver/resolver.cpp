@@ -12,6 +12,7 @@
 #include <thread>
 #include <tuple>
 
+#include "resolver/control/alert_redaction.h"
 #include "resolver/control/list_source.h"
 #include "resolver/control/report_json.h"
 #include "resolver/courier/courier_wire.h"
@@ -59,6 +60,12 @@ std::string exec_hook_name(const std::string& program) {
   return "exec " + program;
 }
 
+AlertHook alert_hook(std::string name, Redaction level, const std::string& key) {
+  if (level == Redaction::none) return {std::move(name)};
+  return {std::move(name),
+          [level, key](const std::string& object) { return redacted_alert(object, level, key); }};
+}
+
 }  // namespace
 
 struct Resolver::Threads {
@@ -77,9 +84,15 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   auto policies = r.load_policies();
   if (!policies) return tl::unexpected(policies.error());
   r.take_policies(std::move(*policies));
+  r.fingerprint_key_.resize(32);
+  if (getrandom(r.fingerprint_key_.data(), r.fingerprint_key_.size(), 0) != 32)
+    return failure(std::string("cannot draw a random key: ") + std::strerror(errno));
+  std::vector<AlertHook>& hooks = r.options_.journal.hooks;
   if (!r.options_.alert_exec.empty())
-    r.options_.journal.hooks.push_back(exec_hook_name(r.options_.alert_exec));
-  for (const Webhook& webhook : r.options_.webhooks) r.options_.journal.hooks.push_back(webhook.name());
+    hooks.push_back(
+        alert_hook(exec_hook_name(r.options_.alert_exec), r.options_.alert_exec_redact, r.fingerprint_key_));
+  for (const Webhook& webhook : r.options_.webhooks)
+    hooks.push_back(alert_hook(webhook.name(), webhook.redact, r.fingerprint_key_));
   if (r.options_.sign_heads) {
     auto channel = r.broker_->another();
     if (!channel) return tl::unexpected(channel.error());
@@ -90,9 +103,6 @@ Result<std::unique_ptr<Resolver>> Resolver::start(ResolverOptions options,
   if (!journal) return tl::unexpected(journal.error());
   r.journal_ = std::move(*journal);
   r.parts_ = MeterParts::builtin();
-  r.fingerprint_key_.resize(32);
-  if (getrandom(r.fingerprint_key_.data(), r.fingerprint_key_.size(), 0) != 32)
-    return failure(std::string("cannot draw a random key: ") + std::strerror(errno));
   r.parts_.suffixes = r.options_.suffixes;
   for (unsigned i = 0; i < r.options_.workers; ++i) {
     auto channel = r.broker_->another();

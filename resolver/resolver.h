@@ -42,6 +42,7 @@ struct ResolverOptions {
   std::vector<Webhook> webhooks;          // told of alerts by the courier, which has them in this order
   bool sign_heads = false;                // the broker has a key for the journal
   std::string alert_exec;                 // the broker's hook 0, told of alerts; empty: none
+  Redaction alert_exec_redact = Redaction::none;
   std::shared_ptr<const SuffixList> suffixes = SuffixList::builtin();  // public suffixes
 };
 
@@ -127,8 +128,9 @@ class Resolver {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unordered_map<std::string, Place> places_;
   std::uint64_t next_token_ = 1;
-  std::string fingerprint_key_;  // random; fingerprints of secrets compare while this process lives
-  SandboxCounters gone_;         // of detached sandboxes
+  // Random; fingerprints of secrets, and marks in what hooks are told, compare while this process lives.
+  std::string fingerprint_key_;
+  SandboxCounters gone_;  // of detached sandboxes
 };
 
 }  // namespace postern

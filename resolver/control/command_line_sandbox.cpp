@@ -94,6 +94,10 @@ void CommandLine::add_run(CLI::App& app) {
       ->add_option("--alert-exec", run.alert_exec,
                    "Program to start on an alert; gets one JSON object on stdin")
       ->type_name("PROG");
+  run_app
+      ->add_option("--alert-redact", run.alert_redact,
+                   "What the program and the address are not told: names, all")
+      ->type_name("LEVEL");
   secret_options(run_app, run.secret_env, run.secret_file);
   run_app
       ->add_option("--audit", run.audit,

@@ -23,6 +23,7 @@ struct RunFlags {
   std::string db;
   std::string alert_exec;
   std::string alert_webhook, alert_webhook_secret, alert_webhook_ca;  // address, files
+  std::string alert_redact = "none";                                  // of what either hook is told
   std::string public_suffix_list;                                     // file
   std::vector<std::string> secret_env, secret_file;
   std::string control = default_control;

@@ -34,6 +34,8 @@ class Config {
       if (!seen.insert(key).second) return wrong(pair.first, "\"" + key + "\" is given twice");
       if (auto read = set(key, pair.first, pair.second); !read) return tl::unexpected(read.error());
     }
+    if (exec_redact_ && config_.alert_exec.empty())
+      return wrong(*exec_redact_, "alert_exec_redact is of no use without alert_exec");
     if (config_.journal.empty()) config_.journal = config_.state + "/journal.db";
     if (config_.seal_key.empty()) config_.seal_key = config_.state + "-seal/key";
     for (const std::string& outside : {config_.seal_key, config_.seal_heads})
@@ -69,6 +71,10 @@ class Config {
     if (key == "seal_heads") return path(value, config_.seal_heads);
     if (key == "seal_exec") return path(value, config_.seal_exec);
     if (key == "alert_exec") return path(value, config_.alert_exec);
+    if (key == "alert_exec_redact") {
+      exec_redact_ = at;
+      return redaction(value, config_.alert_exec_redact);
+    }
     if (key == "alert_webhook") return webhooks(value);
     if (key == "resolv_conf") return path(value, config_.resolv_conf);
     if (key == "journal_sync") {
@@ -113,6 +119,13 @@ class Config {
     }
     if (key == "upstream") return servers(value, "upstream", config_.upstream);
     return wrong(at, "unknown key \"" + key + "\"");
+  }
+
+  Result<void> redaction(const YAML::Node& value, Redaction& to) {
+    const auto level = redaction_of(value.IsScalar() ? value.Scalar() : "");
+    if (!level) return wrong(value, level.error().message);
+    to = *level;
+    return {};
   }
 
   Result<void> audit_group(const YAML::Node& value) {
@@ -169,9 +182,10 @@ class Config {
       return wrong(value, "alert_webhook must be a list of at most 8 addresses");
     for (const auto& one : value) {
       if (!one.IsMap())
-        return wrong(one, "an alert_webhook has url, secret_file and perhaps ca_file, timeout");
+        return wrong(one, "an alert_webhook has url, secret_file and perhaps ca_file, timeout, redact");
       std::string url, secret, ca;
       unsigned timeout = 0;
+      Redaction redact = Redaction::none;
       for (const auto& pair : one) {
         const std::string key = pair.first.IsScalar() ? pair.first.Scalar() : "";
         Result<void> read;
@@ -181,6 +195,8 @@ class Config {
           read = path(pair.second, secret);
         } else if (key == "ca_file") {
           read = path(pair.second, ca);
+        } else if (key == "redact") {
+          read = redaction(pair.second, redact);
         } else if (key == "timeout") {
           const std::string text = pair.second.IsScalar() ? pair.second.Scalar() : "";
           const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), timeout);
@@ -189,14 +205,15 @@ class Config {
             return wrong(pair.second,
                          "timeout must be a number of seconds from 1 to 60" + quoted(pair.second));
         } else {
-          return wrong(pair.first,
-                       "an alert_webhook has url, secret_file, ca_file and timeout" + quoted(pair.first));
+          return wrong(pair.first, "an alert_webhook has url, secret_file, ca_file, timeout and redact" +
+                                       quoted(pair.first));
         }
         if (!read) return read;
       }
       if (secret.empty()) return wrong(one, "an alert_webhook needs a secret_file: what is posted is signed");
       auto made = make_webhook(url, secret, ca, timeout);
       if (!made) return wrong(one, made.error().message);
+      made->redact = redact;
       for (const Webhook& other : config_.alert_webhooks)
         if (other.name() == made->name())
           return wrong(one, "the address \"" + made->url.text() + "\" is given twice");
@@ -233,6 +250,7 @@ class Config {
 
   const std::string& file_;
   const YAML::Node& root_;
+  std::optional<YAML::Node> exec_redact_;  // where it is given
   ServeConfig config_;
 };
 

@@ -30,6 +30,7 @@ struct ServeConfig {
   std::string policy;                     // file; default: the built-in policy
   std::vector<std::string> list_folders;  // whence lists may come, besides the policy's own folder
   std::string alert_exec;                 // program
+  Redaction alert_exec_redact = Redaction::none;
   std::vector<Webhook> alert_webhooks;
   Retention keep = {.octets = default_journal_octets};  // journal_keep
   std::optional<gid_t> audit_group;                     // who may read the journal; default: the service user

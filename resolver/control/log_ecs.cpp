@@ -76,6 +76,8 @@ class EcsLog final : public LogFormat {
                       {"policy", query.policy},   {"reason", query.reason},
                       {"cached", query.cached},   {"refresh", query.refresh},
                       {"score", query.score},     {"charge_bits", query.charge_bits}};
+    if (query.monotonic_us >= 0) out["postern"]["monotonic_us"] = query.monotonic_us;
+    if (!query.boot_id.empty()) out["postern"]["boot_id"] = query.boot_id;
     if (query.ede >= 0) out["postern"]["extended_dns_error"] = query.ede;
     return text(out);
   }

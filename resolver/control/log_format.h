@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "resolver/journal/log_reader.h"
+#include "rules/redaction.h"
 
 namespace postern {
 
@@ -28,19 +29,12 @@ Result<std::unique_ptr<LogFormat>> log_format(std::string_view name, bool colour
 
 std::unique_ptr<LogFormat> text_log(bool colour);  // aligned, one line a record
 std::unique_ptr<LogFormat> json_log();             // the views' columns
-std::unique_ptr<LogFormat> ocsf_log();  // OCSF 1.3.0: DNS Activity (4003), Detection Finding (2004)
+std::unique_ptr<LogFormat> ocsf_log();  // OCSF 1.4.0: DNS Activity (4003), Detection Finding (2004)
 std::unique_ptr<LogFormat> ecs_log();   // Elastic Common Schema 8.11
 std::unique_ptr<LogFormat> zeek_log();  // Zeek's dns.log, tab-separated; alerts have no place in it
 
-// What an export leaves out.
-enum class Redaction : std::uint8_t {
-  none,
-  names,  // what names say below the registered domain, and what came down
-  all,    // that, and who asked: sandboxes, sessions and users become numbers, code hashes go
-};
-Result<Redaction> redaction_of(std::string_view text);
-
-// Thread: one. Memory: an entry for each sandbox, session and user met under Redaction::all.
+// What an export leaves out; "user-1" stands for the first user of the output. Thread: one. Memory: an entry
+// for each sandbox, session and user met under Redaction::all.
 class Redactor {
  public:
   explicit Redactor(Redaction level) : level_(level) {}
@@ -53,12 +47,13 @@ class Redactor {
   std::map<std::string, std::string> known_;
 };
 
-// Calls `use` with each word of a text whose words are separated by single spaces.
+// Calls `use` with each word of a text whose words are separated by single spaces; "...", the mark of data
+// that was cut, is none.
 template <class Use>
 void for_each_word(std::string_view text, Use use) {
   while (!text.empty()) {
     const std::size_t space = text.find(' ');
-    if (space != 0) use(std::string(text.substr(0, space)));
+    if (const auto word = text.substr(0, space); !word.empty() && word != "...") use(std::string(word));
     text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
   }
 }

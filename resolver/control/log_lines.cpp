@@ -83,7 +83,9 @@ class JsonLog final : public LogFormat {
                 {"user", query.user},
                 {"code_sha256", query.code_sha256},
                 {"name", query.name},
+                {"name_reversed", query.name_reversed},
                 {"registered_domain", query.registered_domain},
+                {"newly_observed_domain", query.newly_observed_domain},
                 {"type", query.type},
                 {"action", query.action},
                 {"reason", query.reason},
@@ -98,7 +100,11 @@ class JsonLog final : public LogFormat {
                 {"answers", known(query.answers)},
                 {"data", query.data},
                 {"policy", query.policy},
-                {"transport", query.transport}};
+                {"transport", query.transport},
+                {"monotonic_us", known(query.monotonic_us)},
+                {"boot_id", known(query.boot_id)},
+                {"process", known(query.process)},
+                {"code_line", known(query.code_line)}};
     return text(row);
   }
   std::string line(const LoggedAlert& alert) const override {
@@ -129,6 +135,7 @@ class JsonLog final : public LogFormat {
 
  private:
   static Json known(std::int64_t value) { return value >= 0 ? Json(value) : Json(); }
+  static Json known(const std::string& text) { return text.empty() ? Json() : Json(text); }
   static std::string text(const Json& row) {
     return row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   }

@@ -1,4 +1,4 @@
-// The journal in the Open Cybersecurity Schema Framework, version 1.3.0 (schema.ocsf.io): a query is a DNS
+// The journal in the Open Cybersecurity Schema Framework, version 1.4.0 (schema.ocsf.io): a query is a DNS
 // Activity (4003) with the profile security_control, an alert a Detection Finding (2004).
 #include <nlohmann/json.hpp>
 
@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* ocsf_version = "1.3.0";
+constexpr const char* ocsf_version = "1.4.0";            // the first with `policy` and `is_alert`
 constexpr int activity_query = 1, activity_traffic = 6;  // of DNS Activity
 constexpr int severity_informational = 1, severity_low = 2;
 
@@ -131,6 +131,8 @@ class OcsfLog final : public LogFormat {
                        {"charge_bits", query.charge_bits},
                        {"score", query.score},
                        {"time_us", query.time_us}};
+    if (query.monotonic_us >= 0) out["unmapped"]["monotonic_us"] = query.monotonic_us;
+    if (!query.boot_id.empty()) out["unmapped"]["boot_id"] = query.boot_id;
     if (query.ede >= 0) out["unmapped"]["extended_dns_error"] = query.ede;
     return dumped(out);
   }
@@ -154,7 +156,10 @@ class OcsfLog final : public LogFormat {
     out["status_id"] = 1;
     out["status"] = "New";
     Json artifact = {{"data", evidence}};
-    if (!alert.query_name.empty()) artifact["query"] = {{"hostname", alert.query_name}};
+    if (!alert.query_name.empty()) {
+      artifact["query"] = {{"hostname", alert.query_name}, {"class", "IN"}};
+      if (evidence.contains("type")) artifact["query"]["type"] = evidence["type"];
+    }
     out["evidences"] = {artifact};
     const bool acted = alert.action != "alert";
     out["action_id"] = acted ? 2 : 1;

@@ -1,6 +1,7 @@
 // What `postern sql` prints for programs: cells by their kind.
 #include "resolver/control/sql_output.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -51,11 +52,22 @@ std::string csv_line(const std::vector<std::string>& cells) {
 }  // namespace
 
 std::string sql_json(const Table& table) {
+  // An object has each key once: the second column of a name is "name_2", as far as none is called that.
+  std::vector<std::string> keys;
+  for (const std::string& column : table.columns) {
+    std::string key = column;
+    for (int n = 2;
+         std::find(keys.begin(), keys.end(), key) != keys.end() ||
+         (n > 2 && std::find(table.columns.begin(), table.columns.end(), key) != table.columns.end());
+         ++n)
+      key = column + "_" + std::to_string(n);
+    keys.push_back(std::move(key));
+  }
   Json rows = Json::array();
   for (std::size_t i = 0; i < table.rows.size(); ++i) {
     Json object = Json::object();
     for (std::size_t j = 0; j < table.columns.size(); ++j)
-      object[table.columns[j]] = json_cell(table.kinds[i][j], table.rows[i][j]);
+      object[keys[j]] = json_cell(table.kinds[i][j], table.rows[i][j]);
     rows.push_back(std::move(object));
   }
   return rows.dump(2, ' ', false, Json::error_handler_t::replace);

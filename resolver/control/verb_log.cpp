@@ -3,14 +3,16 @@
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <utility>
 
 #include "resolver/control/commands.h"
 #include "resolver/control/log_format.h"
@@ -30,7 +32,8 @@ std::int64_t unix_now_us() {
       .count();
 }
 
-// SIGINT and SIGTERM wait until they are asked for, so that no record is cut in half.
+// SIGINT and SIGTERM wait until they are asked for, so that no record is cut in half; whoever waits for
+// anything else asks for them too.
 class Stop {
  public:
   Stop() {
@@ -46,6 +49,15 @@ class Stop {
     pollfd two[] = {{signals_.get(), POLLIN, 0}, {fd, POLLIN, 0}};
     poll(two, 2, limit_ms);
     return (two[0].revents & POLLIN) == 0;
+  }
+  // Until something can be written; false: nothing can, and somebody has had enough.
+  bool wait_to_write(int fd) const {
+    for (;;) {
+      pollfd two[] = {{fd, POLLOUT, 0}, {signals_.get(), POLLIN, 0}};
+      poll(two, 2, -1);
+      if (two[0].revents != 0) return true;  // also an error: writing tells it
+      if ((two[1].revents & POLLIN) != 0) return false;
+    }
   }
 
  private:
@@ -84,17 +96,50 @@ Error write_failed() {
   return Error{std::string("cannot write the log: ") + std::strerror(errno)};
 }
 
-// Writes to stdout; false once the reader of our output is gone. Errors: what the system says.
-Result<bool> put(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return true;
-  if (errno == EPIPE) return false;
-  return tl::unexpected(write_failed());
-}
+// Records on their way to stdout. A reader that does not read holds nobody up who was told to end.
+class Sink {
+ public:
+  explicit Sink(const Stop& stop) : stop_(stop) {
+    struct stat status {};
+    is_file_ = fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+  }
+  // False: the reader of our output is gone, or does not read while somebody has had enough. Errors: what the
+  // system says.
+  Result<bool> put(const std::string& text) {
+    waiting_ += text;
+    return waiting_.size() < gathered ? Result<bool>(true) : flush();
+  }
+  Result<bool> flush() {
+    const std::string all = std::exchange(waiting_, {});
+    std::string_view rest = all;
+    while (!rest.empty()) {
+      if (!stop_.wait_to_write(STDOUT_FILENO)) return false;
+      const ssize_t wrote = ::write(STDOUT_FILENO, rest.data(), piece(rest));
+      if (wrote < 0 && errno == EPIPE) return false;
+      if (wrote < 0 && errno != EINTR && errno != EAGAIN) return tl::unexpected(write_failed());
+      if (wrote > 0) rest.remove_prefix(static_cast<std::size_t>(wrote));
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t gathered = 64 << 10;
+  // What a pipe that can be written to takes without waiting (pipe(7)): whole records, where they fit.
+  std::size_t piece(std::string_view text) const {
+    if (is_file_ || text.size() <= PIPE_BUF) return text.size();
+    const std::size_t line = text.rfind('\n', PIPE_BUF - 1);
+    return line == std::string_view::npos ? PIPE_BUF : line + 1;
+  }
+  const Stop& stop_;
+  bool is_file_ = false;
+  std::string waiting_;
+};
 
 struct Output {
   const LogFormat& format;
   Redactor redactor;
   bool alerts;
+  Sink sink;
 
   // Queries and alerts of a page, merged by time.
   Result<bool> print(LogReader::Page& page) {
@@ -103,14 +148,14 @@ struct Output {
       for (; alert != page.alerts.end() && alert->time_us <= until_us; ++alert) {
         if (!alerts) continue;
         redactor.redact(*alert);
-        if (auto written = put(format.line(*alert)); !written || !*written) return written;
+        if (auto written = sink.put(format.line(*alert)); !written || !*written) return written;
       }
       return true;
     };
     for (LoggedQuery& query : page.queries) {
       if (auto written = print_alerts(query.time_us - 1); !written || !*written) return written;
       redactor.redact(query);
-      if (auto written = put(format.line(query)); !written || !*written) return written;
+      if (auto written = sink.put(format.line(query)); !written || !*written) return written;
     }
     return print_alerts(INT64_MAX);
   }
@@ -144,8 +189,7 @@ Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
 }
 
 // All there is.
-Result<void> stream(const std::string& db, const LogFilter& filter, Output& output) {
-  const Stop stop;
+Result<void> stream(const std::string& db, const LogFilter& filter, const Stop& stop, Output& output) {
   auto reader = LogReader::open(db, filter, false);
   if (!reader) return tl::unexpected(reader.error());
   for (bool end = false; !end;) {
@@ -153,15 +197,14 @@ Result<void> stream(const std::string& db, const LogFilter& filter, Output& outp
     if (!page) return tl::unexpected(page.error());
     const auto written = output.print(*page);
     if (!written) return tl::unexpected(written.error());
-    end = page->end || !*written || !stop.wait(-1, 0);
+    if (!*written) return {};
+    end = page->end || !stop.wait(-1, 0);
   }
-  if (std::fflush(stdout) != 0 && errno != EPIPE) return tl::unexpected(write_failed());
   return {};
 }
 
 // ... and what comes, until somebody has had enough.
-Result<void> follow(const std::string& db, const LogFilter& filter, Output& output) {
-  const Stop stop;
+Result<void> follow(const std::string& db, const LogFilter& filter, const Stop& stop, Output& output) {
   const Watch watch(db);
   auto follower = LogFollower::open(db, filter);
   if (!follower) return tl::unexpected(follower.error());
@@ -171,11 +214,11 @@ Result<void> follow(const std::string& db, const LogFilter& filter, Output& outp
     if (!written) return tl::unexpected(written.error());
     if (!*written) return {};
     if (!news.note.empty()) std::cerr << "postern: " << news.note << std::endl;
-    if (!news.page.end) {
-      if (!stop.wait(-1, 0)) return {};
-      continue;
-    }
-    if (std::fflush(stdout) != 0 && errno != EPIPE) return tl::unexpected(write_failed());
+    const bool go_on = stop.wait(-1, 0);
+    if (!news.page.end && go_on) continue;
+    const auto flushed = output.sink.flush();
+    if (!flushed) return tl::unexpected(flushed.error());
+    if (!*flushed || !go_on) return {};
     if (!stop.wait(-1, pause_ms)) return {};
     if (!watch.heard() && !stop.wait(watch.fd(), quiet_ms)) return {};
   }
@@ -194,12 +237,15 @@ int log_verb(const LogFlags& flags) {
   const auto filter = filter_of(flags, now_us);
   if (!filter) return complain(filter.error().message);
   signal(SIGPIPE, SIG_IGN);
-  Output output{**format, Redactor(*level), !flags.no_alerts};
-  const auto head = put((*format)->head(now_us));
+  const Stop stop;
+  Output output{**format, Redactor(*level), !flags.no_alerts, Sink(stop)};
+  const auto head = output.sink.put((*format)->head(now_us));
   if (!head) return complain(head.error().message);
   if (!*head) return 0;
-  const auto done = flags.follow ? follow(db, *filter, output) : stream(db, *filter, output);
+  const auto done = flags.follow ? follow(db, *filter, stop, output) : stream(db, *filter, stop, output);
+  const auto rest = output.sink.flush();  // also after an error: what was read is not lost
   if (!done) return complain(done.error().message);
+  if (!rest) return complain(rest.error().message);
   return 0;
 }
 

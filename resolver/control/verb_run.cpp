@@ -213,12 +213,18 @@ int run_verb(const RunFlags& flags) {
       return complain("cannot use the alert program \"" + flags.alert_exec + "\": " + std::strerror(errno));
   }
 
+  const auto redact = redaction_of(flags.alert_redact);
+  if (!redact) return complain("cannot use --alert-redact: " + redact.error().message);
+  if (*redact != Redaction::none && alert_exec.empty() && flags.alert_webhook.empty())
+    return complain("--alert-redact is of no use without --alert-exec or --alert-webhook");
+
   auto secrets = read_secrets(flags.secret_env, flags.secret_file);
   if (!secrets) return complain(secrets.error().message);
   std::vector<Webhook> webhooks;
   if (!flags.alert_webhook.empty()) {
     auto webhook = make_webhook(flags.alert_webhook, flags.alert_webhook_secret, flags.alert_webhook_ca, 0);
     if (!webhook) return complain(webhook.error().message);
+    webhook->redact = *redact;
     webhooks.push_back(std::move(*webhook));
     if (auto fine = check_webhooks(webhooks); !fine) return complain(fine.error().message);
   }
@@ -312,6 +318,7 @@ int run_verb(const RunFlags& flags) {
     launch.resolver.list_cache = std::filesystem::path(*inside).replace_filename("lists").string();
   launch.resolver.overlay = flags.overlay;
   launch.resolver.alert_exec = alert_exec;
+  launch.resolver.alert_exec_redact = *redact;
   launch.resolver.sign_heads = sealed;
   launch.drain = run_drain;
   launch.own_session = true;

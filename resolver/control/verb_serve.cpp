@@ -124,6 +124,7 @@ int serve_verb(const ServeFlags& flags) {
     launch.resolver.list_cache = std::filesystem::path(*journal).replace_filename("lists").string();
   launch.resolver.sign_heads = true;
   launch.resolver.alert_exec = config->alert_exec;
+  launch.resolver.alert_exec_redact = config->alert_exec_redact;
   auto control = open_control(config->control, launch.cell.gid);
   if (!control) return complain(control.error().message);
   launch.control_listener = std::move(*control);

@@ -18,6 +18,7 @@
 
 #include "resolver/courier/url.h"
 #include "resolver/sandbox/broker.h"
+#include "rules/redaction.h"
 
 namespace postern {
 
@@ -28,8 +29,9 @@ struct Webhook {
 
   Url url;
   std::string secret_file;
-  std::string ca_file;               // PEM; empty: the system's certificates
-  std::chrono::seconds timeout{10};  // for a whole attempt
+  std::string ca_file;                 // PEM; empty: the system's certificates
+  std::chrono::seconds timeout{10};    // for a whole attempt
+  Redaction redact = Redaction::none;  // of the object; done before it is put into the outbox
 
   // What the journal and logs call it: the address without its query, which may hold a token.
   std::string name() const { return "webhook " + url.text(); }

@@ -13,8 +13,8 @@
 // `Options::max_pending_rows` rows and as many outcomes wait; more are refused.
 //
 // Read next: migrations.cpp (the tables and views), record.h (one transaction), journal_thread.cpp,
-// mend.h (a file that is lost), outage.h, checkpoint.h, log_gather.h, rule_book.h; reader.h is the analyst's side.
-// docs/SCHEMA.md explains the file.
+// mend.h (a file that is lost), outage.h, checkpoint.h, log_gather.h, rule_book.h; reader.h is the analyst's
+// side. docs/SCHEMA.md explains the file.
 #pragma once
 
 #include <atomic>
@@ -68,7 +68,9 @@ struct Outcome {
   std::int64_t upstream_us = -1;  // how long the upstream took
   std::uint16_t answers = 0;      // records in the reply's answer section
   std::uint32_t octets = 0;       // of the reply, as charged to the budget of answers
-  std::string data;  // its addresses and targets in presentation form, space separated; cut at 4 KiB
+  // Its addresses and targets in presentation form, space separated; " ..." at the end: it was cut
+  // (path/alert_text.h).
+  std::string data;
 };
 
 struct AlertRow {
@@ -151,6 +153,18 @@ struct SessionPast {
   std::int64_t began_us = 0;         // its first attachment on record, Unix time; 0: there is none
 };
 
+// Who is told of alerts.
+struct AlertHook {
+  AlertHook(std::string name_, std::function<std::string(const std::string&)> shape_ = {})
+      : name(std::move(name_)), shape(std::move(shape_)) {}
+  AlertHook(const char* name_) : AlertHook(std::string(name_)) {}
+
+  std::string name;  // "exec PROGRAM", "webhook URL"
+  // Of an alert's message, what this hook may be told, a JSON object again; called on the journal's thread.
+  // Empty: all of it.
+  std::function<std::string(const std::string&)> shape;
+};
+
 class Journal {
  public:
   struct Options {
@@ -169,9 +183,9 @@ class Journal {
     // Signs the head of a block (rules/signed_head.h); called on a thread of the journal's own, and in its
     // destructor. What comes back for another block: refused, and that one was signed last. Empty: unsigned.
     std::function<Result<SignedHead>(const HeadToSign&)> sign = {};
-    bool sealed = true;          // hash-chained blocks (seal_writer.h); false: benchmarks
-    std::int64_t max_pages = 0;  // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
-    std::vector<std::string> hooks;  // names of those that are told of alerts: "exec PROGRAM", "webhook URL"
+    bool sealed = true;            // hash-chained blocks (seal_writer.h); false: benchmarks
+    std::int64_t max_pages = 0;    // the file's limit in pages of 4 KiB: beyond it the disk is full; 0: none
+    std::vector<AlertHook> hooks;  // those that are told of alerts
     // Deliveries that wait for one hook; some 20 MiB. A sandbox can cause alerts: what comes after is on
     // record as `dropped`, counted and logged, and the alert's own row stays.
     std::size_t max_pending_deliveries = 10'000;
@@ -206,8 +220,8 @@ class Journal {
     std::string prune_error;                           // of the last step, if it failed
     std::int64_t prune_step_us_max = 0;                // the longest step: commits waited for it
     Retention keep;                                    // what is in force
-    bool rest_too_large = false;  // beyond keep.octets, and nothing is left that may go
-    std::string held_seals;       // why seals of what is gone stay; empty: they do not
+    bool rest_too_large = false;                       // beyond keep.octets, and nothing is left that may go
+    std::string held_seals;                            // why seals of what is gone stay; empty: they do not
     std::int64_t oldest_us = 0;                        // time of the oldest query; 0: none, or not looked at
     std::int64_t used_octets = 0;                      // of the file, free pages apart; at the last look
     std::uint64_t sealed_blocks = 0, signed_heads = 0, unsigned_heads = 0;  // unsigned: asked for in vain

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 
 #include <spdlog/spdlog.h>
@@ -139,7 +140,9 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
     const auto hurt = old ? carry_over(*old, file.connection_, true) : tl::unexpected(old.error());
     old = Connection();
     ::unlink((file.aside_ + "-shm").c_str());  // made by reading it, and of no use to anybody
-    spdlog::error("{}; it was set aside as \"{}\" and a new one begun{}", damage, file.aside_,
+    // The name alone: the process may see the folder under another path than people do (sandbox/cell.h).
+    spdlog::error("{}; it was set aside beside it as \"{}\" and a new one begun{}", damage,
+                  std::filesystem::path(file.aside_).filename().string(),
                   !hurt       ? ", without its sandboxes, rules and leak ledgers: " + hurt.error().message
                   : *hurt > 0 ? "; of its sandboxes, rules and leak ledgers, some could not be read"
                               : ", with its sandboxes, rules and leak ledgers");

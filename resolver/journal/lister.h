@@ -38,7 +38,10 @@ class Lister {
   static constexpr std::size_t step_names = 2048;      // new names, likewise: each costs three indexes
   static constexpr std::size_t step_outcomes = 16384;  // outcomes, likewise: most have nothing to enter
   static constexpr std::size_t max_waiting = 4 * run_rows;
-  static constexpr std::size_t max_values = 64;  // addresses and targets entered of one answer
+  // Addresses and targets entered of one answer: as many as 65,535 octets hold, at 16 each (RFC 1035).
+  static constexpr std::size_t max_values = 4096;
+  // Of one transaction, likewise, and those of the answer that reaches it.
+  static constexpr std::size_t step_values = 8192;
   // (value, name) remembered as entered, for speed alone: 8 octets each. A newer one takes the place of any
   // other that its hash falls on. A power of two.
   static constexpr std::size_t max_pairs = 131072;

@@ -248,6 +248,7 @@ int Lister::sum_outcomes() {
   after_.outcome = std::min(run_outcomes_.size(), outcome_at_ + step_outcomes);
   std::vector<Sums> sums;
   std::vector<Value> values;
+  std::size_t entered = 0;
   for (std::size_t i = outcome_at_; i < after_.outcome; ++i) {
     const Outcome& outcome = run_outcomes_[i];
     Row row;
@@ -263,7 +264,9 @@ int Lister::sum_outcomes() {
     }
     take_values(outcome, row, values);
     if (values.size() < values_together) continue;
+    entered += values.size();
     if (const int code = enter_values(values); code != SQLITE_OK) return code;
+    if (entered >= step_values) after_.outcome = i + 1;
   }
   if (const int code = enter_values(values); code != SQLITE_OK) return code;
   if (const int code = add(sums); code != SQLITE_OK) return code;
@@ -304,7 +307,7 @@ void Lister::take_values(const Outcome& outcome, const Row& row, std::vector<Val
     const std::size_t space = std::min(rest.find(' '), rest.size());
     const std::string_view value = rest.substr(0, space);
     rest.remove_prefix(std::min(space + 1, rest.size()));
-    if (value.empty()) continue;
+    if (value.empty() || value == "...") continue;  // the mark of what was cut
     const std::uint64_t key = pair_key(value, row.name.id);
     std::uint64_t& known = pairs_[key % pairs_.size()];
     if (std::exchange(known, key) == key) continue;

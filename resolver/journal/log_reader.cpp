@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <map>
 
 #include "resolver/journal/schema.h"
 
@@ -19,11 +20,14 @@ constexpr const char* id_of_journal = "SELECT value FROM meta WHERE key = 'journ
 constexpr const char* query_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
     "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
-    "coalesce(answers, -1), data, policy, transport FROM on_record WHERE ";
+    "coalesce(answers, -1), data, policy, transport, name_reversed, newly_observed_domain, "
+    "coalesce(monotonic_us, -1), coalesce(boot_id, ''), coalesce(process, ''), coalesce(code_line, '') "
+    "FROM on_record WHERE ";
 constexpr const char* alert_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
-    "coalesce(query_id, 0), coalesce(query_name, ''), uid, severity, attack, first_us, last_us FROM alerts "
-    "WHERE ";
+    "coalesce(query_id, 0), coalesce(query_name, ''), uid, severity, attack, first_us, last_us, "
+    "action <> 'alert' OR EXISTS (SELECT 1 FROM on_record AS q WHERE q.id = alerts.query_id "
+    "AND q.action IN ('blocked', 'refused', 'dropped')) FROM alerts WHERE ";
 
 LoggedQuery query_of(Statement& row) {
   LoggedQuery query;
@@ -45,10 +49,17 @@ LoggedQuery query_of(Statement& row) {
   query.data = row.text(20);
   query.policy = row.text(21);
   query.transport = row.text(22);
+  query.name_reversed = row.text(23);
+  query.newly_observed_domain = row.integer(24) != 0;
+  query.monotonic_us = row.integer(25);
+  query.boot_id = row.text(26);
+  query.process = row.text(27);
+  query.code_line = row.text(28);
   return query;
 }
 
-LoggedAlert alert_of(Statement& row) {
+// `refused`: it, or its query was.
+LoggedAlert alert_of(Statement& row, bool& refused) {
   LoggedAlert alert;
   alert.id = row.integer(0);
   alert.time_us = row.integer(1);
@@ -65,6 +76,7 @@ LoggedAlert alert_of(Statement& row) {
   alert.attack = row.text(15);
   alert.first_us = row.integer(16);
   alert.last_us = row.integer(17);
+  refused = row.integer(18) != 0;
   return alert;
 }
 
@@ -123,7 +135,7 @@ class Reader final : public LogReader {
   struct Position {
     bool live = false;            // in `follow`: everything before was read
     std::int64_t next = 0;        // the first id that was not looked at
-    std::int64_t last_alert = 0;  // the last one that was given
+    std::int64_t last_alert = 0;  // every alert up to this id was read
     std::deque<Range> unsettled;  // ids that may still come, or whose outcome may
   };
 
@@ -255,33 +267,53 @@ class Reader final : public LogReader {
     if (matches(filter_, query)) page.queries.push_back(std::move(query));
   }
 
-  // Alerts up to the last query of the page, or all where there is none further.
+  // Alerts up to the last query of the page, or all where there is none further. They are read in the order
+  // of their ids, of which their times need not be: what is too early for this page waits in `ahead_`.
   Result<void> read_alerts(Page& page) {
     std::int64_t until = page.end ? INT64_MAX : 0;
     for (const LoggedQuery& query : page.queries) until = std::max(until, query.time_us);
     if (!page.end) ++until;
+    if (ahead_.size() < page_rows) {
+      const auto more = read_ahead();
+      if (!more) return tl::unexpected(more.error());
+      if (*more) page.end = false;
+    } else {
+      page.end = false;  // those first
+    }
+    while (!ahead_.empty() && ahead_.begin()->first.first < until) {
+      if (page.alerts.size() == page_rows) {
+        page.end = false;
+        break;
+      }
+      page.alerts.push_back(std::move(ahead_.extract(ahead_.begin()).mapped()));
+    }
+    return {};
+  }
+
+  // True: there may be more.
+  Result<bool> read_ahead() {
     auto rows = connection_.prepare(std::string(alert_columns) +
                                     "id > ?1 AND time_us >= ?2 AND time_us < ?3 ORDER BY id LIMIT " +
                                     std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
     rows->bind(1, at_.last_alert);
     rows->bind(2, filter_.since_us);
-    rows->bind(3, std::min(until, filter_.until_us));
+    rows->bind(3, filter_.until_us);
     int code = 0, seen = 0;
     for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
-      LoggedAlert alert = alert_of(*rows);
+      bool refused = false;
+      LoggedAlert alert = alert_of(*rows, refused);
       at_.last_alert = alert.id;
       if ((!filter_.sandbox.empty() && alert.sandbox != filter_.sandbox) ||
           (!filter_.session.empty() && alert.session != filter_.session) ||
-          (!filter_.user.empty() && alert.user != filter_.user) ||
+          (!filter_.user.empty() && alert.user != filter_.user) || (filter_.blocked && !refused) ||
           (!filter_.domain.empty() && !at_or_below(alert.zone, filter_.domain) &&
            !at_or_below(alert.query_name, filter_.domain)))
         continue;
-      page.alerts.push_back(std::move(alert));
+      ahead_.emplace(std::pair(alert.time_us, alert.id), std::move(alert));
     }
     if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
-    if (seen == page_rows) page.end = false;
-    return {};
+    return seen == page_rows;
   }
 
   Result<std::int64_t> integer(std::string_view sql, std::int64_t first, std::int64_t second = 0) {
@@ -298,7 +330,20 @@ class Reader final : public LogReader {
   bool follow_;
   Position at_;
   std::string id_;  // of the journal; empty: it was never sealed
+  // Alerts that were read and not given, by time and id: what is read again finds itself here.
+  std::map<std::pair<std::int64_t, std::int64_t>, LoggedAlert> ahead_;
 };
+
+}  // namespace
+
+namespace {
+
+Error too_old(Connection& connection) {
+  const auto version = connection.integer("PRAGMA user_version");
+  return {"cannot read journal \"" + connection.path() + "\": it is of schema version " +
+          std::to_string(version ? *version : 0) + " and `log` reads " + std::to_string(migrations().size()) +
+          "; `postern serve` or `postern run --db` with this file brings it up to date when it opens it"};
+}
 
 }  // namespace
 
@@ -313,6 +358,12 @@ Result<std::unique_ptr<LogReader>> LogReader::open(const std::string& path, LogF
   if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
       !checked)
     return tl::unexpected(checked.error());
+  // Version 4 brought the view `on_record`.
+  if (const auto view = connection->integer("SELECT count(*) FROM sqlite_schema WHERE name = 'on_record'");
+      !view)
+    return tl::unexpected(view.error());
+  else if (*view == 0)
+    return tl::unexpected(too_old(*connection));
   auto reader = std::make_unique<Reader>(std::move(*connection), std::move(filter), follow);
   if (auto begun = reader->begin(); !begun) return tl::unexpected(begun.error());
   return reader;

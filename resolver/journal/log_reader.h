@@ -24,8 +24,13 @@ struct LoggedQuery {
   std::int64_t upstream_us = -1;
   double score = 0, charge_bits = 0;
   std::int64_t answers = -1;
-  std::string data;  // addresses and targets, space separated
+  std::string data;  // addresses and targets, space separated; " ..." at its end: it was cut
   std::string policy, transport;
+  std::string name_reversed;
+  bool newly_observed_domain = false;
+  std::int64_t monotonic_us = -1;  // CLOCK_BOOTTIME: with `boot_id` the order, whoever sets the clock
+  std::string boot_id;             // empty: not known
+  std::string process, code_line;  // empty: not known
 
   bool refused() const { return action == "blocked" || action == "refused" || action == "dropped"; }
 };
@@ -47,8 +52,8 @@ struct LoggedAlert {
 // Empty texts match everything; times in microseconds since 1970, `until` not included.
 struct LogFilter {
   std::string sandbox, session, user;
-  std::string domain;  // this name and all below it: presentation form, lower case, no final dot
-  bool blocked = false;
+  std::string domain;    // this name and all below it: presentation form, lower case, no final dot
+  bool blocked = false;  // what was refused, and alerts by which or at which something was
   std::int64_t since_us = 0;
   std::int64_t until_us = INT64_MAX;
 };
@@ -73,7 +78,8 @@ class LogReader {
     bool end = false;  // there is no more, for now
   };
   // What comes next. `now_us`: Unix time, for what is settled. Alerts come with the page that reaches their
-  // time. Errors name the path, and nothing is passed over: what failed is read again.
+  // time, and each comes: one that is found later than its time comes late. Errors name the path, and nothing
+  // is passed over: what failed is read again.
   virtual Result<Page> next(std::int64_t now_us) = 0;
   // Has the file become another journal in its place (meta.journal_id)? Errors: what `next` would say.
   virtual Result<bool> is_another() = 0;

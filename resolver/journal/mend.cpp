@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
+
 #include "resolver/journal/carry_over.h"
 
 namespace postern {
@@ -204,7 +206,8 @@ std::string FileInUse::mend(RowId next_id) {
       last_aside_ = now;
       damaged_ = false;
       was_set_aside_ = true;
-      spdlog::error("journal \"{}\" is damaged; it was set aside as \"{}\"", options_.path, *aside);
+      spdlog::error("journal \"{}\" is damaged; it was set aside beside it as \"{}\"", options_.path,
+                    std::filesystem::path(*aside).filename().string());
       const std::lock_guard lock(mutex_);
       aside_ = std::move(*aside);
     }

@@ -52,7 +52,7 @@ Result<std::unique_ptr<OutboxWriter>> OutboxWriter::create(Connection& connectio
   std::unique_ptr<OutboxWriter> writer(new OutboxWriter);
   writer->limits_ = std::move(limits);
   writer->hooks_json_ = "[";
-  for (const std::string& hook : writer->limits_.hooks) {
+  for (const auto& [hook, shape] : writer->limits_.hooks) {
     writer->hooks_json_ += writer->hooks_json_.size() > 1 ? ",\"" : "\"";
     for (const char c : hook) {
       if (c == '"' || c == '\\') writer->hooks_json_ += '\\';
@@ -81,7 +81,7 @@ void OutboxWriter::begin() {
 int OutboxWriter::count() {
   waiting_.assign(limits_.hooks.size(), 0);
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    count_.bind(1, std::string_view(limits_.hooks[i]));
+    count_.bind(1, std::string_view(limits_.hooks[i].name));
     const int code = count_.step();
     if (code == SQLITE_ROW) waiting_[i] = static_cast<std::size_t>(count_.integer(0));
     count_.reset();
@@ -95,12 +95,15 @@ int OutboxWriter::add(std::int64_t alert, const AlertRow& row) {
   if (limits_.hooks.empty()) return SQLITE_OK;
   if (!counted_)
     if (const int code = count(); code != SQLITE_OK) return code;
-  const std::string body = with_id(row.uid, row.message.empty() ? "{}" : row.message);
+  const std::string object = row.message.empty() ? "{}" : row.message;
   for (std::size_t i = 0; i < limits_.hooks.size(); ++i) {
+    const AlertHook& hook = limits_.hooks[i];
     const bool full = waiting_[i] >= limits_.max_pending;
+    const std::string body =
+        full ? std::string() : with_id(row.uid, hook.shape ? hook.shape(object) : object);
     insert_.bind(1, alert);
-    insert_.bind(2, std::string_view(limits_.hooks[i]));
-    insert_.bind(3, full ? std::string_view() : std::string_view(body));
+    insert_.bind(2, std::string_view(hook.name));
+    insert_.bind(3, std::string_view(body));
     insert_.bind(4, static_cast<std::int64_t>(full ? DeliveryState::dropped : DeliveryState::pending));
     insert_.bind(5, row.time_us);
     insert_.bind(6, full ? row.time_us : 0);

@@ -18,7 +18,7 @@
 namespace postern {
 
 struct OutboxLimits {
-  std::vector<std::string> hooks;
+  std::vector<AlertHook> hooks;
   std::size_t max_pending = 10'000;  // for each hook
 };
 

@@ -11,7 +11,7 @@
 namespace postern {
 namespace {
 
-constexpr std::size_t max_data_octets = 512;
+constexpr std::string_view was_cut = " ...";
 // Names in an alert: enough to see the encoding, and few enough that a hook's object stays at some kilobytes.
 constexpr std::size_t shown_names = 8;
 
@@ -185,8 +185,10 @@ Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap
 
 std::string answer_data(const Answer& answer) {
   std::string data;
+  bool cut = false;
   const auto put = [&](const std::string& text) {
-    if (data.size() + text.size() + 1 > max_data_octets) return;
+    cut = cut || data.size() + 1 + text.size() + was_cut.size() > max_answer_data;
+    if (cut) return;
     if (!data.empty()) data += ' ';
     data += text;
   };
@@ -206,7 +208,14 @@ std::string answer_data(const Answer& answer) {
       if (const auto target = Name::from_wire(std::span(record.rdata).subspan(skip))) put(target->text());
     }
   }
+  if (cut) data += was_cut;
   return data;
+}
+
+std::string cached_data(const std::string& data) {
+  if (data.size() <= max_cached_data) return data;
+  const std::size_t end = data.rfind(' ', max_cached_data - was_cut.size());
+  return (end == std::string::npos ? std::string() : data.substr(0, end)) + std::string(was_cut);
 }
 
 }  // namespace postern

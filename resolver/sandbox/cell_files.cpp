@@ -41,7 +41,7 @@ Result<void> hand_over(const Fd& folder, const std::string& name, const CellOpti
   if (kind.st_uid != 0 && kind.st_uid != options.uid) {
     return bad("it belongs to user " + std::to_string(kind.st_uid) +
                ", who is neither root nor the service user (" + std::to_string(options.uid) +
-               "): give it another --db, or change its owner");
+               "): give another file for the journal, or change its owner");
   }
   if (fchown(file.get(), options.uid, group_of(options)) != 0) return bad(std::strerror(errno));
   if (fchmod(file.get(), file_mode) != 0) return bad(std::strerror(errno));

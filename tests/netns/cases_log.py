@@ -1,13 +1,16 @@
 # `postern log` beside a running daemon: followed live, ended cleanly, and readable by other tools.
+import fcntl
 import json
 import os
 import select
 import shutil
 import signal
 import subprocess
+import termios
 
+import dns_message
 from cases import case, equal, holds
-from dns_client import ask_udp
+from dns_client import ask_tcp, ask_udp
 from postern_process import Daemon, binary
 from private_host import Namespace, wait_until
 from recording_upstream import RecordingUpstream
@@ -107,3 +110,58 @@ def _():
                               timeout=30)
     total = json.loads(replayed.stdout.splitlines()[-1])["total"]
     equal(total["queries"], 60, total)
+
+
+@case("a log whose reader has stopped reading ends when told to, and what it wrote are whole records")
+def _():
+    upstream = RecordingUpstream()
+    daemon = Daemon(upstream=(upstream.text,))
+    box = Namespace("box")
+    daemon.attach(box)
+    for i in range(300):  # more than a pipe takes
+        ask(box, f"n{i}.example.com")
+    for follow in ((), ("-f", "--since", "1h")):
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4 * 4096)
+        stalled = subprocess.Popen([binary(), "log", "--db", daemon.db, "--format", "json", *follow], text=True,
+                                   stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+
+        def is_full():  # each of its pages has a write of its own
+            waiting = fcntl.ioctl(reader, termios.FIONREAD, b"\0\0\0\0")
+            return int.from_bytes(waiting, "little") > 3 * 4096
+
+        wait_until(is_full, "the pipe is full")
+        stalled.send_signal(signal.SIGTERM)
+        equal(stalled.wait(timeout=10), 0)
+        equal(stalled.stderr.read(), "")
+        with os.fdopen(reader) as pipe:
+            out = pipe.read()
+        holds(out.endswith("\n"), out[-200:])
+        records = [json.loads(line) for line in out.splitlines()]
+        holds(10 < len(records) < 300, len(records))
+    daemon.stop()
+
+
+@case("an answer of two hundred addresses is on record whole, and each of them is found")
+def _():
+    def many(packet, tcp):
+        records = [("A", 300, bytes([93, 184, 1, i])) for i in range(200)]
+        if not tcp:
+            return [dns_message.reply_to(packet, (), flags=0x8000 | 0x200 | 0x100 | 0x80)]
+        return [dns_message.reply_to(packet, records)]
+
+    upstream = RecordingUpstream(behaviour=many)
+    daemon = Daemon(upstream=(upstream.text,))
+    box = Namespace("box")
+    daemon.attach(box)
+    for _ in range(2):  # fetched, then from the cache
+        equal(len(ask_tcp("many.example.com", netns=box.path).answer), 200)
+    wait_until(lambda: daemon.read("SELECT count(*) AS n FROM resolutions")[0]["n"] == 200, "all are entered")
+    fetched, cached = daemon.read("SELECT data, cached FROM queries WHERE name = 'many.example.com' ORDER BY id")
+    equal((fetched["cached"], cached["cached"]), (0, 1))
+    equal(len(fetched["data"].split()), 200)
+    holds(cached["data"].endswith(" ...") and len(cached["data"]) <= 512, cached)
+    told = daemon.read("SELECT name FROM resolutions WHERE value = '93.184.1.199'")
+    equal([row["name"] for row in told], ["many.example.com"])
+    daemon.stop()

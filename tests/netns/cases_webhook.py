@@ -8,10 +8,10 @@ import socket
 import threading
 
 from cases import case, equal, holds
-from cases_alerts import FIRST_QUERY, deliveries, first_question
+from cases_alerts import FIRST_QUERY, Program, deliveries, first_question
 from dns_client import ask_udp
 from postern_process import Daemon, journal_rows, run
-from private_host import sh, temp_folder, wait_until, write
+from private_host import Namespace, sh, temp_folder, wait_until, write
 from recording_upstream import RecordingUpstream
 from webhook_receiver import SECRET, Authority, Receiver, documented_verify, secret_file
 
@@ -63,6 +63,33 @@ def _():
     equal((row["hook"], row["status"], row["attempts"]), (f"webhook http://127.0.0.1:{PORT}/alerts", 200, 1), row)
     said = daemon.log() + daemon.command("status").stdout
     holds(SECRET not in said and SECRET.removeprefix("whsec_") not in said, "the secret is nowhere to be read")
+    daemon.stop()
+
+
+@case("each hook is told what its redaction leaves of an alert, and the journal's row keeps all")
+def _():
+    upstream, program, receiver = RecordingUpstream(), Program("exit 0"), Receiver(PORT).start()
+    secret = secret_file()
+    more = ["alert_exec_redact: names", "alert_webhook:",
+            f"  - {{url: 'http://127.0.0.1:{PORT}/all', secret_file: {secret}, redact: all}}"]
+    daemon = Daemon(policy=FIRST_QUERY, upstream=(upstream.text,), alert_exec=program.path, more=more)
+    box = Namespace("box")
+    daemon.attach(box, session="nightly", user="ada")
+    equal(ask_udp("aGVsbG8.www.example.com", netns=box.path).rcode_name, "NOERROR")
+    wait_until(lambda: told(daemon, 2), "both are told")
+    named, = program.told()
+    equal((named["name"], named["zone"], named["session"], named["user"]),
+          ("*.example.com", "example.com", "nightly", "ada"))
+    (_, body), = receiver.posts
+    alert = json.loads(body)
+    equal((alert["id"], alert["kind"], alert["name"]), (named["id"], "first_query", "*.example.com"))
+    holds(alert["user"].startswith("user-") and alert["session"].startswith("session-"), alert)
+    for text in (body.decode(), json.dumps(named)):
+        holds("agvsbg8" not in text.lower(), text)
+    for word in ("nightly", "ada", "box", "labels", "code_sha256"):
+        holds(f'"{word}"' not in body.decode(), body)
+    row, = daemon.read("SELECT query_name, session FROM alerts")
+    equal((row["query_name"], row["session"]), ("agvsbg8.www.example.com", "nightly"))
     daemon.stop()
 
 

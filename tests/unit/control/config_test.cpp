@@ -113,6 +113,30 @@ TEST_CASE("errors name file, line and column and quote the value") {
   CHECK(server.error().message.find("300.1.1.1") != std::string::npos);
 }
 
+TEST_CASE("each hook has its own redaction, and what is no level is quoted with its place") {
+  const std::string hooks =
+      "alert_exec: /bin/true\nalert_exec_redact: all\nalert_webhook:\n"
+      "  - {url: 'http://192.0.2.1/', secret_file: s, redact: names}\n"
+      "  - {url: 'http://192.0.2.2/', secret_file: s}\n";
+  const auto config = parse_config(hooks, "/c.yaml");
+  REQUIRE_MESSAGE(config.has_value(), (config ? "" : config.error().message));
+  CHECK(config->alert_exec_redact == Redaction::all);
+  CHECK(config->alert_webhooks[0].redact == Redaction::names);
+  CHECK(config->alert_webhooks[1].redact == Redaction::none);
+  CHECK(parse_config("alert_exec: /bin/true\n", "/c.yaml")->alert_exec_redact == Redaction::none);
+  const std::pair<const char*, const char*> wrong[] = {
+      {"alert_exec: /bin/true\nalert_exec_redact: some\n",
+       "/c.yaml:2:20: what is redacted is none, names or all, not \"some\""},
+      {"alert_exec_redact: names\n", "/c.yaml:1:1: alert_exec_redact is of no use without alert_exec"},
+      {"alert_webhook:\n  - {url: 'http://192.0.2.1/', secret_file: s, redact: ALL}\n",
+       "/c.yaml:2:56: what is redacted is none, names or all, not \"ALL\""}};
+  for (const auto& [text, message] : wrong) {
+    const auto refused = parse_config(text, "/c.yaml");
+    REQUIRE(!refused.has_value());
+    CHECK(refused.error().message == message);
+  }
+}
+
 TEST_CASE("groups of upstreams are read, from the file and from the command line") {
   const auto config =
       parse_config("upstreams:\n  corp: [10.0.0.53, '10.0.1.53:5353']\n  lab: ['fd00::53']\n", "/c.yaml");

@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "resolver/journal/journal.h"
+#include "resolver/journal/reader.h"
 #include "tests/unit/control/replay_support.h"
 
 using namespace postern;
@@ -58,7 +61,7 @@ LoggedAlert alert() {
   return alert;
 }
 
-// Of OCSF 1.3.0 (github.com/ocsf/ocsf-schema, events/base_event.json and below): what each class requires, by
+// Of OCSF 1.4.0 (github.com/ocsf/ocsf-schema, events/base_event.json and below): what each class requires, by
 // JSON pointer, and the values that an enum allows.
 struct Required {
   const char* pointer;
@@ -89,6 +92,69 @@ const std::vector<Required> detection_finding = {{"/activity_id", {0, 1, 2, 3, 9
                                                  {"/evidences/0/data", {}},
                                                  {"/action_id", {0, 1, 2}}};
 
+// And what it has at all, of what we emit, by the path without indices: whatever is not here is not in that
+// version, or has to be looked up. `unmapped` and `data` are the producer's own.
+const std::set<std::string> of_any_class = {
+    "activity_id", "activity_name", "category_uid", "category_name", "class_uid", "class_name", "type_uid",
+    "type_name", "severity_id", "severity", "time", "unmapped", "metadata", "metadata.version",
+    "metadata.profiles", "metadata.log_name", "metadata.uid", "metadata.product", "metadata.product.name",
+    "metadata.product.vendor_name", "metadata.product.version",
+    // the profile security_control, since 1.4.0 of every class, with `policy` and `is_alert`
+    "action_id", "action", "disposition_id", "disposition", "firewall_rule", "firewall_rule.name", "policy",
+    "policy.name", "is_alert"};
+const std::set<std::string> of_dns_activity = {"query",
+                                               "query.hostname",
+                                               "query.type",
+                                               "query.class",
+                                               "query.opcode_id",
+                                               "query_time",
+                                               "rcode_id",
+                                               "rcode",
+                                               "response_time",
+                                               "duration",
+                                               "answers",
+                                               "answers.rdata",
+                                               "src_endpoint",
+                                               "src_endpoint.name",
+                                               "dst_endpoint",
+                                               "dst_endpoint.svc_name",
+                                               "dst_endpoint.port",
+                                               "connection_info",
+                                               "connection_info.direction_id",
+                                               "connection_info.protocol_name",
+                                               "connection_info.protocol_num"};
+const std::set<std::string> of_detection_finding = {"finding_info",
+                                                    "finding_info.uid",
+                                                    "finding_info.title",
+                                                    "finding_info.types",
+                                                    "finding_info.created_time",
+                                                    "finding_info.first_seen_time",
+                                                    "finding_info.last_seen_time",
+                                                    "finding_info.attacks",
+                                                    "finding_info.attacks.technique",
+                                                    "finding_info.attacks.technique.uid",
+                                                    "finding_info.attacks.sub_technique",
+                                                    "finding_info.attacks.sub_technique.uid",
+                                                    "status_id",
+                                                    "status",
+                                                    "evidences",
+                                                    "evidences.data",
+                                                    "evidences.query",
+                                                    "evidences.query.hostname",
+                                                    "evidences.query.class",
+                                                    "evidences.query.type"};
+
+void only_known(const json& value, const std::string& path, const std::set<std::string>& of_class) {
+  if (value.is_array())
+    for (const json& one : value) only_known(one, path, of_class);
+  if (!value.is_object() || path == "unmapped." || path == "evidences.data.") return;
+  for (const auto& [key, member] : value.items()) {
+    const std::string name = path + key;
+    CHECK_MESSAGE((of_any_class.contains(name) || of_class.contains(name)), name);
+    only_known(member, name + ".", of_class);
+  }
+}
+
 json checked(const std::string& line, const std::vector<Required>& required) {
   REQUIRE(line.ends_with("\n"));
   CHECK(std::count(line.begin(), line.end(), '\n') == 1);
@@ -101,6 +167,8 @@ json checked(const std::string& line, const std::vector<Required>& required) {
       CHECK(!object[pointer].is_null());
       if (!one.values.empty()) CHECK(one.values.contains(object[pointer].get<int>()));
     }
+  CHECK(object["metadata"]["version"] == "1.4.0");
+  only_known(object, "", object["class_uid"] == 4003 ? of_dns_activity : of_detection_finding);
   CHECK(object["type_uid"] == object["class_uid"].get<int>() * 100 + object["activity_id"].get<int>());
   CHECK(object["time"].get<std::int64_t>() / 1000 == 1'795'374'640 + (object["class_uid"] == 2004 ? 1 : 0));
   return object;
@@ -229,12 +297,50 @@ TEST_CASE("no format lets a control character of a sandbox's through") {
   CHECK(log_format("xml", false).error().message.find("\"xml\"") != std::string::npos);
 }
 
+TEST_CASE("JSON has every column of the views under its name, NULL where it is not known") {
+  std::string folder = (std::filesystem::temp_directory_path() / "postern-log-XXXXXX").string();
+  REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  Journal::Options options;
+  options.path = folder + "/journal.db";
+  REQUIRE(Journal::open(options).has_value());
+  const auto queries = run_sql(options.path, "SELECT * FROM queries", 1);
+  const auto alerts = run_sql(options.path, "SELECT * FROM alerts", 1);
+  std::filesystem::remove_all(folder);
+  REQUIRE((queries.has_value() && alerts.has_value()));
+  const json one = json::parse(json_log()->line(query())), told = json::parse(json_log()->line(alert()));
+  REQUIRE(queries->columns.size() > 20);
+  for (const std::string& column : queries->columns) CHECK_MESSAGE(one.contains(column), column);
+  for (const std::string& column : alerts->columns) CHECK_MESSAGE(told.contains(column), column);
+  CHECK(one["boot_id"].is_null());
+  CHECK(one["monotonic_us"].is_null());
+  LoggedQuery known = query();
+  known.boot_id = "b";
+  known.monotonic_us = 0;
+  for (const auto& [format, pointer] : {std::pair{"json", ""}, {"ocsf", "/unmapped"}, {"ecs", "/postern"}}) {
+    const json line = json::parse((*log_format(format, false))->line(known));
+    const json& there = line[json::json_pointer(pointer)];
+    CHECK(there["boot_id"] == "b");
+    CHECK(there["monotonic_us"] == 0);
+  }
+}
+
+TEST_CASE("an answer that was cut lists what is there, and the mark is no answer") {
+  LoggedQuery cut = query();
+  cut.data += " ...";
+  CHECK(json::parse(ocsf_log()->line(cut))["answers"].size() == 2);
+  CHECK(json::parse(ecs_log()->line(cut))["dns"]["answers"].size() == 2);
+  CHECK(zeek_log()->line(cut).find("...") == std::string::npos);
+  CHECK(json::parse(json_log()->line(cut))["data"] == cut.data);
+}
+
 TEST_CASE("redaction takes names and answers, then who asked, from queries, alerts and their evidence") {
   Redactor names(Redaction::names), everything(Redaction::all);
   LoggedQuery one = query();
+  one.name_reversed = "com.example.www.";
   names.redact(one);
   CHECK(one.name == "*.example.com");
   CHECK(one.data.empty());
+  CHECK(one.name_reversed.empty());
   CHECK(one.user == "ada");
   LoggedQuery apex = query();
   apex.name = "example.com";
@@ -247,6 +353,7 @@ TEST_CASE("redaction takes names and answers, then who asked, from queries, aler
 
   LoggedQuery first = query(), again = query(), other = query();
   other.user = "bob";
+  first.process = first.code_line = "/home/ada/x.py";
   everything.redact(first);
   everything.redact(again);
   everything.redact(other);

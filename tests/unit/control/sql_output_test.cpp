@@ -42,6 +42,12 @@ TEST_CASE("in JSON a number is a number, NULL is null, and a text of digits stay
   CHECK(json::parse(sql_json(sql_table("SELECT 1 WHERE 0"))) == json::array());
 }
 
+TEST_CASE("in JSON two columns of one name both have their value") {
+  const Table twins = sql_table("SELECT 1 AS a, 2 AS a, 3 AS b, 4 AS a, 5 AS a_2");
+  CHECK(sql_json(twins) ==
+        "[\n  {\n    \"a\": 1,\n    \"a_3\": 2,\n    \"b\": 3,\n    \"a_4\": 4,\n    \"a_2\": 5\n  }\n]");
+}
+
 TEST_CASE("in CSV only what needs quotes has them") {
   CHECK(sql_csv(sql_table("SELECT 7 AS whole, NULL AS \"no,thing\", 'a\"b' AS quoted, 'x' AS plain")) ==
         "whole,\"no,thing\",quoted,plain\r\n7,,\"a\"\"b\",x\r\n");

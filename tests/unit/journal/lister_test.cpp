@@ -239,3 +239,29 @@ TEST_CASE("monotonic time is what it was, also beyond a step of the wall clock")
   CHECK(Sql(folder.file()).rows("SELECT monotonic_us FROM queries ORDER BY id") ==
         std::vector<std::string>{"123", "5000000000"});
 }
+
+TEST_CASE(
+    "every address of the largest answers is entered, over several steps, and the mark of a cut is none") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  constexpr int answers = 5, addresses = Lister::max_values;
+  static_assert(answers * addresses > 2 * static_cast<int>(Lister::step_values));
+  std::deque<Asked> rows;
+  for (int i = 0; i < answers; ++i)
+    rows.push_back(asked(journal->reserve(1), "n" + std::to_string(i) + ".example.com"));
+  write_all(*journal, rows);
+  for (int i = 0; i < answers; ++i) {
+    std::string data;
+    for (int j = 0; j < addresses; ++j)
+      data += "10." + std::to_string(i) + "." + std::to_string(j / 250) + "." + std::to_string(j % 250) + " ";
+    journal->append(Outcome{.asked = rows[static_cast<std::size_t>(i)].id, .rcode = 0, .data = data + "..."});
+  }
+  REQUIRE(submit_and_wait(*journal, {}) == true);
+  Sql sql(folder.file());
+  const std::string count = "SELECT count(*) FROM resolutions";
+  REQUIRE(eventually(*journal, [&](const Journal::Stats&) {
+    return sql.one(count) == std::to_string(answers * addresses);
+  }));
+  CHECK(sql.one("SELECT count(*) FROM resolutions WHERE value = '...'") == "0");
+  CHECK(sql.one("SELECT name FROM resolutions WHERE value = '10.4.16.9'") == "n4.example.com");
+}

@@ -167,3 +167,128 @@ TEST_CASE("a stream of a file that is no journal is refused with its path") {
   std::ofstream(folder.file()) << "not a database at all, but long enough to be looked at";
   CHECK(LogReader::open(folder.file(), {}, false).error().message.find(folder.file()) != std::string::npos);
 }
+
+TEST_CASE("alerts whose times and ids are crossed all come, each once, also where a page ends between them") {
+  Folder folder;
+  auto journal = must_open(folder.file());
+  std::deque<Asked> rows;
+  std::vector<const Asked*> pointers;
+  for (int i = 1; i <= 2500; ++i) {
+    rows.push_back(asked(i));
+    pointers.push_back(&rows.back());
+  }
+  REQUIRE(submit_and_wait(*journal, pointers) == true);
+  const auto raise = [&](std::int64_t after_us) {
+    AlertRow alert;
+    alert.time_us = epoch_us + after_us;
+    alert.kind = "tunnel";
+    alert.action = "alert";
+    alert.evidence = "{}";
+    journal->alert(alert);
+  };
+  for (const int after : {1400, 10, 2600, 2400, 1001, 1000}) raise(after);
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 6; }));
+  for (const bool follow : {false, true}) {
+    auto reader = must_read(folder.file(), {}, follow);
+    std::string pages;
+    for (bool end = false; !end;) {
+      const auto page = reader->next(epoch_us + 1'000'000'000);
+      REQUIRE(page.has_value());
+      for (const LoggedAlert& alert : page->alerts) pages += std::to_string(alert.time_us - epoch_us) + " ";
+      pages += "/ ";
+      end = page->end;
+    }
+    const char* const expected =
+        follow ? "10 1000 / 1001 1400 / 2400 / 2600 / " : "10 1000 / 1001 1400 / 2400 2600 / ";
+    CHECK(pages == expected);
+    if (!follow) continue;
+    raise(20);  // what is written late comes late
+    REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 7; }));
+    CHECK(all(*reader) == "!7 ");
+  }
+}
+
+TEST_CASE("more alerts than a page takes all come, those far ahead of the queries too") {
+  Folder folder;
+  auto journal = must_open(folder.file());
+  std::deque<Asked> rows;
+  std::vector<const Asked*> pointers;
+  for (int i = 1; i <= 2 * LogReader::page_rows; ++i) {
+    rows.push_back(asked(i));
+    pointers.push_back(&rows.back());
+  }
+  REQUIRE(submit_and_wait(*journal, pointers) == true);
+  constexpr int many = 2 * LogReader::page_rows;  // the reader's room ahead, twice
+  AlertRow alert;
+  alert.kind = "tunnel";
+  alert.action = "alert";
+  alert.evidence = "{}";
+  for (int i = 0; i < many; ++i) {
+    alert.time_us = epoch_us + 10'000 - i;
+    journal->alert(alert);
+  }
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == many; }));
+  auto reader = must_read(folder.file());
+  std::set<std::int64_t> ids;
+  std::size_t given = 0;
+  for (bool end = false; !end;) {
+    const auto page = reader->next(0);
+    REQUIRE(page.has_value());
+    CHECK(page->alerts.size() <= LogReader::page_rows);
+    for (const LoggedAlert& one : page->alerts) ids.insert(one.id);
+    given += page->alerts.size();
+    end = page->end;
+  }
+  CHECK(ids.size() == many);
+  CHECK(given == many);
+}
+
+TEST_CASE("of alerts, what was refused is those that acted or whose query was refused") {
+  Folder folder;
+  auto journal = must_open(folder.file());
+  for (RowId id = 1; id <= 2; ++id) {
+    Asked row = asked(id);
+    if (id == 2) row.action = Action::block_name;
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  const std::pair<const char*, RowId> told[] = {{"alert", 1}, {"alert", 2}, {"block-zone", 1}, {"alert", 0}};
+  for (const auto& [action, id] : told) {
+    AlertRow alert;
+    alert.time_us = epoch_us + 3;
+    alert.kind = "tunnel";
+    alert.action = action;
+    alert.evidence = "{}";
+    alert.asked = id;
+    journal->alert(alert);
+  }
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 4; }));
+  LogFilter blocked;
+  blocked.blocked = true;
+  CHECK(all(*must_read(folder.file(), blocked)) == "2 !2 !3 ");
+}
+
+TEST_CASE("a record has what puts it in order after a step of the clock") {
+  Folder folder;
+  auto journal = must_open(folder.file());
+  REQUIRE(write_one(*journal, asked(1)) == true);
+  const auto page = must_read(folder.file())->next(0);
+  REQUIRE((page.has_value() && page->queries.size() == 1));
+  Sql sql(folder.file());
+  const LoggedQuery& query = page->queries[0];
+  CHECK(std::to_string(query.monotonic_us) == sql.one("SELECT monotonic_us FROM on_record"));
+  CHECK(query.boot_id == sql.one("SELECT boot_id FROM on_record"));
+  CHECK(query.boot_id.size() == 36);
+  CHECK(query.process.empty());
+}
+
+TEST_CASE("a journal of before version 4 is refused with what brings it up to date") {
+  Folder folder;
+  must_open(folder.file());
+  Sql sql(folder.file());
+  sql.rows("DROP VIEW on_record");
+  sql.rows("PRAGMA user_version = 3");
+  const auto reader = LogReader::open(folder.file(), {}, false);
+  REQUIRE(!reader.has_value());
+  CHECK(reader.error().message.find("\"" + folder.file() + "\": it is of schema version 3 and") !=
+        std::string::npos);
+}

@@ -11,7 +11,7 @@ namespace {
 constexpr std::int64_t day = 86400LL * 1'000'000, start = 1'700'000'000'000'000;
 
 Journal::Options with_hooks(const std::string& path,
-                            std::vector<std::string> hooks = {"exec /a", "webhook http://b/"}) {
+                            std::vector<AlertHook> hooks = {"exec /a", "webhook http://b/"}) {
   Journal::Options options = at(path);
   options.hooks = std::move(hooks);
   return options;
@@ -65,6 +65,22 @@ TEST_CASE("an alert is written with a delivery for each hook, all with its id") 
   const auto waiting = journal->pending("exec /a", 10);
   REQUIRE(waiting->size() == 1);
   CHECK(journal->pending("exec /elsewhere", 10)->empty());
+}
+
+TEST_CASE("a hook is told what its shape leaves of an alert, its neighbour all, and the row keeps all") {
+  const Folder folder;
+  const auto less = [](const std::string& object) {
+    return object == R"({"kind":"tunnel"})" ? R"({"less":1})" : "{}";
+  };
+  const auto journal = must_open(with_hooks(folder.file(), {{"exec /less", less}, "exec /all"}));
+  journal->alert(tunnel());
+  all_written(*journal);
+  const auto some = journal->pending("exec /less", 10), all = journal->pending("exec /all", 10);
+  REQUIRE((some->size() == 1 && all->size() == 1));
+  const std::string id = R"({"id":")" + some->front().uid + "\",";
+  CHECK(some->front().body == id + R"("less":1})");
+  CHECK(all->front().body == id + R"("kind":"tunnel"})");
+  CHECK(Sql(folder.file()).one("SELECT kind || zone FROM alerts") == "tunnelevil.example");
 }
 
 TEST_CASE("without hooks an alert is a row and nothing else") {
