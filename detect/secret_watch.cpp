@@ -137,13 +137,14 @@ std::optional<SecretFinding> SecretWatch::observe(const Name& name, std::size_t 
     return first + last >= text.size() ? std::string_view() : text.substr(first, text.size() - first - last);
   };
   const std::size_t first = labels_of.first.size(), last = labels_of.last.size();
-  const std::array<std::string_view, readings> pieces{
-      text,           without(1, 0),     without(2, 0),    without(3, 0),
-      without(4, 0),  labels_of.longest, labels_of.first,  labels_of.second,
-      labels_of.last, without(first, 0), without(0, last), without(first, last),
-      runs.longest,   runs.first,        runs.second,      runs.last};
+  const Pieces pieces{text,           without(1, 0),     without(2, 0),    without(3, 0),
+                      without(4, 0),  labels_of.longest, labels_of.first,  labels_of.second,
+                      labels_of.last, without(first, 0), without(0, last), without(first, last),
+                      runs.longest,   runs.first,        runs.second,      runs.last};
+  share(state, pieces);
   std::optional<SecretSet::Match> best;
   for (std::size_t reading = 0; reading < readings; ++reading) {
+    if (state.shared[reading] != reading) continue;
     const auto match = append(state, reading, pieces[reading]);
     if (match && (!best || match->bits > best->bits)) best = match;
   }
@@ -151,6 +152,24 @@ std::optional<SecretFinding> SecretWatch::observe(const Name& name, std::size_t 
   found = finding(*best, zone);
   found->split = true;
   return found;
+}
+
+// A reading that says something of its own for the first time takes over what it has shared until now.
+void SecretWatch::share(Zone& zone, const Pieces& pieces) {
+  std::array<std::uint8_t, readings> shared;
+  const auto same = [&](std::size_t a, std::size_t b) {  // views of one text
+    return zone.shared[a] == zone.shared[b] && pieces[a].size() == pieces[b].size() &&
+           (pieces[a].empty() || pieces[a].data() == pieces[b].data());
+  };
+  for (std::size_t reading = 0; reading < readings; ++reading) {
+    std::size_t first = zone.shared[reading];
+    while (first < reading && !same(first, reading)) ++first;
+    shared[reading] = static_cast<std::uint8_t>(first);
+    if (first != reading || zone.shared[reading] == reading) continue;
+    zone.forwards[reading] = zone.forwards[zone.shared[reading]];
+    zone.backwards[reading] = zone.backwards[zone.shared[reading]];
+  }
+  zone.shared = shared;
 }
 
 // Looks only at where the pieces meet: inside the piece `look` has looked already.

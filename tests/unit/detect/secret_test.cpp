@@ -286,6 +286,18 @@ TEST_CASE("pieces that are too short by themselves are found together, in each o
       }
 }
 
+TEST_CASE("a mark that comes later does not hide what the names before it said") {
+  for (const char* mark : {".session42424242", "-session42424242"}) {
+    SecretWatch watch = watch_for(value);
+    CHECK_FALSE(watch.observe(Name::parse("5472307562.evil.example").value(), 2));
+    CHECK(watch.observe(Name::parse("34646f7226" + std::string(mark) + ".evil.example").value(), 2));
+    CHECK_FALSE(watch.observe(Name::parse("www.evil.example").value(), 2));
+    CHECK_FALSE(watch.observe(Name::parse("332d5a7839.evil.example").value(), 2));
+    CHECK(watch.observe(
+        Name::parse("session42424242" + std::string(1, mark[0]) + "2f71572b6b.evil.example").value(), 2));
+  }
+}
+
 TEST_CASE("pieces in different zones are not joined, those directly below a suffix are") {
   const std::string hex = "547230756234646f7226332d5a78392f71572b6b";
   SecretWatch watch = watch_for(value);
