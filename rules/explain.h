@@ -71,7 +71,8 @@ struct PolicyOutline {
   // Keys and values as in the policy file, in the order of docs/RULES.md; every one, also those left at
   // default.
   std::vector<std::pair<std::string, std::string>> settings;
-  std::vector<Name> mentions;  // the names in rules and hosts, without their wildcards
+  std::vector<Name> mentions;        // the names in rules, hosts and zones, without their wildcards
+  std::vector<Query> local_records;  // for each record of hosts and zones: its owner, and its type
   std::vector<Expectation> expectations;
   std::vector<ListOutline> lists;
   std::vector<SilentRule> silent;
@@ -126,10 +127,12 @@ struct PolicyDiff {
   bool is_empty() const { return names.empty() && ranges.empty() && settings.empty(); }
 };
 // Puts to both, for each of `types`: every name that either mentions, its parent, a name below it, a name
-// that neither mentions, and `more`; every name of their lists, also for the types that its line speaks of,
-// and a name below it where the line means those. What counts is the verdict, not which list it is from.
-// Changed types and exceptions for answers show in the settings. Takes a microsecond or two a name of a list;
-// lists that both have (the same object) are gone through once, and not at all if nothing else differs.
+// that neither mentions, and `more`; the owners of local records, also for the types of those; every name of
+// their lists, also for the types that its line speaks of, and a name below it where the line means those.
+// What counts is the verdict and who is asked, not which rule or list it is from. Changed types, exceptions
+// for answers, regular expressions and forwarded zones show in the settings. Takes a microsecond or two a
+// name of a list; lists that both have (the same object) are gone through once, and not at all if nothing
+// else differs.
 PolicyDiff diff_policies(const Policy& before, const Policy& after, const std::vector<Name>& more,
                          const std::vector<Type>& types = {type::A});
 

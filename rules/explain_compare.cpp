@@ -82,14 +82,16 @@ class Comparison {
     ChangedNames::Text before, after;
     friend bool operator==(const Became&, const Became&) = default;
   };
-  // Where the same became of it as `told`, which is kept already, it says nothing new and is not kept.
-  std::optional<Became> ask(const Query& query, const std::optional<Became>& told = std::nullopt) {
+  // Where the same became of it as `known`, which is kept already, it says nothing new and is not kept.
+  std::optional<Became> ask(const Query& query, const std::optional<Became>& known = std::nullopt) {
     ++diff_.asked;
     const Verdict was = before_.decide(query), is = after_.decide(query);
-    if (was.action == is.action && was.observed == is.observed && was.local == is.local) return std::nullopt;
-    const Became became{diff_.names.text(verdict_text(was)), diff_.names.text(verdict_text(is))};
+    if (was.action == is.action && was.observed == is.observed && was.local == is.local &&
+        before_.upstream_group(was.route) == after_.upstream_group(is.route))
+      return std::nullopt;
+    const Became became{told(before_, was), told(after_, is)};
     if (became.before == became.after) return std::nullopt;
-    if (told != became)
+    if (known != became)
       diff_.names.add(query, {became.before, became.after, rule_text(before_, was), rule_text(after_, is)});
     return became;
   }
@@ -138,6 +140,14 @@ class Comparison {
     }
     diff_.ranges.push_back({range, told(was), told(is), std::string(before_.rule_text(was.rule)),
                             std::string(after_.rule_text(is.rule))});
+  }
+
+  // The verdict, and who is asked where that is not the usual group.
+  ChangedNames::Text told(const Policy& policy, const Verdict& verdict) {
+    std::string text = verdict_text(verdict);
+    if (const std::string_view group = policy.upstream_group(verdict.route); !group.empty())
+      text.append(", of upstreams ").append(group);
+    return diff_.names.text(text);
   }
 
   // Explanation::rule would say more, but searches all rules each time.
@@ -198,6 +208,9 @@ PolicyDiff diff_policies(const Policy& before, const Policy& after, const std::v
   Comparison comparison(before, after, label, diff);
   for (const Name& name : asked)
     for (const Type type : types) comparison.ask({name, type});
+  for (const PolicyOutline* outline : {&old, &now})
+    for (const Query& record : outline->local_records)
+      if (std::find(types.begin(), types.end(), record.type) == types.end()) comparison.ask(record);
   if (!diff.settings.empty() || !say_the_same(before, after)) {
     std::unordered_set<const List*> met;  // a list that both have is gone through once
     for (const PolicyOutline* outline : {&old, &now})

@@ -199,7 +199,8 @@ expect: {allow: [b.example], block: [a.example MX]}
   for (const auto& [key, value] : outline.settings) settings += key + "=" + value + ";";
   CHECK(settings ==
         "default=allow;mode=enforce;types=[A, TXT];names=host;single_labels=local;allow_public_suffix=false;"
-        "answers=[10.0.0.0/8, fd12::7 for **.b.example];nat64=[];lists=[];explain=true;on_tunnel=block-zone;"
+        "answers=[10.0.0.0/8, fd12::7 for "
+        "**.b.example];nat64=[];expressions=[];forward=[];lists=[];explain=true;on_tunnel=block-zone;"
         "alert_on_first_query=false;profile=code;"
         "budgets={zone: 256 B, known_zone: 1 KiB, parent: 1 KiB, arpa: 256 B, session: 2 KiB, "
         "answers: 16 MiB, sandbox: unlimited, user: unlimited, single_name: 600 bits, queries: 10000};"
