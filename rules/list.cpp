@@ -82,13 +82,17 @@ ListFinding List::judge(const Query& query) const noexcept {
   ListFinding finding;
   Candidate best;
   names_.walk(query.name, [&](const NameSet::Entry& entry) {
+    const ListAction written = list_kind::action_of(entry.kind);
     if (entry.kind & list_kind::beneath) {
       finding.allowed_beneath = true;
+      finding.records_beneath |= written == ListAction::local;
       return;
     }
-    const ListAction written = list_kind::action_of(entry.kind);
     const bool opens = written == ListAction::allow || written == ListAction::local;
-    if (opens && entry.scope != Pattern::Scope::exact) finding.allowed_beneath = true;
+    if (opens && entry.scope != Pattern::Scope::exact) {
+      finding.allowed_beneath = true;
+      finding.records_beneath |= written == ListAction::local;
+    }
     Candidate candidate{written, (entry.kind & list_kind::important) != 0, entry, nullptr};
     if (candidate.action == ListAction::local)
       candidate.action = ListAction::no_data;  // until records are found
@@ -96,7 +100,10 @@ ListFinding List::judge(const Query& query) const noexcept {
       const Detail* const detail = detail_of(entry.index);
       if (detail == nullptr) return;
       const ListDetail& limits = detail->written;
-      if (!applies(limits, query)) return;
+      if (!applies(limits, query)) {
+        if (opens && !limits.types.empty()) finding.allowed_beneath = true;  // the name, for other types
+        return;
+      }
       // Where it says nothing of other types, or of names below, NXDOMAIN would.
       if (!limits.types.empty() || std::any_of(limits.except.begin(), limits.except.end(),
                                                [&](const Name& one) { return one.below(query.name); }))

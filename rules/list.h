@@ -48,9 +48,10 @@ struct ListFinding {
   // the list. Never empty: a name with records of other types only has ListAction::no_data.
   const Answer* local = nullptr;
   // The list allows a name strictly below this one, or has records there: NXDOMAIN would deny that too
-  // (RFC 8020); or an entry leaves out other types of this name, or names below. May be true where an entry
-  // that is stronger blocks that name after all.
+  // (RFC 8020); or an entry leaves out other types of this name, or names below, or allows only other types.
+  // May be true where an entry that is stronger blocks that name after all.
   bool allowed_beneath = false;
+  bool records_beneath = false;  // of these: it has records there
 };
 
 // What a list says of an address in an answer.

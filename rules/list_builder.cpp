@@ -56,15 +56,19 @@ struct ListBuilder::State {
     return static_cast<std::uint32_t>(details.size());
   }
 
-  // NXDOMAIN for a name above this one would deny it: a mark on each of them.
-  void mark_above(const Name& name, Pattern::Scope scope) {
+  // NXDOMAIN for a name above this one would deny it: a mark on each of them, of its own for what is allowed
+  // and for what has records: a list that blocks allows nothing, but its records are answered.
+  void mark_above(const Name& name, Pattern::Scope scope, ListAction action) {
+    const bool records = action == ListAction::local;
+    const NameSet::Kind mark = list_kind::beneath | list_kind::of(records ? ListAction::local : ListAction{});
+    std::unordered_set<std::string>& marked = records ? marked_records : marked_allowed;
     Name above = name;
     if (scope == Pattern::Scope::exact) {
       if (name.is_root()) return;
       above = name.parent();
     }
     while (marked.insert(wire_of(above)).second) {
-      names.add(above, Pattern::Scope::exact, list_kind::beneath, 0);
+      names.add(above, Pattern::Scope::exact, mark, 0);
       if (above.is_root()) break;
       above = above.parent();
     }
@@ -73,7 +77,7 @@ struct ListBuilder::State {
   NameSetBuilder names;
   std::vector<ListDetail> details;                       // an entry's extra in `names` is its place + 1
   std::unordered_map<std::string, std::uint32_t> known;  // octets -> that; so equal ones are kept once
-  std::unordered_set<std::string> marked;
+  std::unordered_set<std::string> marked_allowed, marked_records;
   std::vector<ListRange> ranges;
   std::size_t detail_octets = 0;
   std::size_t no_name = 0, range_of_allows = 0;
@@ -102,7 +106,7 @@ void ListBuilder::entry(const ListEntry& entry, const ListDetail* detail) {
   if (entry.important) kind |= list_kind::important;
   const bool has_records = detail != nullptr && !detail->local.answer.empty();
   if (action == ListAction::allow || (action == ListAction::local && has_records))
-    state.mark_above(entry.name, entry.scope);
+    state.mark_above(entry.name, entry.scope, action);
   if (detail == nullptr) {
     state.names.add(entry.name, entry.scope, kind, entry.line);
     return;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<char, 8> image_magic{'P', 'o', 's', 't', 'L', 'i', 's', 't'};
 constexpr std::uint32_t image_version =
-    3;  // one more with every change of the format, also of NameSet's block
+    4;  // one more with every change of the format, also of NameSet's block
 constexpr std::uint32_t byte_order = 0x01020304;
 
 // The first octets. What the checksum covers begins after it.

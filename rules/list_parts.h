@@ -16,7 +16,8 @@ namespace postern {
 // The 6 bits that a list keeps of an entry in its NameSet.
 namespace list_kind {
 inline constexpr NameSet::Kind action_bits = 7, important = 8, has_detail = 16;
-// No entry of the file: something strictly below this name is allowed, or has records.
+// No entry of the file: something strictly below this name is allowed, or has records (ListAction::local
+// stands beside it then).
 inline constexpr NameSet::Kind beneath = 32;
 
 constexpr NameSet::Kind of(ListAction action) noexcept {

@@ -61,6 +61,10 @@ LocalZones::LocalZones(std::span<const ZoneSpec> zones, std::span<const Record> 
   for (const Record& record : hosts) add(record);
   for (const Name& name : elsewhere)
     if (const std::optional<std::uint32_t> zone = zone_of(name)) add_node(name, *zone);
+  // What is above a deeper zone exists in the zone above it.
+  for (const ZoneSpec& spec : zones)
+    if (const std::optional<std::uint32_t> above = zone_of(spec.apex.parent()))
+      add_node(spec.apex.parent(), *above);
 
   for (Node& node : nodes_) {
     // One TTL for the records of a type: the least (RFC 2181 section 5.2).
@@ -203,6 +207,8 @@ std::optional<std::string> LocalZones::fault(std::span<const ZoneSpec> zones, st
   }
   for (const Record& host : hosts)
     if (const auto zone = trial.zone_of(host.owner)) trial.add_node(host.owner, *zone);
+  for (const ZoneSpec& spec : zones)
+    if (const auto above = trial.zone_of(spec.apex.parent())) trial.add_node(spec.apex.parent(), *above);
   for (const auto& [owner, first] : aliases) {
     Name at = first;
     for (std::size_t step = 1;; ++step) {

@@ -42,6 +42,11 @@ bool is_refusal(const Verdict& verdict) noexcept {
          verdict.action == Action::drop;
 }
 
+// The same of a trial, where a list's own records in the place of an upstream's are a refusal, too.
+bool is_observation(const Verdict& strict) noexcept {
+  return is_refusal(strict) || (strict.action == Action::local && strict.reason == Reason::list);
+}
+
 // The reserved zero, EDNS's pseudo-record and the two that carry keys of a transaction (RFC 6895).
 constexpr std::array<Type, 4> never_asked{0, type::OPT, 249, 250};
 
@@ -211,7 +216,8 @@ void RulePolicy::add_rule(const RuleSpec& rule) {
 RulePolicy::Findings RulePolicy::look_up(const Name& name) const noexcept {
   Findings found = look_up_names(name);
   found.allowed_beneath |= a_regex_allows_;  // whether one matches a name below cannot be told
-  if (found.voice.rule != 0 && found.voice_depth > 0) return found;
+  const bool exact_root = found.labels == 0 && found.voice_exact;
+  if (found.voice.rule != 0 && (found.voice_depth > 0 || exact_root)) return found;
   regexes_.each_match(name, [&](std::size_t index) {
     const Voice& voice = regex_voices_[index];
     const bool earlier = voice.block == found.voice.block && voice.rule < found.voice.rule;
@@ -263,6 +269,7 @@ RulePolicy::Findings RulePolicy::look_up_names(const Name& name) const noexcept 
   if (own.rule != 0) {
     found.voice = own;
     found.voice_depth = found.labels;
+    found.voice_exact = last->exact.rule != 0;
   }
   const bool exactly_blocked = last->exact.rule != 0 && last->exact.block;
   if (!exactly_blocked) found.host = last->host;  // both name it exactly: a tie blocks
@@ -301,7 +308,7 @@ namespace {
 
 // What passes although a trial would refuse it: the trial's words go on record.
 Verdict with_observation(Verdict verdict, const Verdict& strict) noexcept {
-  if (!is_refusal(strict)) return verdict;
+  if (!is_observation(strict)) return verdict;
   verdict.reason = strict.reason;
   verdict.rule = strict.rule;
   verdict.observed = true;
@@ -347,16 +354,17 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
   if (!rule_speaks && found.special != 0) return special_verdict(found, query.type);
   const bool rule_names_it = rule_speaks && found.voice_depth > 0;  // `*` alone does not
   if (found.labels == 1 && !rule_names_it && spec_.single_labels == SingleLabels::local) {
-    const Answer& answer = found.allowed_beneath ? builtin_->root.no_data : builtin_->root.absent;
+    const bool beneath = found.allowed_beneath || (!lists_.empty() && lists_.judge(query).allowed_beneath);
+    const Answer& answer = beneath ? builtin_->root.no_data : builtin_->root.absent;
     return {Action::local, Reason::single_label, single_label_, &answer};
   }
   if (rule_speaks && found.voice.block)
-    return refuse_name(found.allowed_beneath || open_beneath(query, false), Reason::rule, found.voice.rule);
+    return refuse_name(found.allowed_beneath || open_beneath(query, nullptr), Reason::rule, found.voice.rule);
   PolicyLists::Voice list;
   if (!rule_speaks && !lists_.empty()) list = lists_.judge(query);
   const bool allowed_beneath = found.allowed_beneath || list.allowed_beneath;
   if (list.speaks && list.action != ListAction::allow)
-    return listed(list, allowed_beneath || open_beneath(query, list.blocks_below));
+    return listed(list, allowed_beneath || (!default_block_ && open_beneath(query, &list)));
   if (!rule_speaks && !list.speaks && default_block_)
     return refuse_name(allowed_beneath, Reason::policy_default, default_);
 
@@ -367,10 +375,10 @@ Verdict RulePolicy::enforced(const Query& query) const noexcept {
   return if_form_and_type(query, permitted);
 }
 
-// Whether names below a refused one are allowed because nothing speaks against them: asked for one that
-// nobody mentions. `lists_block`: that the lists refuse such a name is known.
-bool RulePolicy::open_beneath(const Query& query, bool lists_block) const noexcept {
-  if (default_block_) return false;
+// Whether names below a refused one are allowed by lists, or because nothing speaks against them: asked for
+// one that nobody mentions. `heard`: what the lists say of the refused name itself; null: nobody asked them.
+bool RulePolicy::open_beneath(const Query& query, const PolicyLists::Voice* heard) const noexcept {
+  if (default_block_ && lists_.empty()) return false;
   constexpr std::array<std::uint8_t, 2> unmentioned{1, 0};  // a label that is one zero octet
   std::array<std::uint8_t, Name::max_octets + unmentioned.size()> wire;
   const auto end = std::copy(unmentioned.begin(), unmentioned.end(), wire.begin());
@@ -381,10 +389,12 @@ bool RulePolicy::open_beneath(const Query& query, bool lists_block) const noexce
   if (found.zone_answers()) return zones_.answer(found.zone - 1, {*child, query.type}).rcode == 0;
   if (found.rule_speaks()) return !found.voice.block;
   if (found.special != 0) return false;
-  if (lists_block) return false;
-  if (lists_.empty()) return true;
-  const PolicyLists::Voice list = lists_.judge({*child, query.type});
-  return !list.speaks || list.action == ListAction::allow || list.action == ListAction::local;
+  if (!default_block_ && !(heard != nullptr && heard->blocks_below)) {
+    if (lists_.empty()) return true;
+    const PolicyLists::Voice list = lists_.judge({*child, query.type});
+    if (!list.speaks || list.action == ListAction::allow || list.action == ListAction::local) return true;
+  }
+  return heard == nullptr && !lists_.empty() && lists_.judge(query).allowed_beneath;
 }
 
 // `permitted` by name. Below a name that is no host name everything is none either: NXDOMAIN is safe.

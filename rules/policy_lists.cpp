@@ -21,9 +21,11 @@ PolicyLists::Voice PolicyLists::one(std::size_t index, const Query& query) const
   const Use& use = uses_[index];
   const ListFinding found = use.list->judge(query);
   Voice voice;
-  // An exception of a list that blocks lifts what the same list blocks; it opens nothing.
+  // An exception of a list that blocks lifts what the same list blocks; it opens nothing. Its records are
+  // answered whoever blocks.
   const bool allows = found.action == ListAction::allow;
-  voice.allowed_beneath = found.allowed_beneath && (use.allows || (found.spoke && !allows));
+  voice.allowed_beneath =
+      found.records_beneath || (found.allowed_beneath && (use.allows || (found.spoke && !allows)));
   if (!found.spoke || (allows && !use.allows)) return voice;
   voice.speaks = true;
   voice.action = found.action;

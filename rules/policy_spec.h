@@ -154,6 +154,7 @@ class RulePolicy final : public Policy {
   struct Findings {
     Voice voice;
     std::size_t voice_depth = 0;  // labels of the winning pattern's base
+    bool voice_exact = false;     // it is an exact pattern for this name
     std::uint32_t host = 0;       // index + 1 in hosts_, if local data answers
     std::uint32_t special = 0;    // index + 1 in special_names(): the deepest zone at or above the name
     std::size_t special_depth = 0;
@@ -193,7 +194,7 @@ class RulePolicy final : public Policy {
   Findings look_up_names(const Name& name) const noexcept;
   Verdict enforced(const Query& query) const noexcept;
   Verdict if_form_and_type(const Query& query, Verdict permitted) const noexcept;
-  bool open_beneath(const Query& query, bool lists_block) const noexcept;
+  bool open_beneath(const Query& query, const PolicyLists::Voice* heard) const noexcept;
   AnswerVerdict enforced(const Query& query, const Answer& answer) const noexcept;
   Verdict listed(const PolicyLists::Voice& voice, bool allowed_beneath) const noexcept;
   std::vector<SilentRule> silent_rules() const;

@@ -174,6 +174,22 @@ TEST_CASE("explain agrees with decide on random policies and names") {
   }
 }
 
+TEST_CASE("the exact root stands above expressions, as any exact pattern above any wildcard") {
+  for (const char* yaml : {"{allow: ['.'], block: ['/.*/']}", "{allow: ['.'], block: ['/^$/']}"}) {
+    const auto policy = postern::test::policy(yaml);
+    CHECK(postern::test::decide(*policy, ".") == "allow rule");
+    CHECK(story(*policy, ".").find("allow .") != std::string::npos);
+  }
+  const auto both = postern::test::policy("{allow: ['.'], block: ['/.*/']}");
+  CHECK(postern::test::decide(*both, "example.com") == "NXDOMAIN rule");
+  const auto blocked = postern::test::policy("{block: ['.'], allow: ['/.*/']}");
+  CHECK(postern::test::decide(*blocked, ".") == "NODATA rule");
+  // Wildcards over everything and expressions stand together: a tie blocks.
+  const auto tie = postern::test::policy("{allow_public_suffix: true, allow: ['**'], block: ['/.*/']}");
+  CHECK(postern::test::decide(*tie, ".") == "NODATA rule");
+  (void)story(*tie, ".");
+}
+
 TEST_CASE("an outline counts, lists the settings, and finds the rules that never decide") {
   const auto policy = postern::test::policy(R"(
 allow: [a.example, "**.b.example", "*.c.example", d.example]

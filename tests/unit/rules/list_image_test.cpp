@@ -210,7 +210,7 @@ TEST_CASE("other versions, byte orders and files are told apart") {
   CHECK(error_of(changed).find("version") != std::string::npos);
   changed = image;
   ++changed[12];
-  CHECK(error_of(changed) == "cannot read the image of a list: it is of version 4, this program writes 3");
+  CHECK(error_of(changed) == "cannot read the image of a list: it is of version 5, this program writes 4");
 }
 
 TEST_CASE("a recipe changes with every option that changes what a list becomes") {

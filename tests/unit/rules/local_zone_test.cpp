@@ -128,6 +128,21 @@ TEST_CASE("a zone answers as an authoritative server does") {
   }
 }
 
+TEST_CASE("what lies above a deeper zone exists in the zone above") {
+  const auto policy = postern::test::policy(
+      "zones: {example.com: ['*.w TXT x', '* TXT y'], a.b.example.com: [www A 10.1.1.1]}");
+  CHECK(postern::test::decide(*policy, "b.example.com") == "local NODATA local_data");
+  CHECK(postern::test::decide(*policy, "b.example.com", type::TXT) ==
+        "local NODATA local_data");  // RFC 4592: no wildcard
+  CHECK(postern::test::decide(*policy, "a.b.example.com") == "local NODATA local_data");
+  CHECK(postern::test::decide(*policy, "www.a.b.example.com") == "local data local_data");
+  CHECK(postern::test::decide(*policy, "c.a.b.example.com") == "local NXDOMAIN local_data");
+  CHECK(postern::test::decide(*policy, "c.b.example.com") == "local NXDOMAIN local_data");
+  const auto plain = postern::test::policy("zones: {example.com: [], a.b.example.com: [www A 10.1.1.1]}");
+  CHECK(postern::test::decide(*plain, "b.example.com") == "local NODATA local_data");
+  CHECK(postern::test::decide(*plain, "c.example.com") == "local NXDOMAIN local_data");
+}
+
 TEST_CASE("the records of a type have one TTL, the least; without one it is 5 s") {
   const auto policy = postern::test::policy(two_zones);
   const Answer& two = *policy->decide({name("ttl.corp.example"), type::A}).local;

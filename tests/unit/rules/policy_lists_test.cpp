@@ -41,6 +41,12 @@ const std::map<std::string, std::string>& texts() {
        "$TTL 60\n@ SOA a. b. 1 2 3 4 5\nnx.example CNAME .\npair.example CNAME .\n*.pair.example CNAME "
        ".\nempty.example CNAME *.\ndrop.example CNAME "
        "rpz-drop.\nown.example A 192.0.2.7\n24.0.113.0.203.rpz-ip CNAME .\n24.0.51.51.51.rpz-ip CNAME .\n"},
+      {"answers",
+       "$TTL 60\n@ SOA a. b. 1 2 3 4 5\nwww.shop.example.com A 198.51.100.7\n*.wild.example A "
+       "198.51.100.8\n"},
+      {"images", "img.cdn.example.com\n*.deep.cdn2.example.com\n"},
+      {"lifted", "||cdn.example.com^\n@@||img.cdn.example.com^\n"},
+      {"only6", "|only6.example.com^$dnstype=AAAA\n|not4.example.com^$dnstype=~A\n"},
       {"special", "db.internal\nlocalhost\nplain\n"},
       {"walled",
        "$TTL 60\n@ SOA a. b. 1 2 3 4 5\n24.0.1.8.8.rpz-ip A 9.9.1.1\n25.0.1.8.8.rpz-ip CNAME .\n"
@@ -142,6 +148,80 @@ TEST_CASE("inline rules come before lists, lists before the default") {
     CHECK(decide(*one, row.name) == row.told);
     (void)one->explain({name(row.name), type::A});  // checks itself against the verdict
   }
+}
+
+TEST_CASE("a refused name stands above or beside what is allowed, and NXDOMAIN would deny that too") {
+  const struct {
+    const char* why;
+    const char* yaml;
+    const char* name;
+    const char* told;
+    Type type = type::A;
+  } rows[] = {
+      {"a list answers a name below", "{default: block, lists: [answers]}", "shop.example.com",
+       "NODATA default"},
+      {"however far", "{default: block, lists: [answers]}", "example.com", "NODATA default"},
+      {"up to its top-level domain", "{default: block, lists: [answers]}", "com",
+       "local NODATA single_label"},
+      {"and up to that of what a list allows", "{default: block, lists: [{file: images, action: allow}]}",
+       "com", "local NODATA single_label"},
+      {"and no other", "{default: block, lists: [{file: images, action: allow}]}", "org",
+       "local NXDOMAIN single_label"},
+      {"not beside it", "{default: block, lists: [answers]}", "shop2.example.com", "NXDOMAIN default"},
+      {"not below it", "{default: block, lists: [answers]}", "x.www.shop.example.com", "NXDOMAIN default"},
+      {"a list answers all names below", "{default: block, lists: [answers]}", "wild.example",
+       "NODATA default"},
+      {"a rule blocks above it", "{default: block, lists: [answers], block: [shop.example.com]}",
+       "shop.example.com", "NODATA rule"},
+      {"an exception of a list that blocks opens nothing", "{default: block, lists: [ads]}", "bad.example",
+       "NXDOMAIN default"},
+
+      {"a rule blocks above what a list allows",
+       "{default: block, lists: [{file: images, action: allow}], block: [cdn.example.com]}",
+       "cdn.example.com", "NODATA rule"},
+      {"above all that it allows",
+       "{default: block, lists: [{file: images, action: allow}], block: [deep.cdn2.example.com]}",
+       "deep.cdn2.example.com", "NODATA rule"},
+      {"not beside it", "{default: block, lists: [{file: images, action: allow}], block: [cdn3.example.com]}",
+       "cdn3.example.com", "NXDOMAIN rule"},
+      {"a rule that blocks those below, too, leaves nothing",
+       "{default: block, lists: [{file: images, action: allow}], block: ['**.cdn.example.com']}",
+       "cdn.example.com", "NXDOMAIN rule"},
+      {"a rule blocks above what its own list lifts", "{lists: [lifted], block: [cdn.example.com]}",
+       "cdn.example.com", "NODATA rule"},
+
+      {"other types are allowed", "{default: block, lists: [{file: only6, action: allow}]}",
+       "only6.example.com", "NODATA default"},
+      {"this one is", "{default: block, lists: [{file: only6, action: allow}]}", "only6.example.com",
+       "allow list", type::AAAA},
+      {"all others are", "{default: block, lists: [{file: only6, action: allow}]}", "not4.example.com",
+       "NODATA default"},
+      {"not of a name below", "{default: block, lists: [{file: only6, action: allow}]}",
+       "x.only6.example.com", "NXDOMAIN default"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.why);
+    CAPTURE(row.yaml);
+    CAPTURE(row.name);
+    const auto one = policy_with_lists(row.yaml);
+    CHECK(decide(*one, row.name, row.type) == row.told);
+    (void)one->explain({name(row.name), row.type});
+  }
+}
+
+TEST_CASE("what an observed list would answer itself goes on record, too") {
+  const auto one = policy_with_lists("lists: [{file: answers, observe: true}]");
+  const Query asked{name("www.shop.example.com"), type::A};
+  const Verdict verdict = one->decide(asked);
+  CHECK(verdict.action == Action::allow);
+  CHECK(verdict.observed);
+  CHECK(verdict.reason == Reason::list);
+  CHECK(one->rule_text(verdict.rule) == "would block: p.yaml:1:9 list answers: local data");
+  CHECK(one->explain(asked).rule == "would block: p.yaml:1:9 list answers: local data (line 3)");
+  CHECK_FALSE(one->decide({name("shop.example.com"), type::A}).observed);
+  // Local data of the policy itself is no observation.
+  const auto host = policy_with_lists("{mode: observe, default: block, hosts: {a.example: 10.0.0.1}}");
+  CHECK_FALSE(host->decide({name("a.example"), type::A}).observed);
 }
 
 TEST_CASE("a name that only a list permits must still have a permitted form and type") {
