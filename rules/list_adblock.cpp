@@ -12,6 +12,8 @@ namespace {
 
 // Names in the $denyallow of all rules of a list: 256 octets each. Real lists have hundreds.
 constexpr std::size_t most_exceptions = 200'000;
+// $badfilter lines of a list, each kept as a key and a line until the end. Real lists have dozens.
+constexpr std::uint64_t most_badfilters = 200'000;
 
 // A rule cut into its parts: ["@@"] pattern ["$" modifiers].
 struct AdblockRule {
@@ -91,6 +93,7 @@ class AdblockReader {
   void find_badfilters() {
     constexpr std::string_view word = "badfilter";
     const std::string_view text = reading_.text();
+    std::uint64_t lines = 0;
     for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at)) {
       const std::size_t before = text.rfind('\n', at);
       const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
@@ -98,9 +101,20 @@ class AdblockReader {
       const std::string_view found = trimmed(text.substr(begin, end - begin));
       at = end;
       if (found.size() > reading_.options().most_line_octets || found.starts_with('!')) continue;
+      std::string_view rest = found;
+      const std::string_view rule = take_word(rest);
+      if (!rest.empty() && rest[0] != '#') continue;
       bool is_badfilter = false;
-      std::string key = badfilter_key(cut_rule(found), is_badfilter);
-      if (is_badfilter) bad_keys_.insert(std::move(key));
+      std::string key = badfilter_key(cut_rule(rule), is_badfilter);
+      if (!is_badfilter) continue;
+      const std::uint64_t most = std::min(most_badfilters, reading_.options().most_entries);
+      if (++lines > most) {
+        const auto number =
+            1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(begin), '\n');
+        return reading_.refuse(static_cast<std::uint32_t>(number),
+                               "it has over " + std::to_string(most) + " $badfilter lines");
+      }
+      bad_keys_.insert(std::move(key));
     }
   }
 
@@ -130,6 +144,10 @@ class AdblockReader {
     if (word.find_first_of("/?&=") != std::string_view::npos) return reading_.skip(Skip::url_rule);
     if (word.find('*') != std::string_view::npos && !word.starts_with("*"))
       return reading_.skip(Skip::part_of_name);
+    if (!bad_keys_.empty() && bad_keys_.contains(std::string(word))) {
+      disabled_.insert(std::string(word));
+      return reading_.skip(Skip::disabled);
+    }
     read_domain_line(reading_, text);
   }
 

@@ -46,8 +46,17 @@ bool is_adblock_rule(std::string_view line) {
   return line.size() > 2 && line.front() == '/' && line.back() == '/';
 }
 
+// Without the comment at its end, whose words would be taken for types ("# a tracker", "# see MX records").
+// A rule between slashes may hold one's sign.
+std::string_view without_comment(std::string_view line) {
+  if (line.starts_with('/')) return line;
+  for (std::size_t i = 1; i < line.size(); ++i)
+    if ((line[i] == '#' || line[i] == '!') && is_list_space(line[i - 1])) return trimmed(line.substr(0, i));
+  return line;
+}
+
 Shape shape_of(std::string_view whole) {
-  const std::string_view line = trimmed(whole);
+  const std::string_view line = without_comment(trimmed(whole));
   if (line.empty()) return Shape::none;
   std::string_view rest = line;
   const std::string_view first = take_word(rest);

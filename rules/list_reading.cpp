@@ -66,7 +66,7 @@ ListReading::ListReading(std::string_view text, const ListOptions& options, List
     : text_(text), rest_(text), options_(options), sink_(sink) {}
 
 bool ListReading::next() {
-  while (!rest_.empty() && !too_many_) {
+  while (!rest_.empty() && !too_many_ && refused_.second.empty()) {
     const std::size_t end = rest_.find('\n');
     line_ = rest_.substr(0, end);
     rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
@@ -191,13 +191,18 @@ Result<ListReport> ListReading::finish(ListFormat format) {
     // Its first line's text is gone; should a wildcard be refused now, the name says as much.
     emit_at(local.line, local.name.text(), &local.detail);
   }
+  if (!refused_.second.empty()) return bad(refused_.first, refused_.second);
   if (too_many_) return bad(number_, "it has over " + std::to_string(options_.most_entries) + " entries");
   report_.format = format;
   report_.lines = number_;
+  std::string bad_line;  // one that makes no sense in this format, and why
   for (std::size_t i = 0; i < causes_.size(); ++i) {
     Cause& cause = causes_[i];
     if (cause.lines == 0) continue;
-    if (skip_causes[i].understood) understood = true;
+    if (skip_causes[i].understood)
+      understood = true;
+    else if (bad_line.empty())
+      bad_line = cause.first.front() + ": " + std::string(skip_causes[i].text);
     report_.skipped.push_back({std::string(skip_causes[i].text), cause.lines, std::move(cause.first)});
   }
   std::stable_sort(report_.skipped.begin(), report_.skipped.end(),
@@ -208,6 +213,9 @@ Result<ListReport> ListReading::finish(ListFormat format) {
                    std::to_string(report_.lines) + " lines can be read as " +
                    std::string(list_format_text(format)));
   }
+  // A file that was damaged must not take the place of a list that blocks.
+  if (!bad_line.empty() && report_.entries + report_.ranges == 0)
+    return failure("cannot read list " + bad_line + "; and nothing else in it is an entry");
   return std::move(report_);
 }
 

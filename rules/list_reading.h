@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "rules/list_text.h"
@@ -81,6 +82,8 @@ class ListReading {
   // on it is used.
   void blank(std::uint64_t lines = 1) noexcept { report_.blank += lines; }
   void used() noexcept { used_ = true; }  // without an entry
+  // Ends the reading: the list has too much of something.
+  void refuse(std::uint32_t number, std::string why) { refused_ = {number, std::move(why)}; }
   void skip(Skip cause) { skip(cause, number_, line_); }
   void skip(Skip cause, std::uint32_t number, std::string_view line, std::uint64_t lines = 1);
 
@@ -133,6 +136,7 @@ class ListReading {
   ListReport report_;
   bool widened_ = false;  // by widen(): known to cover no public suffix
   bool used_ = false, too_many_ = false;
+  std::pair<std::uint32_t, std::string> refused_;  // the line, and why; empty: it is not
   std::array<Cause, static_cast<std::size_t>(Skip::count_)> causes_;
   std::vector<Local> local_;
   std::unordered_map<std::string, std::size_t> local_at_;  // scope and wire form, or range -> local_

@@ -73,11 +73,8 @@ class RpzReader {
 
   std::uint64_t lines() const { return reading_.number() - number_ + 1; }
   void skip(Skip cause) { reading_.skip(cause, number_, line_, lines()); }
+  // Also for headers: they make no list of lines that cannot be read.
   void blank() { reading_.blank(lines()); }
-  void header() {  // understood, though nothing comes of it
-    reading_.used();
-    blank();
-  }
   const Name* origin() const { return has_origin_ ? &origin_ : nullptr; }
 
   void record() {
@@ -123,14 +120,14 @@ class RpzReader {
       const std::optional<std::uint32_t> time = zone_time(words[1].text);
       if (!time) return skip(Skip::directive);
       ttl_ = *time;
-      return header();
+      return blank();
     }
     if (is_word(what, "$ORIGIN") && words.size() == 2) {
       const std::optional<Name> name = zone_name(words[1].text, origin());
       if (!name) return skip(Skip::directive);
       origin_ = *name;
       has_origin_ = true;
-      return header();
+      return blank();
     }
     skip(Skip::directive);
   }
@@ -179,7 +176,7 @@ class RpzReader {
     if (const std::optional<Skip> problem = owner(type)) return skip(*problem);
     ListEntry& draft = reading_.draft();
     // The zone's own records. Nothing is triggered by the zone's apex.
-    if (draft.name.is_root()) return header();
+    if (draft.name.is_root()) return blank();
     draft.important = false;
     draft.scope = Pattern::Scope::exact;
     const std::string_view last = last_label(draft.name);

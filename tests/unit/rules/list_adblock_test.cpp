@@ -193,6 +193,35 @@ TEST_CASE("$badfilter disables the rule of the same text, above it and below it"
   CHECK(list.report.skipped[0].first[0] == "list.txt:2: \"||a.example^$badfilter\"");
 }
 
+TEST_CASE("$badfilter disables a plain name, and a comment after it does not matter") {
+  const auto plain = told_as(ListFormat::adblock, "ads.example$badfilter\nads.example\nads2.example\n");
+  CHECK(plain.entries == "3 block ads2.example");
+  CHECK(plain.skipped == "1 disabled by $badfilter");
+  CHECK(told_as(ListFormat::adblock, "*.ads.example\nads.example # why\nads.example$badfilter\n").entries ==
+        "1 block *.ads.example");
+  const auto commented = told_as(ListFormat::adblock,
+                                 "||ads.example^$badfilter # breaks a page\n||ads.example^\n||b.example^\n");
+  CHECK(commented.entries == "3 block **.b.example");
+  CHECK(commented.skipped == "1 disabled by $badfilter");
+  // More words that are no comment are no rule.
+  CHECK(told_as(ListFormat::adblock, "||ads.example^$badfilter breaks\n||ads.example^\n").entries ==
+        "2 block **.ads.example");
+}
+
+TEST_CASE("$badfilter lines count against the limit of entries") {
+  ListOptions options;
+  options.format = ListFormat::adblock;
+  options.most_entries = 3;
+  const std::string two = "||a.example^$badfilter\n||b.example^$badfilter\n";
+  CHECK(postern::test::told(two + "||c.example^$badfilter\n||d.example^\n", options).error == "");
+  CHECK(postern::test::told(two + "||a.example^$badfilter\n||d.example^$badfilter\n", options).error ==
+        "cannot read list list.txt:4: it has over 3 $badfilter lines");
+  std::string many;
+  for (int i = 0; i < 200'001; ++i) many += "||a^$badfilter\n";
+  CHECK(told_as(ListFormat::adblock, many).error ==
+        "cannot read list list.txt:200001: it has over 200000 $badfilter lines");
+}
+
 TEST_CASE("adblock: all $denyallow together have at most 200,000 names") {
   std::string rule = "||a.example^$denyallow=b.example";
   for (int i = 1; i < 5000; ++i) rule += "|b.example";

@@ -12,15 +12,16 @@ struct RpzRow {
   std::string text, entries, skipped;
 };
 
-// Records below a usual beginning of four lines.
+// Records below a usual beginning of four lines, the last of which makes it a list whatever they are.
 void check_records(const std::vector<RpzRow>& rows) {
   for (const RpzRow& row : rows) {
     CAPTURE(row.text);
-    const auto list =
-        told_as(ListFormat::rpz,
-                "$TTL 300\n$ORIGIN rpz.example.\n@ IN SOA ns hostmaster (1 2 3 4 5)\n@ NS ns\n" + row.text);
+    const auto list = told_as(ListFormat::rpz,
+                              "$TTL 300\n$ORIGIN rpz.example.\n@ IN SOA ns hostmaster (1 2 3 4 5)\n"
+                              "always.example CNAME .\n" +
+                                  row.text);
     CHECK(list.error == "");
-    CHECK(list.entries == row.entries);
+    CHECK(list.entries == "4 block always.example" + (row.entries.empty() ? "" : " | " + row.entries));
     CHECK(list.skipped == row.skipped);
   }
 }
@@ -202,6 +203,23 @@ TEST_CASE("rpz: a file of nothing but bad records is no list") {
         "cannot read list list.txt:1: \"a.example A 192.0.2\": bad record data (answered empty); and none of "
         "its 2 "
         "lines can be read as rpz");
+}
+
+TEST_CASE("rpz: headers do not make a list of lines that cannot be read") {
+  const std::string soa = "@ SOA a. b. 1 2 3 4 5\n";
+  CHECK(told_as(ListFormat::rpz, "$TTL 60\n" + soa).error == "");  // an empty zone is one
+  CHECK(told_as(ListFormat::rpz, "$TTL 60\n" + soa + "a.example CNAEM .\nb.example CNAEM .\n").error ==
+        "cannot read list list.txt:3: \"a.example CNAEM .\": not a record of a zone file; and none of its 4 "
+        "lines can be read as rpz");
+  CHECK(told_as(ListFormat::rpz, "$TTL 60\na.example A 192.0.2\n").error != "");
+  CHECK(told_as(ListFormat::rpz, "$TTL 60\na.example CNAEM .\nb.example CNAME .\n").entries ==
+        "3 block b.example");
+  // What is understood but not for us makes no list either, where other lines are bad.
+  CHECK(told_as(ListFormat::rpz, soa + "a.example.rpz-nsdname CNAME .\n").error == "");
+  CHECK(
+      told_as(ListFormat::rpz, soa + "a.example.rpz-nsdname CNAME .\na.example CNAEM .\n").error ==
+      "cannot read list list.txt:3: \"a.example CNAEM .\": not a record of a zone file; and nothing else in "
+      "it is an entry");
 }
 
 TEST_CASE("rpz: addresses in answers") {

@@ -40,6 +40,16 @@ TEST_CASE("the first lines that decide say which format it is") {
       {"a.example b.example\n", "domains"},
       {"example.com CNAME\n", "domains"},
       {"$dollar\n", "domains"},
+      {"ads.two.example   # a tracker\nads.example\n", "domains"},
+      {"ads.example\t# see MX records\n", "domains"},
+      {"ads.example ! not a TXT record\n", "domains"},
+      {"ads.example # was ||ads.example^ once\n", "domains"},
+      {"0.0.0.0 ads.example # a tracker\n", "hosts"},
+      {"ads.example A 192.0.2.1 # a tracker\n", "rpz"},
+      {"ads.example TXT \"# a tracker\"\n", "rpz"},
+      {"ads.example#a MX record\n", "rpz"},  // no white space, no comment
+      {"||ads.example^ # a tracker\n", "adblock"},
+      {"/ads #[0-9]/\n", "adblock"},
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.text));
