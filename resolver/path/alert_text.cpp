@@ -212,9 +212,9 @@ std::string answer_data(const Answer& answer) {
   return data;
 }
 
-std::string cached_data(const std::string& data) {
-  if (data.size() <= max_cached_data) return data;
-  const std::size_t end = data.rfind(' ', max_cached_data - was_cut.size());
+std::string joined_data(const std::string& data) {
+  if (data.size() <= max_joined_data) return data;
+  const std::size_t end = data.rfind(' ', max_joined_data - was_cut.size());
   return (end == std::string::npos ? std::string() : data.substr(0, end)) + std::string(was_cut);
 }
 

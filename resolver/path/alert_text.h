@@ -31,9 +31,9 @@ Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap
 inline constexpr std::size_t max_answer_data = 96 << 10;
 std::string answer_data(const Answer& answer);
 
-// The same for a reply from the cache, cut likewise: the reply that was fetched has the whole on record, and
-// a sandbox that asks for a large one again and again, which costs it nothing, does not fill the journal.
-inline constexpr std::size_t max_cached_data = 512;
-std::string cached_data(const std::string& data);
+// The same for a question that joined another under way, cut likewise: that one has the whole on record, and
+// a sandbox that asks 500 times at once for a large answer, which costs it one, does not fill the journal.
+inline constexpr std::size_t max_joined_data = 512;
+std::string joined_data(const std::string& data);
 
 }  // namespace postern

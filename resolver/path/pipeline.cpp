@@ -475,7 +475,7 @@ void Pipeline::record_outcome(const Exchange& x) {
   outcome.upstream_us = x.upstream_took.count();
   if (x.entry) {
     outcome.answers = x.entry->rendered.answers;
-    outcome.data = x.row.cached ? cached_data(x.entry->data) : x.entry->data;
+    outcome.data = x.joins ? joined_data(x.entry->data) : x.entry->data;
     outcome.octets = static_cast<std::uint32_t>(x.entry->rendered.message.size());
   }
   ports_.journal.append(std::move(outcome));

@@ -47,17 +47,18 @@ TEST_CASE("all addresses that fit into an answer are in its text, one more octet
   CHECK(answer_data(answer_of(0, type::A)).empty());
 }
 
-TEST_CASE("a cached reply's text is the whole, or its beginning with a mark") {
-  CHECK(cached_data("").empty());
-  CHECK(cached_data("192.0.2.1 cdn.example.net") == "192.0.2.1 cdn.example.net");
-  const std::string word(max_cached_data / 2 - 1, 'x');
+TEST_CASE(
+    "the text of an answer to a question that joined another is the whole, or its beginning with a mark") {
+  CHECK(joined_data("").empty());
+  CHECK(joined_data("192.0.2.1 cdn.example.net") == "192.0.2.1 cdn.example.net");
+  const std::string word(max_joined_data / 2 - 1, 'x');
   const std::string fits = word + " " + word + "y";
-  REQUIRE(fits.size() == max_cached_data);
-  CHECK(cached_data(fits) == fits);
-  CHECK(cached_data(fits + "z") == word + " ...");
-  CHECK(cached_data(std::string(max_cached_data + 1, 'x')) == " ...");
-  const std::string cut = cached_data(answer_data(answer_of(200, type::A)));
-  CHECK(cut.size() <= max_cached_data);
+  REQUIRE(fits.size() == max_joined_data);
+  CHECK(joined_data(fits) == fits);
+  CHECK(joined_data(fits + "z") == word + " ...");
+  CHECK(joined_data(std::string(max_joined_data + 1, 'x')) == " ...");
+  const std::string cut = joined_data(answer_data(answer_of(200, type::A)));
+  CHECK(cut.size() <= max_joined_data);
   CHECK(cut.ends_with(" ..."));
   CHECK(words(cut) > 30);
 }
