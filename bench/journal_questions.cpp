@@ -179,7 +179,7 @@ void print_size(const std::string& path, std::size_t rows) {
               "SELECT name, pgsize, unused, name IN ('name', 'domain', 'resolved')"
               "   OR name LIKE 'name\\_%' ESCAPE '\\' OR name IN ('domain_by_text', 'domain_by_first')"
               " FROM dbstat WHERE aggregate = TRUE ORDER BY pgsize DESC, name",
-              1000, std::chrono::minutes(5), Listing::as_it_is);
+              1000, std::chrono::minutes(5));
   if (!parts) {
     std::printf("file: %.1f octets per row, names included (%s)\n",
                 static_cast<double>(std::filesystem::file_size(path)) / static_cast<double>(rows),
@@ -290,7 +290,7 @@ bool ask_questions(const std::string& path, std::size_t rows, Kept kept, Asking 
     for (int i = 0; i < rounds; ++i) {
       const auto since = std::chrono::steady_clock::now();
       const double cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
-      const auto table = run_sql(path, sql, 100'000, std::chrono::minutes(5), Listing::as_it_is);
+      const auto table = run_sql(path, sql, 100'000, std::chrono::minutes(5));
       if (!table) {
         std::printf("%s: %s\n", heading.c_str(), table.error().message.c_str());
         good = false;

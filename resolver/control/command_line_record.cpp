@@ -71,12 +71,15 @@ void CommandLine::add_journal(CLI::App& app) {
       ->add_option("--heads", verify.heads,
                    "Signed heads that were kept outside, one a line; a log will do; - is standard input")
       ->type_name("FILE");
+  verify_app->add_flag("--copy", verify.copy,
+                       "The file is a copy (journal backup): heads that are later than its end do not make it"
+                       " altered");
   verify_app->add_flag("--json", verify.json, "As JSON");
   verify_app->footer(
       "consistent: all hangs together. unaltered: and the heads given with --heads say the same.\n\n"
       "Examples:\n"
       "  postern journal verify\n"
-      "  postern journal verify copy.db --key seal.pub --heads /mnt/worm/heads.jsonl\n"
+      "  postern journal verify copy.db --copy --key seal.pub --heads /mnt/worm/heads.jsonl\n"
       "  journalctl -u postern -o cat | postern journal verify --heads -");
   verify_app->callback([this] { status = journal_verify_verb(verify); });
   CLI::App* key_app =

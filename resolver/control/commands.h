@@ -131,6 +131,7 @@ struct VerifyFlags {
   std::string db;     // empty: journal.db in the state folder
   std::string key;    // public key: a file or hex; empty: by whom the heads say they are signed
   std::string heads;  // file of signed heads, as seal_heads or a log has them; -: standard input; empty: none
+  bool copy = false;  // heads later than the file's last block say nothing of it
   bool json = false;
 };
 int journal_verify_verb(const VerifyFlags& flags);

@@ -97,6 +97,8 @@ nlohmann::ordered_json as_json(const std::string& path, const VerifyReport& repo
                      {"other_journals", report.heads_of_others},
                      {"bad", report.heads_bad},
                      {"unreadable", unreadable}};
+  if (report.heads_later > 0)
+    json["later_heads"] = {{"count", report.heads_later}, {"last", iso_time(report.last_later_us)}};
   if (report.head_block > 0)
     json["vouched"] = {{"block", report.head_block},
                        {"records", report.head_records},
@@ -125,6 +127,11 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
     default:
       line(path + ": consistent");
   }
+  if (report.heads_later > 0)
+    line(fmt::format(
+        "  {} later heads exist, the last of {}: whether this copy was made before them or cut off"
+        " since cannot be told",
+        report.heads_later, iso_time(report.last_later_us)));
   line(fmt::format("  {} records in {} blocks{}", report.records, report.blocks,
                    report.closed ? ", closed cleanly" : ""));
   if (report.signer)
@@ -172,6 +179,7 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
 int journal_verify_verb(const VerifyFlags& flags) {
   VerifyOptions options;
   options.path = flags.db.empty() ? default_state_folder() + "/journal.db" : flags.db;
+  options.copy = flags.copy;
   if (!flags.key.empty()) {
     auto key = read_public_key(flags.key);
     if (!key) return complain(key.error().message);

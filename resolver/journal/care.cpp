@@ -11,32 +11,17 @@
 #include <thread>
 
 #include "resolver/journal/journal_file.h"
-#include "resolver/journal/schema.h"
+#include "resolver/journal/open_to_read.h"
 
 namespace postern {
 namespace {
 
-constexpr int care_busy_ms = 2000;  // how long a log that is just being recovered is waited for
-constexpr int pages_at_once = 32;   // of a copy, between two looks at the log
+constexpr int pages_at_once = 32;  // of a copy, between two looks at the log
 constexpr std::chrono::milliseconds prune_looked_every{20};
 
 std::int64_t octets_of(const std::string& path) {
   struct stat about {};
   return ::stat(path.c_str(), &about) == 0 ? static_cast<std::int64_t>(about.st_size) : 0;
-}
-
-Result<Connection> open_for_care(const std::string& path) {
-  if (::access(path.c_str(), R_OK) != 0)
-    return failure("cannot open journal \"" + path + "\": " + std::strerror(errno));
-  if (auto checked = check_journal_path(path); !checked) return tl::unexpected(checked.error());
-  auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
-  if (!connection) return connection;
-  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_busy_timeout(connection->raw(), care_busy_ms);
-  if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
-      !checked)
-    return tl::unexpected(checked.error());
-  return connection;
 }
 
 // Is it there (none is made for this), and without a writer? Errors say what to do with one that has it.
@@ -59,7 +44,7 @@ std::int64_t now_of_day() {
 }  // namespace
 
 Result<JournalFacts> journal_facts(const std::string& path) {
-  auto connection = open_for_care(path);
+  auto connection = open_to_read_journal(path);
   if (!connection) return tl::unexpected(connection.error());
   JournalFacts facts;
   auto names = connection->prepare(
@@ -99,7 +84,7 @@ Result<JournalFacts> journal_facts(const std::string& path) {
 
 Result<void> backup_journal(const std::string& path, const std::string& to, const CareProgress& progress,
                             std::int64_t log_limit) {
-  auto from = open_for_care(path);
+  auto from = open_to_read_journal(path);
   if (!from) return tl::unexpected(from.error());
   const std::string cannot = "cannot copy journal \"" + path + "\" to \"" + to + "\": ";
   const int made = ::open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
@@ -134,7 +119,13 @@ Result<void> backup_journal(const std::string& path, const std::string& to, cons
     copy = Connection();
     return give_up(why);
   }
-  copy = Connection();  // folds nothing: there is no log yet
+  // The copy says of itself that it has a log, and so could be read only where an index of that can be made:
+  // not on read-only media, nor in a folder of somebody else's. The next writer changes it back.
+  if (auto plain = copy->run("PRAGMA journal_mode = DELETE"); !plain) {
+    copy = Connection();
+    return give_up(plain.error().message);
+  }
+  copy = Connection();
   const int written = ::open(to.c_str(), O_RDWR | O_CLOEXEC);
   const bool synced = written >= 0 && ::fsync(written) == 0;
   const int error = errno;
@@ -172,7 +163,7 @@ Result<Pruned> prune_journal(const std::string& path, const Retention& keep) {
 }
 
 Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep) {
-  auto connection = open_for_care(path);
+  auto connection = open_to_read_journal(path);
   if (!connection) return tl::unexpected(connection.error());
   PrunePlan plan;
   const auto count = [&](const char* table, std::int64_t kept_us) {

@@ -41,7 +41,8 @@ using CareProgress = std::function<void(std::int64_t done, std::int64_t all)>;
 // given up.
 inline constexpr std::int64_t backup_log_octets = std::int64_t{512} << 20;
 // Copies the journal as it was at one moment to a new file, mode 0640, synced, also while a writer has it.
-// Errors: the new file exists, no space, the log grew too long; nothing is left behind then.
+// The copy is one file, not in WAL mode, so that it can be read on read-only media. Errors: the new file
+// exists, no space, the log grew too long; nothing is left behind then.
 Result<void> backup_journal(const std::string& path, const std::string& to, const CareProgress& progress = {},
                             std::int64_t log_limit = backup_log_octets);
 

@@ -4,27 +4,10 @@
 
 #include "resolver/journal/lister.h"
 #include "resolver/journal/lister_sql.h"
+#include "resolver/journal/name_text.h"
 
 namespace postern {
 namespace {
-
-// The labels from the right, each with a dot after it: "www.example.com" is "com.example.www.". A range of
-// these is a name and all that is below it.
-std::string reversed_labels(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 1);
-  if (text == ".") return out;
-  std::size_t end = text.size();
-  for (std::size_t at = text.size(); at-- > 0;) {
-    if (text[at] != '.') continue;
-    std::size_t escapes = 0;  // a dot after an odd number of backslashes belongs to its label
-    while (escapes < at && text[at - 1 - escapes] == '\\') ++escapes;
-    if (escapes % 2 == 1) continue;
-    out.append(text.substr(at + 1, end - at - 1)).append(".");
-    end = at;
-  }
-  return out.append(text.substr(0, end)).append(".");
-}
 
 // Enough to tell pairs apart; a collision would cost one address its entry. Never 0, which stands for none.
 std::uint64_t pair_key(std::string_view value, std::int64_t name) {

@@ -1,22 +1,19 @@
 // The journal as a stream: one page, one transaction; in `follow`, what is not settled is asked for again.
 #include "resolver/journal/log_reader.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <deque>
 #include <map>
 
+#include "resolver/journal/name_text.h"
+#include "resolver/journal/open_to_read.h"
 #include "resolver/journal/schema.h"
 
 namespace postern {
 namespace {
 
-constexpr int log_busy_ms = 2000;  // how long a log that is just being recovered is waited for
-
 constexpr const char* id_of_journal = "SELECT value FROM meta WHERE key = 'journal_id'";
+
 constexpr const char* query_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
     "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
@@ -50,6 +47,7 @@ LoggedQuery query_of(Statement& row) {
   query.policy = row.text(21);
   query.transport = row.text(22);
   query.name_reversed = row.text(23);
+  if (query.name_reversed.empty()) query.name_reversed = reversed_labels(query.name);  // not listed yet
   query.newly_observed_domain = row.integer(24) != 0;
   query.monotonic_us = row.integer(25);
   query.boot_id = row.text(26);
@@ -348,16 +346,8 @@ Error too_old(Connection& connection) {
 }  // namespace
 
 Result<std::unique_ptr<LogReader>> LogReader::open(const std::string& path, LogFilter filter, bool follow) {
-  if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot
-    return failure("cannot open journal \"" + path + "\": " + std::strerror(errno));
-  if (auto checked = check_journal_path(path); !checked) return tl::unexpected(checked.error());
-  auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
+  auto connection = open_to_read_journal(path);
   if (!connection) return tl::unexpected(connection.error());
-  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_busy_timeout(connection->raw(), log_busy_ms);
-  if (auto checked = check_journal_identity(*connection, static_cast<std::int64_t>(migrations().size()));
-      !checked)
-    return tl::unexpected(checked.error());
   // Version 4 brought the view `on_record`.
   if (const auto view = connection->integer("SELECT count(*) FROM sqlite_schema WHERE name = 'on_record'");
       !view)

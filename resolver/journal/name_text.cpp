@@ -27,4 +27,20 @@ void NameText::set(const Name& name, std::size_t registered_labels) noexcept {
   registered_at_ = static_cast<std::int64_t>(registered_labels == 0 ? size_ : registered) + 1;
 }
 
+std::string reversed_labels(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 1);
+  if (text == ".") return out;
+  std::size_t end = text.size();
+  for (std::size_t at = text.size(); at-- > 0;) {
+    if (text[at] != '.') continue;
+    std::size_t escapes = 0;  // a dot after an odd number of backslashes belongs to its label
+    while (escapes < at && text[at - 1 - escapes] == '\\') ++escapes;
+    if (escapes % 2 == 1) continue;
+    out.append(text.substr(at + 1, end - at - 1)).append(".");
+    end = at;
+  }
+  return out.append(text.substr(0, end)).append(".");
+}
+
 }  // namespace postern

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "rules/name.h"
@@ -26,5 +27,9 @@ class NameText {
   std::size_t size_ = 0;
   std::int64_t registered_at_ = 1;
 };
+
+// The labels of such a text from the right, each with a dot after it: "www.example.com" is "com.example.www."
+// A range of these is a name and all that is below it. Of the root: nothing.
+std::string reversed_labels(std::string_view text);
 
 }  // namespace postern

@@ -31,21 +31,18 @@ inline constexpr std::chrono::seconds sql_time_limit{60};
 // SQLite attaches no more files than ten beside the first.
 inline constexpr std::size_t max_sql_files = 10;
 
-// Whether rows that were committed before the call are waited for, up to a second each file, until the views
-// show them.
-enum class Listing { waited_for, as_it_is };
-
-// At most `limit` rows. With several files each view is the union of theirs, with a last column `journal`,
-// the file's path; tables are the first file's, and j1.TABLE, j2.TABLE and so on. Errors: no such file, not a
-// journal, files of different versions, more than one statement, a statement that does more than read, SQL
-// errors (quoted with SQLite's words), out of time.
+// At most `limit` rows. What is on record is in `queries`, also what the catalogue does not have yet;
+// `usage`, `domains`, `sessions` and `resolutions` are as the file has them. A statement that joins `queries`
+// in a way that SQLite could follow only by going through all of them waits until the writer has listed the
+// last moment's, up to three seconds. With several files see shadow_views.h; their tables are not to be had
+// by name. Errors: no such file, not a journal, files of different versions, more than one statement, a
+// statement that does more than read, a table of several files, SQL errors (quoted with SQLite's words), out
+// of time.
 Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, std::size_t limit,
-                      std::chrono::milliseconds time_limit = sql_time_limit,
-                      Listing listing = Listing::waited_for);
+                      std::chrono::milliseconds time_limit = sql_time_limit);
 inline Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t limit,
-                             std::chrono::milliseconds time_limit = sql_time_limit,
-                             Listing listing = Listing::waited_for) {
-  return run_sql({&path, 1}, sql, limit, time_limit, listing);
+                             std::chrono::milliseconds time_limit = sql_time_limit) {
+  return run_sql({&path, 1}, sql, limit, time_limit);
 }
 
 }  // namespace postern

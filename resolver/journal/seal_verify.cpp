@@ -1,15 +1,12 @@
 // Verify: block by block, then what no block covers, then the heads.
 #include "resolver/journal/seal_verify.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <set>
 
+#include "resolver/journal/open_to_read.h"
 #include "resolver/journal/schema.h"
 #include "resolver/journal/seal_heads.h"
 #include "resolver/journal/seal_removed.h"
@@ -21,7 +18,6 @@ namespace postern {
 namespace {
 
 constexpr std::int64_t lowest_id = std::numeric_limits<std::int64_t>::min();
-constexpr int verify_busy_ms = 2000;  // how long a log that is just being recovered is waited for
 // Records between two calls of `progress`.
 constexpr std::int64_t progress_every = 1 << 16;
 
@@ -78,8 +74,17 @@ class Verifier {
     given_ = heads_of(options_, report_.journal);
     report_.heads_of_others = given_.of_others;
     report_.heads_bad = given_.bad;
+    const auto last = connection_.integer("SELECT max(block) FROM seal");
+    if (!last) return tl::unexpected(last.error());
+    for (const SignedHead& head : given_.heads) {
+      if (!options_.copy || head.block <= *last) continue;
+      ++report_.heads_later;
+      report_.last_later_us = std::max(report_.last_later_us, head.time_us);
+    }
+    if (report_.heads_later > 0)
+      std::erase_if(given_.heads, [&](const SignedHead& head) { return head.block > *last; });
     report_.heads_used = static_cast<std::int64_t>(given_.heads.size());
-    if (!given_.heads.empty()) return {};
+    if (!given_.heads.empty() || report_.heads_later > 0) return {};
     return failure("cannot verify journal \"" + connection_.path() + "\": of the " +
                    std::to_string(options_.heads.size()) + " heads given, " +
                    std::to_string(given_.of_others) + " are of other journals and " +
@@ -329,18 +334,11 @@ class Verifier {
 };
 
 Result<Connection> open_to_read(const std::string& path) {
-  if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot
-    return failure("cannot open journal \"" + path + "\": " + std::strerror(errno));
   const auto newest = static_cast<std::int64_t>(migrations().size());
-  if (auto checked = check_journal_path(path); !checked) return tl::unexpected(checked.error());
-  auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
+  auto connection = open_to_read_journal(path);
   if (!connection) return connection;
-  sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_busy_timeout(connection->raw(), verify_busy_ms);
   for (const char* pragma : {"PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY", "BEGIN"})
     if (auto done = connection->run(pragma); !done) return tl::unexpected(done.error());
-  if (auto checked = check_journal_identity(*connection, newest); !checked)
-    return tl::unexpected(checked.error());
   const auto version = connection->integer("PRAGMA user_version");
   if (!version) return tl::unexpected(version.error());
   if (*version != newest)

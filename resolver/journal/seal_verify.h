@@ -25,6 +25,9 @@ struct VerifyOptions {
   std::optional<PublicKey> key;   // heads must be signed by it; without: by whom they say
   bool with_heads = false;        // `heads` was given, even if it is empty
   std::vector<SignedHead> heads;  // kept outside, of any journal, in any order
+  // It is a copy made at some moment: heads of blocks after its last say nothing of it. Whether it was cut
+  // off since cannot be told then.
+  bool copy = false;
   // Called now and then: records done, and all that the seals tell of.
   std::function<void(std::int64_t done, std::int64_t all)> progress;
 };
@@ -64,6 +67,7 @@ struct VerifyReport {
   std::int64_t signed_block = 0, signed_records = 0, signed_us = 0;
   std::int64_t head_block = 0, head_records = 0, head_us = 0;  // the last one kept outside that fits
   std::string head_last_record;                                // the last asked row it covers: "asked 5120"
+  std::int64_t heads_later = 0, last_later_us = 0;             // of blocks after the copy's last; signed last
   std::int64_t heads_used = 0, heads_of_others = 0, heads_bad = 0;  // of those given
 };
 

@@ -80,6 +80,7 @@ class Connection {
   std::string error() const;
   Error failed(std::string_view doing) const;  // "DOING journal "PATH": error()"
   const std::string& path() const { return path_; }
+  void call_it(std::string path) { path_ = std::move(path); }  // in errors, where it was opened as a URI
   sqlite3* raw() { return raw_.get(); }
 
  private:

@@ -2,7 +2,11 @@
 #include "resolver/journal/care.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "resolver/journal/log_reader.h"
+#include "resolver/journal/reader.h"
+#include "tests/support/other_process.h"
 #include "tests/unit/journal/seal_support.h"
 
 using namespace postern;
@@ -34,6 +38,55 @@ TEST_CASE(
   REQUIRE(!again.has_value());
   CHECK(again.error().message.find("copy.db\": File exists") != std::string::npos);
   CHECK(contents(folder.file("copy.db")) == before);
+}
+
+TEST_CASE("a copy can be read where nothing can be written beside it; so can any journal without a log") {
+  if (::geteuid() != 0) return skipped("becoming another user needs root");
+  const Folder folder;
+  const std::string copy = folder.file("copy.db"), with_log = folder.file("with-log.db"),
+                    bare = folder.file("ba?e%20.db");
+  const auto may_read = [&](const std::string& path) {
+    const auto table = run_sql(path, "SELECT count(*) FROM queries", 10);
+    if (!table) {
+      ::dprintf(2, "%s\n", table.error().message.c_str());
+      return false;
+    }
+    const std::string twice[] = {copy, path};
+    return table->rows[0][0] == "20" && run_sql(twice, "SELECT 1 FROM queries", 100)->rows.size() == 40 &&
+           journal_facts(path).has_value() && LogReader::open(path, {}, false).has_value() &&
+           verdict(path) == "consistent";
+  };
+  OtherProcess nobody([&](const Line&) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
+    if (!may_read(copy)) return 3;
+    if (!may_read(bare)) return 4;
+    const auto refused = run_sql(with_log, "SELECT 1 FROM queries", 10);
+    if (refused) return 5;
+    const bool says = refused.error().message.find("with-log.db-wal") != std::string::npos &&
+                      refused.error().message.find("journal backup") != std::string::npos;
+    return says ? 0 : 6;
+  });
+  {
+    const auto journal = must_open(folder.file());
+    write_rows(*journal, 20);
+    Sql(folder.file()).wait_until_listed();
+    REQUIRE(backup_journal(folder.file(), copy).has_value());
+    for (const char* suffix : {"", "-wal"})
+      std::filesystem::copy_file(folder.file() + suffix, with_log + suffix);
+  }
+  // The file's header says that it is no longer of a kind that has a log (sqlite.org/fileformat2.html).
+  CHECK(contents(copy)[18] == 1);
+  CHECK(!std::filesystem::exists(copy + "-wal"));
+  std::filesystem::copy_file(copy, bare);
+  {
+    std::fstream file(bare, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(18).write("\2\2", 2);
+  }
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  for (const std::string& path : {copy, bare, with_log, with_log + "-wal"})
+    REQUIRE(::chmod(path.c_str(), 0644) == 0);
+  nobody.line().say(true);
+  CHECK(nobody.join() == 0);
 }
 
 TEST_CASE("a copy that holds the log up for too long is given up, and leaves nothing behind") {

@@ -17,8 +17,8 @@ std::vector<story::Question> cookbook() {
 }
 
 // Times are cut to seconds of that morning, so that a row can be read here.
-Rows answer(const std::string& path, const std::string& sql) {
-  const auto table = run_sql(path, sql, 10'000);
+Rows answer(std::span<const std::string> paths, const std::string& sql) {
+  const auto table = run_sql(paths, sql, 10'000);
   REQUIRE_MESSAGE(table.has_value(), table.error().message);
   Rows rows;
   for (const auto& row : table->rows) {
@@ -29,6 +29,9 @@ Rows answer(const std::string& path, const std::string& sql) {
     }
   }
   return rows;
+}
+Rows answer(const std::string& path, const std::string& sql) {
+  return answer({&path, 1}, sql);
 }
 
 Rows tunnel_names() {
@@ -58,7 +61,7 @@ const std::map<std::string, Rows>& expected() {
       {"Which domains were new on a day?",
        {"example.com|10:00:01|2|9.0", "example.net|10:00:02|2|30.0", "example.org|10:00:10|20|0.0",
         "corp.example|10:00:40|2|0.0", "evil.example|10:05:00|13|754.0"}},
-      {"Which query tipped the alert?", {"10:05:10|agent-1|tunnel|evil.example|agvsbg8x.evil.example|0.0"}},
+      {"Which query tipped the alert?", {"1|10:05:10|agent-1|tunnel|evil.example|agvsbg8x.evil.example|0.0"}},
       {"What was refused, and by which rule?",
        {"policy.yaml:3:5 block **.corp.example|rule|2|db.corp.example"}},
       {"Which names of a session cost most?",
@@ -67,8 +70,8 @@ const std::map<std::string, Rows>& expected() {
        {"ann|ann-agent|679.0|13", "bob|bob-agent|114.0|2", "ann|ann-build|0.0|24"}},
       {"Who asks for names that do not exist?", {"2026-03-02|build-1|example.org|20|20"}},
       {"Who was told this address?",
-       {"10:00:02|build-1|ann|img.example.net|198.51.100.8 192.0.2.66",
-        "10:03:20|agent-1|ann|cdn.example.net|192.0.2.66"}},
+       {"3|10:00:02|build-1|ann|img.example.net|198.51.100.8 192.0.2.66",
+        "27|10:03:20|agent-1|ann|cdn.example.net|192.0.2.66"}},
       {"What was asked in a span of time, by whom?", {"agent-1|evil.example|11"}},
       {"Which types does a session ask for?", {"TXT|11", "A|2"}},
       {"Whose record could the sandbox have altered?", {"open-1|bob-open|bob|10:08:20|attached"}},
@@ -101,7 +104,7 @@ TEST_CASE("every question of docs/COOKBOOK.md has the answer that the story hold
     asked_for.insert(heading);
     if (heading == "What happened around an alert?") {
       REQUIRE(rows.size() == 11);
-      CHECK(rows.back() == "10:05:10|agvsbg8x.evil.example|TXT|blocked|0.95");
+      CHECK(rows.back() == "38|10:05:10|agvsbg8x.evil.example|TXT|blocked|0.95");
     } else if (heading == "When did nobody write?") {
       REQUIRE(rows.size() == 2);
       CHECK(rows[0].starts_with("ended|"));
@@ -115,6 +118,73 @@ TEST_CASE("every question of docs/COOKBOOK.md has the answer that the story hold
     }
   }
   for (const auto& [heading, rows] : expected()) CHECK_MESSAGE(asked_for.count(heading) == 1, heading);
+}
+
+TEST_CASE("over two files, every question of docs/COOKBOOK.md has what each gives alone, together") {
+  const Folder folder;
+  const std::string small = folder.file("small.db"), large = folder.file("large.db");
+  {
+    // Ids begin at 1 here, too; names, sandboxes and times are others, and its sums are the smallest.
+    const auto journal = must_open(small);
+    const auto box = journal->attach(
+        {.name = "box-9", .session = "carl-x", .user = "carl", .code_sha256 = "", .labels = {}, .policy = {}},
+        1);
+    REQUIRE(box.has_value());
+    std::deque<Asked> rows;
+    for (int i = 0; i < 60; ++i)
+      rows.push_back(asked(journal->reserve(1), "n" + std::to_string(i % 2) + ".calm.test", *box));
+    for (const Asked& row : rows) REQUIRE(write_one(*journal, row) == true);
+    journal->append(Outcome{.asked = rows.back().id, .data = "192.0.2.66"});
+    for (const std::size_t tipped : {0, 37})  // the story's alert is tipped by query 38
+      journal->alert(AlertRow{.time_us = rows[tipped].time_us,
+                              .sandbox = *box,
+                              .kind = "rate",
+                              .zone = "calm.test",
+                              .action = "alert",
+                              .evidence = "{}",
+                              .asked = rows[tipped].id});
+    REQUIRE(journal->grant({0, 5, "carl", "carl-x", "calm.test", 7}).has_value());
+    REQUIRE(submit_and_wait(*journal, {}) == true);
+  }
+  {
+    must_open(large).reset();
+    const auto journal = must_open(large);
+    REQUIRE(story::Writer(*journal).write());
+  }
+  const std::string paths[] = {small, large};  // the story is the one whose ids are moved
+  const std::string moved = std::to_string(std::int64_t{1} << 48);
+  std::size_t both_have_some = 0;
+  for (const auto& [heading, sql] : cookbook()) {
+    INFO(heading);
+    Rows alone = answer(small, sql), story = answer(large, sql), together = answer(paths, sql);
+    both_have_some += !alone.empty() && !story.empty();
+    // Where the answer begins with an id.
+    if (sql.starts_with("SELECT q.id") || sql.starts_with("SELECT a.id"))
+      for (std::string& row : story) {
+        const std::size_t bar = row.find('|');
+        row = std::to_string(std::stoll(row.substr(0, bar)) + std::stoll(moved)) + row.substr(bar);
+      }
+    const std::size_t at = sql.find("LIMIT ");
+    const std::size_t limit = at == std::string::npos ? SIZE_MAX : std::stoul(sql.substr(at + 6));
+    if (heading == "When did it start?" || heading == "Which sessions leaked most?") {
+      CHECK(together == story);  // cut off, and the small file has nothing of it
+      continue;
+    }
+    if (heading == "Which domains are asked most?") {  // calm.test is on top
+      CHECK(together.size() == limit);
+      CHECK(together[0] == alone[0]);
+      CHECK(together[1] == story[0]);
+      continue;
+    }
+    alone.insert(alone.end(), story.begin(), story.end());
+    REQUIRE(alone.size() <= limit);
+    std::sort(alone.begin(), alone.end());
+    std::sort(together.begin(), together.end());
+    std::string shown;
+    for (const std::string& row : together) shown += row + "\n";
+    CHECK_MESSAGE(together == alone, shown);
+  }
+  CHECK(both_have_some >= 5);
 }
 
 TEST_CASE("whatever an analyst starts from, an index leads to it; nothing reads all queries") {

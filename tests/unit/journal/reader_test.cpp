@@ -85,6 +85,142 @@ TEST_CASE("several journals read as one, each row with its file") {
   CHECK(!run_sql(many, "SELECT 1", 10).has_value());
 }
 
+TEST_CASE("the sums of several journals are added up, and what both have counts once") {
+  const Folder folder;
+  const std::string paths[] = {folder.file("one.db"), folder.file("two.db")};
+  for (int i = 0; i < 2; ++i) {
+    const auto journal = must_open(paths[i]);
+    const auto box = journal->attach(
+        {.name = "box", .session = "s", .user = "ann", .code_sha256 = "c0de", .labels = {}, .policy = {}},
+        1'700'000'000'000'000 - i);
+    REQUIRE(box.has_value());
+    for (const char* name : {"a.example.com", i == 0 ? "b.example.com" : "c.example.net"}) {
+      Asked row = asked(journal->reserve(1), name, *box);
+      row.time_us -= i;
+      row.charge_millibits = 1500;
+      REQUIRE(write_one(*journal, row) == true);
+      journal->append(Outcome{.asked = row.id, .data = "192.0.2.1"});
+    }
+    REQUIRE(submit_and_wait(*journal, {}) == true);
+  }
+  const auto row = [&](const std::string& sql) {
+    const auto table = run_sql(paths, sql, 10);
+    REQUIRE_MESSAGE(table.has_value(), table.error().message);
+    std::string out;
+    for (const auto& cells : table->rows)
+      for (const std::string& cell : cells) out += cell + (&cell == &cells.back() ? "\n" : "|");
+    return out;
+  };
+  CHECK(row("SELECT session, user, sandboxes, codes, queries, registered_domains, charge_bits, "
+            "first_attached_us,"
+            " journal FROM sessions") == "s|ann|2|1|4|2|6.0|1699999999999999|\n");
+  CHECK(row("SELECT registered_domain, names, queries, sandboxes, charge_bits, first_query_id >> 48"
+            " FROM domains ORDER BY registered_domain") ==
+        "example.com|2|3|2|4.5|1\nexample.net|1|1|1|1.5|1\n");
+  CHECK(row("SELECT journal FROM domains WHERE registered_domain = 'example.net'") == paths[1] + "\n");
+  CHECK(row("SELECT name, first_query_id FROM resolutions WHERE value = '192.0.2.1' ORDER BY name") ==
+        "a.example.com|281474976710657\nb.example.com|2\nc.example.net|281474976710658\n");
+  CHECK(row("SELECT name, id FROM queries ORDER BY time_us, id LIMIT 1") ==
+        "a.example.com|281474976710657\n");
+  CHECK(row("SELECT name FROM queries WHERE id = 281474976710658") == "c.example.net\n");
+  CHECK(row("SELECT name FROM queries WHERE id IN (2, 281474976710657) ORDER BY id") ==
+        "b.example.com\na.example.com\n");
+  CHECK(row("SELECT count(*) FROM queries WHERE id > 2") == "2\n");
+  CHECK(row("SELECT count(*) FROM queries WHERE id = 281474976710659") == "0\n");
+}
+
+TEST_CASE("a table of several journals is not one of them by chance: it is refused") {
+  const Folder folder;
+  const std::string paths[] = {folder.file("one.db"), folder.file("two.db")};
+  for (const std::string& path : paths) must_open(path).reset();
+  for (const char* sql : {"SELECT id FROM asked", "SELECT count(*) FROM ASKED",
+                          "SELECT (SELECT max(asked) FROM outcome) FROM boots",
+                          "SELECT q.id FROM queries AS q JOIN outcome AS o ON o.asked = q.id"}) {
+    INFO(std::string(sql));
+    const auto refused = run_sql(paths, sql, 10);
+    REQUIRE(!refused.has_value());
+    CHECK(refused.error().message.find(": each journal has a table ") != std::string::npos);
+    CHECK(run_sql(paths[0], sql, 10).has_value());
+  }
+  for (const char* sql :
+       {"SELECT count(*) FROM queries", "SELECT * FROM sandboxes", "SELECT count(*) FROM j1.asked",
+        "SELECT count(*) FROM main.asked", "SELECT * FROM domains", "SELECT name FROM sqlite_schema"})
+    CHECK_MESSAGE(run_sql(paths, sql, 100).has_value(), sql);
+}
+
+TEST_CASE("over several journals, what joins queries by id finds them by an index in each") {
+  const Folder folder;
+  const std::string paths[] = {folder.file("one.db"), folder.file("two.db")};
+  for (const std::string& path : paths) must_open(path).reset();
+  const auto plan = [&](const std::string& sql) {
+    const auto table = run_sql(paths, "EXPLAIN QUERY PLAN " + sql, 1000);
+    REQUIRE_MESSAGE(table.has_value(), table.error().message);
+    std::string steps;
+    for (const auto& step : table->rows) steps += step[3] + " \n";
+    return steps;
+  };
+  for (const char* sql :
+       {"SELECT z.id, q.name FROM alerts AS z JOIN queries AS q ON q.id = z.query_id ORDER BY z.id",
+        "SELECT name FROM queries WHERE id = 281474976710657",
+        "SELECT count(*) FROM queries WHERE registered_domain = 'evil.example'"}) {
+    const std::string steps = plan(sql);
+    INFO(steps);
+    for (const char* scan : {"SCAN x ", "SCAN a ", "MATERIALIZE queries"})
+      CHECK(steps.find(scan) == std::string::npos);
+  }
+  CHECK(plan("SELECT count(*) FROM queries WHERE name LIKE '%x%'").find("SCAN ") != std::string::npos);
+}
+
+TEST_CASE("what is not listed yet has a reversed name, and says whether its domain is new") {
+  constexpr std::int64_t day_us = 86'400'000'000;
+  const Folder folder;
+  Asked first, second;
+  {
+    const auto journal = must_open(folder.file());
+    first = asked(journal->reserve(1), "www.example.com");
+    second = asked(journal->reserve(1), "a\\.b.example.net");
+    REQUIRE(submit_and_wait(*journal, {&first, &second}) == true);
+  }
+  Sql(folder.file()).rows_now("DELETE FROM listed");
+  Sql(folder.file()).rows_now("DELETE FROM name");
+  Sql(folder.file()).rows_now("DELETE FROM domain WHERE id > 0");
+  Sql(folder.file()).rows_now("UPDATE meta SET value = '0' WHERE key = 'listed_upto'");
+  using Rows = std::vector<std::vector<std::string>>;
+  const auto rows = [&](const std::string& sql) {
+    const auto table = run_sql(folder.file(), sql, 10);
+    REQUIRE_MESSAGE(table.has_value(), table.error().message);
+    return table->rows;
+  };
+  const std::string below = " WHERE name_reversed GLOB 'com.example.*'";
+  CHECK(rows("SELECT id, newly_observed_domain FROM queries" + below) ==
+        Rows{{std::to_string(first.id), "1"}});
+  CHECK(rows("SELECT name_reversed FROM queries WHERE registered_domain = 'example.net'") ==
+        Rows{{"net.example.a\\.b."}});
+  CHECK(rows("SELECT count(*) FROM queries WHERE name_reversed GLOB 'com.exampl.*'") == Rows{{"0"}});
+  for (const char* view : {"on_record", "unlisted"})  // NULL: nobody has looked whether it was asked before
+    CHECK(rows("SELECT id, newly_observed_domain FROM " + std::string(view) + below) ==
+          Rows{{std::to_string(first.id), ""}});
+  // Asked before, in a row that is listed: new for a day.
+  for (const auto& [age_us, is_new] : {std::pair{day_us, "1"}, std::pair{day_us + 1, "0"}}) {
+    Sql(folder.file())
+        .rows_now(
+            "INSERT OR REPLACE INTO domain (id, text, first_asked, first_us) VALUES (7,"
+            " 'example.com', 0, " +
+            std::to_string(first.time_us - age_us) + ")");
+    for (const char* view : {"queries", "on_record"})
+      CHECK(rows("SELECT newly_observed_domain FROM " + std::string(view) + below) == Rows{{is_new}});
+  }
+  // Of rows that lie more than a day apart it cannot be told without looking at all of them.
+  Sql(folder.file())
+      .rows_now("UPDATE asked SET time_us = time_us + " + std::to_string(day_us) +
+                " WHERE id = " + std::to_string(second.id));
+  CHECK(rows("SELECT newly_observed_domain FROM queries WHERE registered_domain = 'example.net'") ==
+        Rows{{""}});
+  // The two together, also where SQLite can only go through them all.
+  CHECK(rows("SELECT count(*) FROM (SELECT 1 AS one) AS o JOIN queries AS q ON q.id > o.one - 1 GROUP BY "
+             "o.one") == Rows{{"2"}});
+}
+
 TEST_CASE("what a killed writer left unlisted is read with the rest") {
   const Folder folder;
   {

@@ -1,4 +1,5 @@
 // Signed heads: what only they can tell. The signer here is a key in the test, as the broker's would be.
+#include "resolver/journal/care.h"
 #include "tests/unit/journal/signer_support.h"
 
 using namespace postern;
@@ -39,6 +40,33 @@ TEST_CASE("with the heads from outside an untouched journal is unaltered up to t
   CHECK(report.last_block > report.head_block);
   // Without heads it never says so.
   CHECK(verdict(folder.file(), with_key(signer.key())) == "consistent");
+}
+
+TEST_CASE("a copy is told by --copy from heads that are later than its end; all else is found as ever") {
+  const Folder folder;
+  TestSigner signer;
+  const std::string copy = folder.file("copy.db");
+  write_signed(folder.file(), signer, 500);
+  REQUIRE(backup_journal(folder.file(), copy).has_value());
+  const auto earlier = signer.heads();
+  write_signed(folder.file(), signer, 500);
+  auto options = with(signer.heads());
+  CHECK(verdict(copy, options).find("the file was cut off") != std::string::npos);
+  options.copy = true;
+  auto report = must_verify(copy, options);
+  CHECK(verdict(report) == "unaltered");
+  CHECK(report.head_block == earlier.back().block);
+  CHECK(report.heads_later == static_cast<std::int64_t>(signer.heads().size() - earlier.size()));
+  CHECK(report.last_later_us == signer.heads().back().time_us);
+  report = must_verify(folder.file(), options);  // nothing is later than the journal itself
+  CHECK(report.heads_later == 0);
+  CHECK(report.head_block == report.last_block);
+  // Later heads alone vouch for nothing of it.
+  auto later = with({signer.heads().back()});
+  later.copy = true;
+  CHECK(verdict(copy, later) == "consistent");
+  Sql(copy).rows("UPDATE asked SET time_us = 7 WHERE id = (SELECT min(id) FROM asked)");
+  CHECK(verdict(copy, options).find("was changed") != std::string::npos);
 }
 
 TEST_CASE("heads of other journals alone, or by another key alone, vouch for nothing") {

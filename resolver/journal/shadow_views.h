@@ -1,0 +1,55 @@
+// Views of the reader's own in front of the files' views: several files as one, and nothing left out.
+//
+// They exist on one connection alone (temporary views), and do three things that the files' own cannot. With
+// several files each is the union of theirs, with ids that are unique (shifted_ids.h) and a last column
+// `journal`; `sessions`, `domains` and `resolutions` are summed up over the files; a table's name alone
+// is an error, where it would be the first file's. `queries` has the rows that
+// are not in the catalogue yet (unlisted_rows.h). And those have what only the catalogue knows otherwise:
+// `name_reversed`, and `newly_observed_domain`, NULL where it cannot be told.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "resolver/journal/sqlite.h"
+#include "resolver/journal/unlisted_rows.h"
+
+namespace postern {
+
+std::string schema_of_file(std::size_t file);  // as it is attached: "main", "j1", "j2"
+
+// How SQLite's words begin, after its own, where a statement names a table of several files without saying
+// which file's it means.
+inline constexpr const char* table_of_several = "each journal has a table ";
+
+class ShadowViews {
+ public:
+  // `connection` has the files of `paths` attached, and must outlive this.
+  ShadowViews(Connection& connection, std::span<const std::string> paths)
+      : connection_(connection), paths_(paths) {}
+
+  // Everything but the unlisted rows of `queries`. Once for a connection.
+  Result<void> create();
+  // Puts the rows that are unlisted in the transaction under way into `queries`; its rollback takes them out
+  // again. False: there are none.
+  Result<bool> add_unlisted();
+
+ private:
+  struct View {
+    std::string name;
+    std::vector<std::string> columns;
+  };
+  std::string arm(const View& view, std::size_t file, const std::string& from) const;
+  std::string whole(const View& view) const;
+  std::string unlisted_arm(std::size_t file, const std::string& first_us, bool by_id) const;
+  std::string over_files(const View& view) const;
+  bool several() const { return paths_.size() > 1; }
+
+  Connection& connection_;
+  std::span<const std::string> paths_;
+  std::vector<View> views_;
+  std::string queries_;  // without what is unlisted; empty: the file's own
+};
+
+}  // namespace postern
