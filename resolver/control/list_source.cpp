@@ -13,6 +13,7 @@
 
 #include "resolver/control/list_file.h"
 #include "resolver/control/list_prune.h"
+#include "resolver/sandbox/folder_file.h"
 #include "rules/list.h"
 #include "rules/quote.h"
 
@@ -98,6 +99,18 @@ ListSource lists_beside(const std::string& policy_file, ListsByContent* known) {
     auto file = open_list_file((std::filesystem::path(*folder) / request.file).string());
     if (!file) return tl::unexpected(file.error());
     if (known != nullptr) return known->load(*file, options_of(request), meaning_of(request));
+    auto loaded = load(*file, request, ListCache(""));
+    if (!loaded) return tl::unexpected(loaded.error());
+    return std::move(loaded->list);
+  };
+}
+
+ListSource lists_below(std::vector<std::string> folders) {
+  return [folders = std::move(folders)](const ListRequest& request) -> Result<std::shared_ptr<const List>> {
+    const auto place = place_list(request.file, folders);
+    if (!place) return tl::unexpected(place.error());
+    auto file = open_list_below(folders[place->folder], place->path);
+    if (!file) return tl::unexpected(file.error());
     auto loaded = load(*file, request, ListCache(""));
     if (!loaded) return tl::unexpected(loaded.error());
     return std::move(loaded->list);

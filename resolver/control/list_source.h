@@ -39,8 +39,11 @@ class ListsByContent {
 // For a program that may open files by itself: relative paths from the folder of `policy_file`. With `known`,
 // which must outlive the source, lists are taken from there and kept there.
 ListSource lists_beside(const std::string& policy_file, ListsByContent* known = nullptr);
-// The same without reading them: every list is empty. To check a policy's text before somebody else reads it;
-// the folders of absolute paths are added to `folders`.
+// As the daemon whose broker has these folders would find them (lists_from_broker), the policy's own first:
+// neither `..` nor a symlink leads out. For whoever checks a policy for it.
+ListSource lists_below(std::vector<std::string> folders);
+// As lists_beside, without reading them: every list is empty. To check a policy's text before somebody else
+// reads it; the folders of absolute paths are added to `folders`.
 ListSource lists_unread(std::vector<std::string>& folders);
 // Compiled lists on their way to the cache: written once their policy is in force, so that nobody waits for
 // it; then images that nobody uses are removed. Those of the policy in force are held. Thread: the one that

@@ -1,5 +1,6 @@
 // explain, policy check, policy test, policy diff: files in, text out; policy_report.cpp says what.
 #include <iostream>
+#include <optional>
 
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
@@ -20,14 +21,18 @@ struct Loaded {
   std::shared_ptr<const PolicySet> policies;
   int status = 0;
 };
-Loaded load(const std::string& file, int bad_status = status_failed, ListsByContent* lists = nullptr) {
+Loaded load(const std::string& file, int bad_status, const ListSource& lists) {
   const auto text = read_text_file(file);
   if (!text) return {nullptr, complain(text.error().message)};
-  auto parsed = PolicySet::parse(*text, file, lists_beside(file, lists));
+  auto parsed = PolicySet::parse(*text, file, lists);
   if (parsed) return {std::move(*parsed), 0};
   complain(parsed.error().message);
   std::cerr << excerpt(*text, file, parsed.error().message);
   return {nullptr, bad_status};
+}
+
+Loaded load(const std::string& file, int bad_status = status_failed, ListsByContent* lists = nullptr) {
+  return load(file, bad_status, lists_beside(file, lists));
 }
 
 Result<Type> parse_type(const std::string& text) {
@@ -65,11 +70,21 @@ int explain_verb(const ExplainFlags& flags) {
 }
 
 int policy_check_verb(const std::string& file, const std::string& config) {
-  const Loaded loaded = load(file, status_no);
-  if (loaded.policies == nullptr) return loaded.status;
+  ListSource lists = lists_beside(file);
+  std::optional<ServeConfig> daemon;
   if (!config.empty()) {
-    const auto daemon = read_config(config);
-    if (!daemon) return complain(daemon.error().message);
+    auto read = read_config(config);
+    if (!read) return complain(read.error().message);
+    daemon = std::move(*read);
+    const auto folder = folder_of(file);
+    if (!folder) return complain(folder.error().message);
+    std::vector<std::string> folders{*folder};
+    folders.insert(folders.end(), daemon->list_folders.begin(), daemon->list_folders.end());
+    lists = lists_below(std::move(folders));  // what it would refuse is refused here
+  }
+  const Loaded loaded = load(file, status_no, lists);
+  if (loaded.policies == nullptr) return loaded.status;
+  if (daemon) {
     if (const auto known = check_upstream_groups(*loaded.policies, group_names(daemon->upstreams)); !known) {
       complain(known.error().message);
       if (const auto text = read_text_file(file)) std::cerr << excerpt(*text, file, known.error().message);

@@ -64,9 +64,12 @@ int serve_verb(const ServeFlags& flags) {
   if (!config->policy.empty()) {
     auto text = read_text_file(config->policy);
     if (!text) return complain(text.error().message);
+    const auto folder = folder_of(config->policy);
+    if (!folder) return complain(folder.error().message);
+    std::vector<std::string> folders{*folder}, unread;
+    folders.insert(folders.end(), config->list_folders.begin(), config->list_folders.end());
     // To serve, the resolver process reads the lists; every name in them comes from somebody else.
-    std::vector<std::string> unread;
-    const ListSource source = flags.check ? lists_beside(config->policy) : lists_unread(unread);
+    const ListSource source = flags.check ? lists_below(std::move(folders)) : lists_unread(unread);
     auto policies = PolicySet::parse(*text, config->policy, source);
     if (!policies) return complain(policies.error().message);
     if (auto known = check_upstream_groups(**policies, group_names(config->upstreams)); !known)

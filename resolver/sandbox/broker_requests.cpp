@@ -1,10 +1,8 @@
 // What the broker grants: every request of the resolver is checked and answered here.
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 
 #include "resolver/sandbox/broker_state.h"
 #include "resolver/sandbox/broker_upstream.h"
+#include "resolver/sandbox/folder_file.h"
 #include "resolver/sandbox/process_tree.h"
 
 namespace postern {
@@ -240,26 +239,10 @@ Result<Broker::State::Grant> Broker::State::grant_policy(const wire::RequestHead
 
 Result<Broker::State::Grant> Broker::State::grant_list(const wire::RequestHead& request,
                                                        std::string_view text) {
-  const std::string& root = options.list_folders[request.index];
-  const std::string path(text);
-  const auto bad = [&](const std::string& why) {
-    return failure("cannot read list \"" + wire::printable(path) + "\" in \"" + root + "\": " + why);
-  };
-  const Fd folder(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return bad(std::strerror(errno));
-  open_how how{};
-  how.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  Fd file(static_cast<int>(syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof how)));
-  if (!file && errno == EXDEV) return bad("it leads out of the folder; list_folders names further ones");
-  struct stat kind {};
-  if (!file || fstat(file.get(), &kind) != 0) return bad(std::strerror(errno));
-  if (!S_ISREG(kind.st_mode)) return bad("it is not a plain file");
-  if (kind.st_size > static_cast<off_t>(wire::max_list)) {
-    return bad("it has " + std::to_string(kind.st_size) + " octets; 1 GiB is the limit");
-  }
+  Result<Fd> file = open_list_below(options.list_folders[request.index], std::string(text));
+  if (!file) return tl::unexpected(file.error());
   Grant granted;
-  granted.fds.push_back(std::move(file));
+  granted.fds.push_back(std::move(*file));
   return granted;
 }
 
