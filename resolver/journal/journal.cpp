@@ -18,6 +18,14 @@ using namespace std::chrono_literals;
 // attach and detach give up waiting for a stalled disk after this.
 constexpr auto control_patience = 10s;
 
+// So that 65,536 that wait while the disk stalls cannot be six gigabytes.
+void cut_data(std::string& data) {
+  if (data.size() <= FileJournal::cut_data_octets) return;
+  const std::size_t end = data.rfind(' ', FileJournal::cut_data_octets);
+  data.resize(end == std::string::npos ? 0 : end);
+  data += " ...";
+}
+
 }  // namespace
 
 Result<void> FileJournal::start() {
@@ -84,7 +92,7 @@ void FileJournal::append(Outcome outcome) {
     lost_outcomes_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  pending_outcomes_.fetch_add(1, std::memory_order_relaxed);
+  if (pending_outcomes_.fetch_add(1, std::memory_order_relaxed) >= whole_outcomes) cut_data(outcome.data);
   if (inbox_.outcomes.empty()) first_outcome_ = Clock::now();
   inbox_.outcomes.push_back(std::move(outcome));
   // A thread that sleeps with a timer finds it then, unless there are many.

@@ -146,6 +146,22 @@ TEST_CASE("rows beyond the limit are refused without a call, and exactly the lim
   CHECK(write_one(*journal, rows[3]) == true);
 }
 
+TEST_CASE(
+    "large answers that wait for a stalled disk are kept whole up to a number, and their beginning beyond") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  Sql blocker(folder.file());
+  blocker.rows("BEGIN IMMEDIATE");  // nothing leaves the queue
+  std::string data;
+  while (data.size() < 3000) data += "192.0.2.1 ";
+  for (RowId id = 1; id <= 2050; ++id) journal->append(Outcome{.asked = id, .data = data});
+  blocker.rows("ROLLBACK");
+  REQUIRE(eventually(*journal, [](const Journal::Stats& now) { return now.pending_outcomes == 0; }));
+  CHECK(Sql(folder.file())
+            .rows("SELECT length(data) > 512, data LIKE '% ...', count(*) FROM outcome GROUP BY 1, 2") ==
+        std::vector<std::string>{"0|1|2", "1|0|2048"});
+}
+
 TEST_CASE("a sandbox's end that cannot be written now is written later") {
   const Folder folder;
   auto options = at(folder.file());
