@@ -95,12 +95,14 @@ std::size_t plain_labels(const Name& name) {
 }
 
 // A public suffix may have a gap below it (the wildcard rule's parent), so every length is asked for and the
-// longest that is one wins. `filtered`: the list is the one that the filter was made from.
-Suffixes suffixes_of(const psl_ctx_t* list, const Name& name, bool filtered) {
+// longest of at most `most` labels that is one wins. `filtered`: the list is the one that the filter was made
+// from.
+Suffixes suffixes_of(const psl_ctx_t* list, const Name& name, bool filtered,
+                     std::size_t most = longest_suffix) {
   Suffixes found;
   if (list == nullptr) return found;
   const std::size_t labels = name.labels();
-  for (std::size_t count = std::min(plain_labels(name), longest_suffix); count > 0; --count) {
+  for (std::size_t count = std::min({plain_labels(name), longest_suffix, most}); count > 0; --count) {
     std::size_t at = 0;
     for (std::size_t skip = labels - count; skip > 0; --skip) at += name.wire()[at] + 1u;
     const auto suffix = name.wire().subspan(at);
@@ -218,8 +220,18 @@ LedgerCut SuffixList::ledger_cut(const Name& name) const {
   const Suffixes here = file_ ? suffixes_of(file_->raw, name, false) : builtin;
   LedgerCut cut;
   cut.registered = registered(here.any, labels);
-  cut.zone = listed(here.any, labels);
-  cut.parent = std::min({cut.zone, listed(builtin.icann, labels), listed(here.icann, labels)});
+  cut.zone = listed(builtin.any, labels);
+  cut.parent = listed(builtin.icann, labels);
+  if (!file_) return cut;
+  // The file is asked where the zone and the parent that the built-in list cuts would lie: all names of one
+  // such zone get the same answer, so it can only be moved as a whole, into a larger ledger. Mostly the two
+  // lists agree, and the longest suffix lies there anyway.
+  const std::size_t any =
+      here.any <= cut.zone ? here.any : suffixes_of(file_->raw, name, false, cut.zone).any;
+  const std::size_t icann =
+      here.icann <= cut.parent ? here.icann : suffixes_of(file_->raw, name, false, cut.parent).icann;
+  cut.zone = listed(any, cut.zone);
+  cut.parent = listed(icann, cut.parent);
   return cut;
 }
 

@@ -35,11 +35,11 @@ struct LedgerCut {
 
 // The list that is in force: the one built into libpsl, or that and a file that the operator points at.
 //
-// A file is trusted to say what *people* call the registered domain, and to divide a parent's names into
-// zones. It is not trusted with the bound: a parent's ledger is never below the built-in list's, and a
-// top-level domain that the built-in list does not know shares one parent with all others. So a stale or
-// hostile file can only make the meter stricter where it is shallower than the built-in list, and where it is
-// deeper the parent's budget holds the pieces together.
+// A file is trusted to say what *people* call the registered domain. It is not trusted with the bound: it
+// divides no ledger of the built-in list, and can only move one as a whole, into a larger one; a top-level
+// domain that one of the two does not know shares its ledgers with all unknown ones. So a stale or hostile
+// file can only make the meter stricter. What a zone is called then may differ from the registered domain: a
+// budget's alert and `leak` tell the former, records and the score the latter.
 //
 // Thread: any; immutable.
 class SuffixList {

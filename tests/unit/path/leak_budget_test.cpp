@@ -121,8 +121,30 @@ TEST_CASE("private suffixes share their parent's budget, also under a list that 
     std::mt19937_64 dice(4);
     for (int i = 0; i < 1500; ++i)
       world.ask(box, hex_label(dice, 4) + "." + hex_label(dice, 16) + "." + zone);
-    CHECK(world.seen.size() * 10 <= 1024);  // ten octets a name; the parent's budget
-    CHECK(world.seen.size() > 20);
+    // Ten octets a name; the parent's budget where the built-in list divides it too, else a zone's.
+    CHECK(world.seen.size() * 10 <= (zone == "github.io" ? 1024 : 256));
+    CHECK(world.seen.size() > (zone == "github.io" ? 20 : 5));
+  }
+}
+
+TEST_CASE("a zone that only the operator's list divides has one budget for all that its owner reads") {
+  for (const std::string lines : {"com\n//\nevil.com\n", "b.evil.com\n//\n", "com\n//\n*.evil.com\n"}) {
+    CAPTURE(lines);
+    const std::size_t split = lines.find("//\n");
+    const auto list = SuffixList::parse("// ===BEGIN ICANN DOMAINS===\n" + lines.substr(0, split) +
+                                            "// ===END ICANN DOMAINS===\n// ===BEGIN PRIVATE DOMAINS===\n" +
+                                            lines.substr(split + 3) + "// ===END PRIVATE DOMAINS===\n",
+                                        "list.dat", 0);
+    REQUIRE(list.has_value());
+    MeterParts parts = LeakWorld::shared_parts();
+    parts.suffixes = *list;
+    LeakWorld world(meter_alone, parts);
+    SandboxState& box = world.attach("s");
+    std::mt19937_64 dice(6);
+    for (int i = 0; i < 300; ++i)
+      world.ask(box, hex_label(dice, 30) + (i % 2 == 0 ? ".b" : "") + ".evil.com");
+    CHECK(world.seen.size() * 15 <= 256);
+    CHECK(world.seen.size() > 5);
   }
 }
 

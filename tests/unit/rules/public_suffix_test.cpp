@@ -146,7 +146,7 @@ TEST_CASE("the meter cuts at the registered domain, and names that are in no lis
   CHECK(list->ledger_cut(name("a.b.c.no-such-tld")).registered == 2);
 }
 
-TEST_CASE("no list that the operator points at opens a parent's budget: stale, empty-handed or hostile") {
+TEST_CASE("no list that the operator points at opens a budget: stale, empty-handed or hostile") {
   const auto builtin = SuffixList::builtin();
   const std::vector<std::shared_ptr<const SuffixList>> lists{
       list_of("com\n"),     // nearly everything is missing
@@ -155,6 +155,7 @@ TEST_CASE("no list that the operator points at opens a parent's budget: stale, e
       list_of("com\nexample.com\nwww.example.com\ngithub.io\nno-such-tld\nc.no-such-tld\n"),
       list_of("", "*.com\n*.example.com\n*.github.io\nno-such-tld\n"),
       list_of("com\n!example.com\n", "!user.github.io\n"),
+      list_of("e.w.q.com\nio\n", "example.com\nevil.example.com\nx.y.user.github.io\n"),  // some, with gaps
   };
   for (std::size_t i = 0; i < lists.size(); ++i)
     for (const std::string& text : some_names) {
@@ -162,14 +163,26 @@ TEST_CASE("no list that the operator points at opens a parent's budget: stale, e
       CAPTURE(text);
       const LedgerCut mine = lists[i]->ledger_cut(name(text)), trusted = builtin->ledger_cut(name(text));
       CHECK(mine.parent <= trusted.parent);
+      CHECK(mine.zone <= trusted.zone);
       CHECK(mine.parent <= mine.zone);
-      CHECK(mine.zone <= name(text).labels());
+      CHECK(mine.zone <= mine.registered);
     }
-  // The neighbour: a newer list may divide a parent's names into zones, and names a new top-level domain's.
+  // No ledger of the built-in list is divided: what shares one of its zones, or parents, still does.
+  for (const auto& list : lists)
+    for (const std::string& one : some_names)
+      for (const std::string below : {"a.", "b.c.", "d.e.w.q.", "f.evil."}) {
+        const Name first = name(one), second = name(below + one);
+        const LedgerCut a = builtin->ledger_cut(first), b = builtin->ledger_cut(second);
+        const LedgerCut mine = list->ledger_cut(first), other = list->ledger_cut(second);
+        CAPTURE(second.text());
+        if (a.zone == b.zone) CHECK(mine.zone == other.zone);
+        if (a.parent == b.parent) CHECK(mine.parent == other.parent);
+      }
+  // The neighbour: a newer list names the registered domain of records, and only that.
   const auto newer = list_of("com\nnew-tld\n", "platform.com\n");
-  CHECK(newer->ledger_cut(name("x.site.platform.com")).zone == 3);
+  CHECK(newer->ledger_cut(name("x.site.platform.com")).zone == 2);
   CHECK(newer->ledger_cut(name("x.site.platform.com")).parent == 2);
-  CHECK(newer->ledger_cut(name("x.site.new-tld")).zone == 2);
+  CHECK(newer->ledger_cut(name("x.site.new-tld")).zone == 0);
   CHECK(newer->ledger_cut(name("x.site.new-tld")).parent == 0);
   CHECK(newer->ledger_cut(name("x.site.platform.com")).registered == 3);
 }
