@@ -373,9 +373,12 @@ Result<SandboxReport> Resolver::detach(const std::string& name) {
 Result<void> Resolver::thaw(const std::string& name) {
   const auto at = places_.find(name);
   if (at == places_.end()) return failure("cannot thaw: there is no sandbox \"" + name + "\"");
+  Shard& shard = *shards_[at->second.shard];
+  // Where nothing was frozen there may be no process to thaw: the quarantine alone is lifted.
   const auto thawed = broker_->act(at->second.token, TreeAction::thaw, "an operator");
-  if (!thawed) return failure("cannot thaw sandbox \"" + name + "\": " + thawed.error().message);
-  shards_[at->second.shard]->lift_quarantine(name);
+  if (!thawed && shard.is_frozen(name))
+    return failure("cannot thaw sandbox \"" + name + "\": " + thawed.error().message);
+  shard.lift_quarantine(name);
   spdlog::info("sandbox {} goes on, and its session may ask again", name);
   return {};
 }

@@ -61,6 +61,8 @@ Budgets Budgets::after_days(std::uint64_t days) const noexcept {
   for (std::uint64_t Budgets::*one :
        {&Budgets::zone, &Budgets::known_zone, &Budgets::parent, &Budgets::arpa, &Budgets::session})
     more.*one = added > unlimited - std::min(more.*one, unlimited) ? unlimited : more.*one + added;
+  if (refill > 0 && answers > 0)
+    more.answers = days >= unlimited / answers ? unlimited : answers + answers * days;
   return more;
 }
 

@@ -28,8 +28,8 @@ struct Budgets {
   // Ledgers around the session's: what one attached sandbox, and what all sessions of a user may spend.
   std::uint64_t sandbox = unlimited;
   std::uint64_t user = unlimited;
-  // So much more each day for the session and for each ledger inside it (zone, known_zone, parent, arpa);
-  // 0: never. What was not used adds up: after d days at most budget + d * refill have left.
+  // Each day so much more for session, zone, known_zone, parent and arpa, and `answers` once more; 0: never.
+  // What was not used adds up: after d days at most budget + d * refill have left.
   std::uint64_t refill = 0;
 
   // With the refills of so many whole days.

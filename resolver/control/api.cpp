@@ -181,7 +181,12 @@ ApiReply grant(Resolver& resolver, const std::string& body) {
   wanted.user = reader.string("user");
   wanted.zone = reader.string("zone");
   wanted.octets = reader.count("octets");
+  const bool answers = reader.boolean("answers", false);
   if (const std::string wrong = reader.finish(); !wrong.empty()) return error(400, "cannot grant: " + wrong);
+  if (answers && !wanted.zone.empty())
+    return error(400, "cannot grant: \"answers\" and \"zone\" \"" + wanted.zone + "\" are two grants");
+  if (wanted.zone == LeakGrant::for_answers) return error(400, "cannot grant: give \"answers\": true");
+  if (answers) wanted.zone = LeakGrant::for_answers;
   constexpr std::uint64_t most = 1ull << 40;  // as in a policy
   if (wanted.octets > most) return error(400, "cannot grant more than 1024 GiB");
   const auto granted = resolver.grant(std::move(wanted));

@@ -189,8 +189,11 @@ void CommandLine::add_budgets(CLI::App& app) {
   grant_app->add_option("AMOUNT", grant.amount, "Octets, or with a unit: 256, 1KiB")
       ->type_name("")
       ->required();
-  grant_app->add_option("--zone", grant.zone, "For this zone (and parent) of it, not for the whole")
-      ->type_name("NAME");
+  auto* zone_option =
+      grant_app->add_option("--zone", grant.zone, "For this zone (and parent) of it, not for the whole")
+          ->type_name("NAME");
+  grant_app->add_flag("--answers", grant.answers, "For what comes down in answers, not for what names tell")
+      ->excludes(zone_option);
   grant_app->add_option("--user", grant.user, "Whose session, where several have one of that name");
   grant_app->callback([this] { status = grant_verb(grant); });
 }

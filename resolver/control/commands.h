@@ -61,8 +61,11 @@ int leak_verb(const LeakFlags& flags);
 struct GrantFlags {
   std::string control = default_control;
   std::string session, user, zone, amount;
+  bool answers = false;
 };
 int grant_verb(const GrantFlags& flags);
+// What ended a session's questions, and the commands that let it ask again.
+std::string quarantine_note(const std::string& session, const std::string& why, const std::string& sandbox);
 
 // Asks the daemon, and reads its answer. Errors: its own, or on the way to it.
 Result<std::string> ask_json(const std::string& control, const std::string& method, const std::string& target,

@@ -12,7 +12,8 @@
 //   GET    /v1/status             journal, path, policy
 //   POST   /v1/reload             as SIGHUP
 //   GET    /v1/leak               the leak budgets of the sessions that are remembered
-//   POST   /v1/grants             more for one of them: {"session", "user", "zone", "octets"}; on record
+//   POST   /v1/grants             more for one of them: {"session", "user", "zone", "answers", "octets"}; on
+//   record
 //
 // Errors: {"error": "..."} with 400 (what was asked cannot be), 404, 405, 409 or 413.
 #pragma once

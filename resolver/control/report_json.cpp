@@ -84,6 +84,7 @@ nlohmann::ordered_json to_json(const SandboxReport& report) {
                                  {"policy", report.who.policy},
                                  {"record_protected", report.who.record_protected},
                                  {"quarantined", report.quarantined},
+                                 {"quarantine", report.quarantine},
                                  {"acted", report.acted},
                                  {"blocked_zones", report.blocked_zones},
                                  {"leak_bits", report.leak_bits},
@@ -118,13 +119,10 @@ nlohmann::ordered_json to_json(const Pipeline::SessionLeak& leak) {
   for (const SessionMeter::ZoneUse& zone : leak.zones)
     put_ledger(zone.is_parent ? LedgerKind::parent : LedgerKind::zone, zone.zone.text(), zone.used_bits,
                zone.budget_bits);
-  return {{"session", leak.session},
-          {"user", leak.user},
-          {"policy", leak.policy},
-          {"sandboxes", leak.sandboxes},
-          {"quarantined", leak.quarantined},
-          {"refused", leak.refused},
-          {"granted_octets", leak.whole.granted},
+  return {{"session", leak.session},         {"user", leak.user},
+          {"policy", leak.policy},           {"sandboxes", leak.sandboxes},
+          {"quarantined", leak.quarantined}, {"quarantine", leak.quarantine},
+          {"refused", leak.refused},         {"granted_octets", leak.whole.granted},
           {"ledgers", std::move(ledgers)}};
 }
 

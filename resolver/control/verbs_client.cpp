@@ -219,12 +219,18 @@ int ls_verb(const std::string& control, bool json) {
                     count("failed"), leak_percent(one), count("alerts"),
                     !one.value("acted", std::string()).empty() ? one.value("acted", std::string())
                     : one.value("quarantined", false)
-                        ? "quarantined"
+                        ? "quarantined (" + one.value("quarantine", "") + ")"
                         : std::to_string(one.value("blocked_zones", 0)) + " zones blocked"});
   }
   print_table({"SANDBOX", "SESSION", "USER", "POLICY", "QUERIES", "BLOCKED", "CACHED", "FAILED", "LEAK",
                "ALERTS", "STATE"},
               rows);
+  for (const Json& one : *reply)
+    if (one.value("quarantined", false))
+      std::cout << "\n"
+                << quarantine_note(one.value("session", ""), one.value("quarantine", ""),
+                                   one.value("name", ""))
+                << "\n";
   auto status = ask(control, "GET", "/v1/status");
   if (status) {
     const Json& journal = (*status)["journal"];

@@ -58,6 +58,21 @@ std::vector<std::string> row_of(const Json& ledger, const std::string& session, 
 
 }  // namespace
 
+std::string quarantine_note(const std::string& session, const std::string& why, const std::string& sandbox) {
+  std::string note = "session " + session + " may not ask any more (" + why + "): ";
+  const std::string zone = why.starts_with("zone ") || why.starts_with("parent ")
+                               ? why.substr(why.find(' ') + 1)
+                           : why == "arpa" ? "arpa"
+                                           : "";
+  if (why == "answers")
+    note += "postern grant " + session + " AMOUNT --answers, then ";
+  else if (!zone.empty())
+    note += "postern grant " + session + " AMOUNT --zone " + zone + ", then ";
+  else if (why == "session")
+    note += "postern grant " + session + " AMOUNT, then ";
+  return note + "postern thaw " + sandbox;
+}
+
 int leak_verb(const LeakFlags& flags) {
   auto reply = ask_json(flags.control, "GET", "/v1/leak");
   if (!reply) return complain(reply.error().message);
@@ -91,6 +106,10 @@ int leak_verb(const LeakFlags& flags) {
       rows.push_back({"", "", "and " + std::to_string(zones - shown_zones) + " more", "", "", "", ""});
   }
   print_table({"SESSION", "USER", "LEDGER", "USED", "BUDGET", "", ""}, rows);
+  for (const Json& one : wanted)
+    if (one.value("quarantined", false))
+      std::cout << "\n"
+                << quarantine_note(one.value("session", ""), one.value("quarantine", ""), "NAME") << "\n";
   return 0;
 }
 
@@ -99,15 +118,19 @@ int grant_verb(const GrantFlags& flags) {
   if (!bits) return complain(bits.error().message);
   if (*bits % 8 != 0 || *bits == 0 || *bits >= unlimited_bits)
     return complain("a grant is a number of whole octets, not \"" + flags.amount + "\"");
-  const Json body = {
-      {"session", flags.session}, {"user", flags.user}, {"zone", flags.zone}, {"octets", *bits / 8}};
+  const Json body = {{"session", flags.session},
+                     {"user", flags.user},
+                     {"zone", flags.zone},
+                     {"answers", flags.answers},
+                     {"octets", *bits / 8}};
   auto reply = ask_json(flags.control, "POST", "/v1/grants",
                         body.dump(-1, ' ', false, Json::error_handler_t::replace));
   if (!reply) return complain(reply.error().message);
   std::cout << "granted " << amount_text(*bits) << " to "
-            << (flags.zone.empty() ? "session " + flags.session
-                                   : "zone " + flags.zone + " of session " + flags.session)
-            << "\n";
+            << (flags.answers        ? "the answers of "
+                : flags.zone.empty() ? ""
+                                     : "zone " + flags.zone + " of ")
+            << "session " << flags.session << "\n";
   return 0;
 }
 

@@ -103,9 +103,11 @@ struct SessionState {
   RecentNames recent;                       // for alerts: what was asked lately
   std::int64_t began_us = 0;                // first attachment on record, Unix time: refills count from here
   std::uint64_t refilled_days = 0;          // in force in `meter`
+  std::uint64_t told_days = 0;              // refills after which what was told was forgotten
   // What findings have cut, and for which reason; at most `max_blocked_zones`, then quarantine.
   std::unordered_map<Name, Reason, NameHash> blocked_zones;
   bool quarantined = false;
+  std::string quarantine;       // what for, while it is: "tunnel", "answers", "query cap", "zone example.com"
   std::size_t sandboxes = 0;    // attached now
   std::uint64_t last_used = 0;  // pipeline's counter, for forgetting
 };

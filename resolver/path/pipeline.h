@@ -117,7 +117,9 @@ class Pipeline {
   Result<void> grant(const LeakGrant& grant);
   Result<void> may_grant(const LeakGrant& grant) const;
   std::vector<SessionLeak> leaks() const;
-  void lift_quarantine(SandboxState& sandbox) { sandbox.session->quarantined = false; }
+  // An operator lets the sandbox's session ask again: what ended its questions is forgotten, also the count
+  // of queries, but nothing is granted.
+  void lift_quarantine(SandboxState& sandbox);
   void detach(SandboxState& sandbox);  // its listener is closed already; replies under way are dropped
   // New policy for all: the sandbox keeps the old one where the set has no policy of its name (the caller
   // checks that first).
@@ -254,6 +256,7 @@ struct Pipeline::SessionLeak {
   std::vector<std::pair<std::string, Amount>> boxes;  // attached sandboxes' own ledgers
   std::uint64_t refused = 0;                          // queries, since it is remembered
   bool quarantined = false;
+  std::string quarantine;  // what for
 };
 
 }  // namespace postern

@@ -21,6 +21,18 @@ Name redacted(const Name& name, const SecretFinding& finding) {
   }
 }
 
+// What ended the session's questions, as `ls` and `leak` show it; no secret in it.
+std::string quarantine_text(const Exchange& x, Reason reason, const Name* zone) {
+  if (reason == Reason::quarantine) return "query cap";
+  std::string text(reason == Reason::budget ? ledger_text(x.refused_by) : reason_text(reason));
+  if (zone == nullptr) return text;
+  if (reason != Reason::budget) return text + " " + x.row.name.suffix(x.row.registered_labels).text();
+  if (x.refused_by == LedgerKind::arpa) return text;
+  // As `leak` names it, and `grant` wants it.
+  return text + " " +
+         x.row.name.suffix(x.refused_by == LedgerKind::parent ? x.cut.parent : x.cut.zone).text();
+}
+
 }  // namespace
 
 void Pipeline::guard(Exchange& x) {
@@ -81,6 +93,7 @@ Done Pipeline::respond(Exchange& x, Response wanted, Reason reason, const Name* 
   }
   if (wanted == Response::alert || wanted == Response::block_zone) return response_text(Response::alert);
   session.quarantined = true;
+  session.quarantine = quarantine_text(x, reason, zone);
   x.verdict = {Action::block_name, Reason::quarantine, 0, nullptr};
   if (wanted == Response::quarantine) return response_text(wanted);
   std::string why(reason_text(reason));
@@ -92,6 +105,20 @@ Done Pipeline::respond(Exchange& x, Response wanted, Reason reason, const Name* 
     return response_text(wanted);
   }
   return {response_text(Response::quarantine), response_text(wanted), done.error().message};
+}
+
+// A count that stays over its cap would end the session again with its next query, and nothing else lowers
+// it.
+void Pipeline::lift_quarantine(SandboxState& sandbox) {
+  SessionState& session = *sandbox.session;
+  if (session.quarantined) {
+    session.queries = {};
+    session.cap_told = -QueryWindow::length;
+    session.told.wide.clear();
+  }
+  session.quarantined = false;
+  session.quarantine.clear();
+  if (sandbox.acted.starts_with("frozen")) sandbox.acted.clear();
 }
 
 void Pipeline::refuse_secret(Exchange& x) {

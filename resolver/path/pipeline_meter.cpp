@@ -31,6 +31,13 @@ std::string ledger_zone(const Name& name, LedgerKind ledger, const LedgerCut& cu
   return name.suffix(ledger == LedgerKind::parent ? cut.parent : cut.zone).text();
 }
 
+// What Postern asked by itself spends nothing of what may come down: nobody asked, and a name in use would
+// end its session by being in use. Only addresses, and not many: what else a server would send so is counted.
+bool comes_down_free(bool refresh, Type type, std::size_t octets) {
+  constexpr std::size_t most = 512;  // octets: two dozen addresses; RFC 1035 section 2.3.4
+  return refresh && (type == type::A || type == type::AAAA) && octets <= most;
+}
+
 tl::unexpected<Error> no_room_for(const LeakGrant& one) {
   return failure("nothing more can be granted to zone \"" + one.zone + "\": the session has grants for " +
                  std::to_string(SessionMeter::max_granted) + " zones");
@@ -98,7 +105,10 @@ OuterLedgers Pipeline::ledgers_around(SandboxState& sandbox) {
   const std::uint64_t days =
       sandbox.terms->budgets().refill > 0 ? static_cast<std::uint64_t>(age_us / day_us) : 0;
   if (session.terms != sandbox.terms || session.refilled_days != days) {
-    if (days > session.refilled_days) session.told = {};  // what is spent again is a new story
+    if (days > session.told_days) {  // what is spent again is a new story, and told once
+      session.told = {};
+      session.told_days = days;
+    }
     session.terms = sandbox.terms;
     session.refilled_days = days;
     session.meter.set_policy(session.terms->budgets().after_days(days), session.terms->known);
@@ -151,8 +161,9 @@ void Pipeline::rebuild(SessionState& session, const SessionPast& past) {
       meter.replay_refresh(ask);
     else
       meter.replay(ask, row.charge_millibits);
-    if (row.answer_octets != 0)
-      meter.received(row.answer_octets < 0 ? unknown_answer : static_cast<std::uint64_t>(row.answer_octets));
+    const std::uint64_t octets =
+        row.answer_octets < 0 ? unknown_answer : static_cast<std::uint64_t>(row.answer_octets);
+    if (!comes_down_free(row.refresh, row.type, row.answer_octets < 0 ? 0 : octets)) meter.received(octets);
     session.last_charged = row.id;
     ++session.unsaved;
   }
@@ -214,6 +225,7 @@ std::vector<Pipeline::SessionLeak> Pipeline::leaks() const {
     leak.zones = session->meter.zones();
     leak.refused = session->told.refused;
     leak.quarantined = session->quarantined;
+    leak.quarantine = session->quarantine;
     for (const auto& sandbox : sandboxes_)
       if (sandbox->session == session.get() && !sandbox->closed)
         leak.boxes.emplace_back(sandbox->who.name, SessionLeak::Amount::of(sandbox->ledger));
@@ -280,6 +292,7 @@ void Pipeline::tell_leak(Exchange& x, std::string_view kind, const LeakFinding& 
 
 // An answer's octets are charged when they come; once they are spent, nothing more is asked.
 void Pipeline::came_down(Exchange& x, std::size_t octets) {
+  if (comes_down_free(x.refreshes, x.question.query.type, octets)) return;
   SessionState& session = *x.sandbox->session;
   const int percent = session.meter.received(octets);
   if (percent == 0 || session.told.warnings++ >= LeakTold::max_warnings) return;

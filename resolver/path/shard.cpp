@@ -208,6 +208,7 @@ SandboxReport report_of(const SandboxState& sandbox) {
   report.cache_octets = sandbox.cache.octets();
   report.blocked_zones = sandbox.session->blocked_zones.size();
   report.quarantined = sandbox.session->quarantined;
+  report.quarantine = sandbox.session->quarantine;
   report.acted = sandbox.acted;
   report.leak_bits = static_cast<double>(sandbox.session->meter.session().used()) / 1000;
   report.leak_budget_bits = static_cast<double>(sandbox.session->meter.session().limit()) / 1000;
@@ -258,6 +259,13 @@ bool Shard::lift_quarantine(const std::string& name) {
     if (at == state_->attached.end()) return false;
     state_->pipeline->lift_quarantine(*at->second.second);
     return true;
+  });
+}
+
+bool Shard::is_frozen(const std::string& name) {
+  return state_->call([&] {
+    const auto at = state_->attached.find(name);
+    return at != state_->attached.end() && at->second.second->acted.starts_with("frozen");
   });
 }
 

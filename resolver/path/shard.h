@@ -25,7 +25,8 @@ struct SandboxReport {
   std::size_t in_flight = 0, cache_entries = 0, cache_octets = 0;
   std::size_t blocked_zones = 0;
   bool quarantined = false;
-  std::string acted;  // "killed (tunnel: evil.example)"; empty: its processes were let be
+  std::string quarantine;  // what for
+  std::string acted;       // "killed (tunnel: evil.example)"; empty: its processes were let be
   double leak_bits = 0, leak_budget_bits = 0;  // of its session's ledger
 };
 
@@ -59,6 +60,7 @@ class Shard {
   Result<void> grant(const LeakGrant& grant);
   Result<void> may_grant(const LeakGrant& grant);
   bool lift_quarantine(const std::string& name);  // of that sandbox's session; false: it is not here
+  bool is_frozen(const std::string& name);        // its processes, by policy
   std::vector<Pipeline::SessionLeak> leaks();
   // What the sandbox had done, and its row; nothing if no sandbox of that name is here.
   std::optional<std::pair<SandboxReport, SandboxId>> detach(const std::string& name);

@@ -171,7 +171,7 @@ TEST_CASE("a refill adds to the session's ledgers for each whole day, and to no 
   CHECK(day_3.parent == day_0.parent + 192);
   CHECK(day_3.arpa == day_0.arpa + 192);
   CHECK(day_3.session == day_0.session + 192);
-  CHECK(day_3.answers == day_0.answers);
+  CHECK(day_3.answers == 4 * day_0.answers);
   CHECK(day_3.sandbox == day_0.sandbox);
   CHECK(day_3.user == day_0.user);
   CHECK(day_3.single_name_bits == day_0.single_name_bits);
@@ -181,6 +181,10 @@ TEST_CASE("a refill adds to the session's ledgers for each whole day, and to no 
   open.refill = 1;
   open.session = Budgets::unlimited;
   CHECK(open.after_days(1).session == Budgets::unlimited);
+  open.answers = Budgets::unlimited;
+  CHECK(open.after_days(1).answers == Budgets::unlimited);
+  open.answers = 0;
+  CHECK(open.after_days(1).answers == 0);
 }
 
 TEST_CASE("a refill is inherited, replaced, and told") {
