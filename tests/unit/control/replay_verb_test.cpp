@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -128,10 +129,17 @@ TEST_CASE("zones are those of the public suffix list that is named") {
   ReplayFlags flags;
   flags.files = {recording.path()};
   flags.json = true;
+  const auto has_zone = [&](const char* zone) {
+    const auto rows = lines(run(flags).out);
+    return std::any_of(rows.begin(), rows.end(),
+                       [&](const auto& row) { return row.contains("zone") && row["zone"] == zone; });
+  };
   flags.public_suffix_list = list.path();
-  CHECK(lines(run(flags).out).at(0)["zone"] == "one.example");
+  CHECK(has_zone("one.example"));
+  CHECK_FALSE(has_zone("a.one.example"));
   flags.public_suffix_list = deeper.path();
-  CHECK(lines(run(flags).out).at(0)["zone"] == "a.one.example");
+  CHECK(has_zone("a.one.example"));
+  CHECK_FALSE(has_zone("one.example"));
   flags.public_suffix_list = "/nonexistent/list";
   const Ran failed = run(flags);
   CHECK(failed.status == 125);
