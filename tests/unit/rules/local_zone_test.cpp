@@ -41,7 +41,7 @@ forward: {deep.corp.example: lab}
 )";
 
 // "NOERROR a.example A 10.0.0.1, ...; SOA corp.example"
-std::string told(const Policy& policy, std::string_view asked, Type type = type::A) {
+std::string zone_told(const Policy& policy, std::string_view asked, Type type = type::A) {
   const Query query{name(asked), type};
   const Verdict verdict = policy.decide(query);
   if (verdict.action != Action::local) return postern::test::told(verdict);
@@ -123,7 +123,7 @@ TEST_CASE("a zone answers as an authoritative server does") {
   };
   for (const auto& row : rows) {
     CAPTURE(std::string(row.name));
-    CHECK(told(*policy, row.name, row.type) == std::string(row.told));
+    CHECK(zone_told(*policy, row.name, row.type) == std::string(row.told));
     (void)policy->explain({name(row.name), row.type});  // it checks itself against decide
   }
 }
@@ -227,10 +227,10 @@ TEST_CASE("a zone of the same name gives way to the extending policy's") {
       "policies: {a: {zones: {z.example: ['x A 10.0.0.1'], y.example: ['x A 10.0.0.2']}, forward: "
       "{f.example: one}}, "
       "b: {extends: a, zones: {z.example: ['w A 10.0.0.3']}, forward: {f.example: two}}}");
-  CHECK(told(*set->find("a"), "x.z.example") == "NOERROR x.z.example A 10.0.0.1");
-  CHECK(told(*set->find("b"), "x.z.example") == "NXDOMAIN; SOA z.example");
-  CHECK(told(*set->find("b"), "w.z.example") == "NOERROR w.z.example A 10.0.0.3");
-  CHECK(told(*set->find("b"), "x.y.example") == "NOERROR x.y.example A 10.0.0.2");
+  CHECK(zone_told(*set->find("a"), "x.z.example") == "NOERROR x.z.example A 10.0.0.1");
+  CHECK(zone_told(*set->find("b"), "x.z.example") == "NXDOMAIN; SOA z.example");
+  CHECK(zone_told(*set->find("b"), "w.z.example") == "NOERROR w.z.example A 10.0.0.3");
+  CHECK(zone_told(*set->find("b"), "x.y.example") == "NOERROR x.y.example A 10.0.0.2");
   CHECK(set->find("b")->upstream_group(set->find("b")->decide({name("f.example"), type::A}).route) == "two");
   CHECK(postern::test::rule_for(*set->find("b"), "f.example").find("forward f.example to two") !=
         std::string::npos);
