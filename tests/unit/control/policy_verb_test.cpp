@@ -14,7 +14,7 @@ using namespace postern;
 
 namespace {
 
-std::shared_ptr<const PolicySet> policies(std::string_view yaml, const std::string& file = "p.yaml") {
+std::shared_ptr<const PolicySet> policies_of(std::string_view yaml, const std::string& file = "p.yaml") {
   const auto set = PolicySet::parse(yaml, file);
   REQUIRE_MESSAGE(set.has_value(), (set ? "" : set.error().message));
   return *set;
@@ -35,7 +35,7 @@ answers: {allow: [{name: "**.example.com", range: 10.20.0.0/16}]}
 )";
 
 std::string explained(const char* yaml, std::string_view asked, Type type = type::A) {
-  const auto policy = policies(yaml)->find("");
+  const auto policy = policies_of(yaml)->find("");
   return explain_text(*policy, policy->explain({name(asked), type}), "p.yaml");
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("the explanation in docs/RULES.md is what explain prints for the compl
   const std::string document(std::istreambuf_iterator<char>(file), {});
   const std::size_t begin = document.find("```yaml\n") + 8;
   const auto policy =
-      policies(document.substr(begin, document.find("```", begin) - begin), "policy.yaml")->find("");
+      policies_of(document.substr(begin, document.find("```", begin) - begin), "policy.yaml")->find("");
   const std::string text =
       explain_text(*policy, policy->explain({name("eu.telemetry.example.com"), type::A}), "policy.yaml");
   const std::string shown = "$ postern explain eu.telemetry.example.com --policy policy.yaml\n" + text;
@@ -120,7 +120,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the JSON form holds the same") {
-  const auto policy = policies(example)->find("");
+  const auto policy = policies_of(example)->find("");
   CHECK(explain_json(*policy, policy->explain({name("x.ads.example.com"), type::A}), "p.yaml") == R"({
   "name": "x.ads.example.com",
   "type": "A",
@@ -156,8 +156,8 @@ TEST_CASE("the JSON form holds the same") {
 }
 
 TEST_CASE("the reply that is told is the one that the wire writes") {
-  const auto policy =
-      policies(example, std::string(200, 'f') + ".yaml")->find("");  // its texts are longer than EDE allows
+  const auto policy = policies_of(example, std::string(200, 'f') + ".yaml")
+                          ->find("");  // its texts are longer than EDE allows
   for (const char* asked :
        {"x.ads.example.com", "example.org", "com", "ads.example.com", "a.b.example.org"}) {
     for (const Type type : {type::A, type::NULL_}) {
@@ -190,7 +190,7 @@ TEST_CASE("the reply that is told is the one that the wire writes") {
 }
 
 TEST_CASE("a checked file is told in a line for each policy, with notes on rules that never decide") {
-  const auto set = policies(R"(
+  const auto set = policies_of(R"(
 policies:
   default:
     default: block
@@ -210,17 +210,19 @@ policies:
         "note: policy default: p.yaml:5:13 allow a.example never decides: p.yaml:6:13 block a.example is "
         "just as "
         "specific, and a tie blocks\n");
-  CHECK(check_text(*policies("{}", "e.yaml"), "e.yaml") ==
+  CHECK(check_text(*policies_of("{}", "e.yaml"), "e.yaml") ==
         "e.yaml: ok, 1 policy\n  default   default allow, 0 rules\n");
   std::string many = "block: [";
   for (int i = 0; i < 25; ++i) many += "x.example, ";
-  const std::string notes = check_text(*policies(many + "x.example]"), "p.yaml");
+  const std::string notes = check_text(*policies_of(many + "x.example]"), "p.yaml");
   CHECK(std::count(notes.begin(), notes.end(), '\n') == 2 + 20 + 1);
   CHECK(notes.ends_with("note: and 5 more rules that never decide\n"));
 }
 
 TEST_CASE("a failing expectation is told with its place and what spoke") {
-  const auto run = [](const char* yaml) { return test_text(test_expectations(*policies(yaml)), "p.yaml"); };
+  const auto run = [](const char* yaml) {
+    return test_text(test_expectations(*policies_of(yaml)), "p.yaml");
+  };
   CHECK(run("{block: [a.example], expect: {allow: [a.example, b.example], block: [b.example TXT]}}") ==
         "p.yaml:1:39: policy default: a.example A should be allowed, is empty\n"
         "    by p.yaml:1:10 block a.example\n"

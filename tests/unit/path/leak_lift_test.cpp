@@ -7,7 +7,7 @@ using namespace postern::test;
 
 namespace {
 
-Pipeline::SessionLeak leak_of(LeakWorld& world) {
+Pipeline::SessionLeak lifted_leak(LeakWorld& world) {
   return world.pipeline().leaks().front();
 }
 
@@ -22,7 +22,7 @@ TEST_CASE("refreshes of addresses spend nothing of what may come down, before an
     world.ttl = 5;
     SandboxState& box = world.attach("one");
     world.ask(box, "www.example.com");
-    spent = leak_of(world).answers.used;
+    spent = lifted_leak(world).answers.used;
     CHECK(spent > 0);
     for (int i = 0; i < 40; ++i) {
       world.ask(box, "www.example.com");
@@ -30,12 +30,12 @@ TEST_CASE("refreshes of addresses spend nothing of what may come down, before an
     }
     CHECK(box.counters.refreshed > 20);
     CHECK(box.counters.forwarded == 1);
-    CHECK(leak_of(world).answers.used == spent);
+    CHECK(lifted_leak(world).answers.used == spent);
   }
   const auto journal = folder.open();
   LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
   world.attach("one");
-  CHECK(leak_of(world).answers.used == spent);
+  CHECK(lifted_leak(world).answers.used == spent);
 }
 
 TEST_CASE("refreshes of other types do: a server could send something new with each") {
@@ -47,19 +47,19 @@ TEST_CASE("refreshes of other types do: a server could send something new with e
     world.ttl = 5;
     SandboxState& box = world.attach("one");
     world.ask(box, "www.example.com", type::TXT);
-    const std::uint64_t one_answer = leak_of(world).answers.used;
+    const std::uint64_t one_answer = lifted_leak(world).answers.used;
     for (int i = 0; i < 10; ++i) {
       world.ask(box, "www.example.com", type::TXT);
       for (int tick = 0; tick < 7; ++tick) world.advance(1000);
     }
     CHECK(box.counters.refreshed > 5);
-    spent = leak_of(world).answers.used;
+    spent = lifted_leak(world).answers.used;
     CHECK(spent == one_answer * (1 + box.counters.refreshed));
   }
   const auto journal = folder.open();
   LeakWorld world(meter_alone, LeakWorld::shared_parts(), journal.get());
   world.attach("one");
-  CHECK(leak_of(world).answers.used == spent);
+  CHECK(lifted_leak(world).answers.used == spent);
 }
 
 TEST_CASE(
@@ -78,11 +78,11 @@ TEST_CASE(
     world.answer_octets = 1000;
     SandboxState& box = world.attach("one");
     CHECK(fetch(world, box, 0) == 4);
-    CHECK(leak_of(world).quarantine == "answers");
+    CHECK(lifted_leak(world).quarantine == "answers");
     SandboxState& again = world.attach("one");  // by itself a new attachment changes nothing
     CHECK(fetch(world, again, 10) == 0);
     world.pipeline().lift_quarantine(box);  // grants nothing
-    CHECK(leak_of(world).quarantine.empty());
+    CHECK(lifted_leak(world).quarantine.empty());
     CHECK(fetch(world, box, 20) == 0);
     LeakGrant grant{0, 1, "u", "one", std::string(LeakGrant::for_answers), 4096};
     REQUIRE(world.pipeline().may_grant(grant).has_value());
@@ -93,21 +93,21 @@ TEST_CASE(
     CHECK(fetch(world, box, 40) == 4);
     SandboxState& third = world.attach("one");
     world.pipeline().lift_quarantine(third);
-    CHECK_FALSE(leak_of(world).quarantined);
-    CHECK(leak_of(world).answers.granted == 4096);
+    CHECK_FALSE(lifted_leak(world).quarantined);
+    CHECK(lifted_leak(world).answers.granted == 4096);
   }
   const auto journal = folder.open();
   LeakWorld world(yaml, LeakWorld::shared_parts(), journal.get());
   world.attach("one");
-  CHECK(leak_of(world).answers.granted == 4096);
-  CHECK(leak_of(world).whole.granted == 0);
+  CHECK(lifted_leak(world).answers.granted == 4096);
+  CHECK(lifted_leak(world).whole.granted == 0);
 }
 
 TEST_CASE("over the cap of queries: lifting the quarantine begins the count anew, and the next one is told") {
   LeakWorld world("budgets: {queries: 20}\n");
   SandboxState& box = world.attach("s");
   for (int i = 0; i < 30; ++i) world.ask(box, "www.example.com");
-  CHECK(leak_of(world).quarantine == "query cap");
+  CHECK(lifted_leak(world).quarantine == "query cap");
   world.pipeline().lift_quarantine(box);
   for (int i = 0; i < 20; ++i) CHECK(world.ask(box, "www.example.com") == 0);
   CHECK(world.alerts("query_cap") == 1);
@@ -120,7 +120,7 @@ TEST_CASE("what a quarantine is for is told: the zone of a budget, the ledger, t
   SandboxState& box = world.attach("s");
   std::mt19937_64 dice(1);
   for (int i = 0; i < 20; ++i) world.ask(box, hex_label(dice, 12) + ".evil.com");
-  CHECK(leak_of(world).quarantine == "zone evil.com");
+  CHECK(lifted_leak(world).quarantine == "zone evil.com");
 }
 
 TEST_CASE(
