@@ -21,9 +21,10 @@ constexpr auto control_patience = 10s;
 // So that 65,536 that wait while the disk stalls cannot be six gigabytes.
 void cut_data(std::string& data) {
   if (data.size() <= FileJournal::cut_data_octets) return;
-  const std::size_t end = data.rfind(' ', FileJournal::cut_data_octets);
+  constexpr std::string_view was_cut = " ...";
+  const std::size_t end = data.rfind(' ', FileJournal::cut_data_octets - was_cut.size());
   data.resize(end == std::string::npos ? 0 : end);
-  data += " ...";
+  data += was_cut;
 }
 
 }  // namespace
