@@ -358,9 +358,9 @@ TEST_CASE("a signal sent to the supervisor reaches the command, which decides") 
   };
   for (const Row& row : {Row{"TERM", SIGTERM}, Row{"HUP", SIGHUP}, Row{"INT", SIGINT}, Row{"QUIT", SIGQUIT},
                          Row{"USR1", SIGUSR1}}) {
-    Supervisor supervisor = supervise(
-        std::string("trap 'echo got; exit 5' ") + row.name + "; echo started; while :; do sleep 0.05; done",
-        release_and_wait);
+    Supervisor supervisor = supervise(std::string("trap 'echo got; exit 5' ") + row.name +
+                                          "; echo started; while :; do sleep 0.05 & wait; done",
+                                      release_and_wait);
     CHECK(read_line(supervisor.output) == "started");
     kill(supervisor.pid, row.number);
     CHECK(read_line(supervisor.output) == "got");
