@@ -1,4 +1,6 @@
 // Grants reach the ledgers that they name, before and after these open and across a kill; others are refused.
+#include <random>
+
 #include "file_world.h"
 #include "leak_world.h"
 #include "resolver/path/grant_ledgers.h"

@@ -1,5 +1,8 @@
 // The broker's key: what it signs, what it never signs again, and what it leaves behind.
 #include "resolver/sandbox/broker_seal.h"
+
+#include <fstream>
+
 #include "broker_support.h"
 #include "resolver/sandbox/broker_wire.h"
 

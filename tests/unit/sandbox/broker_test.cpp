@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <filesystem>
 #include <set>
 
 #include "broker_support.h"

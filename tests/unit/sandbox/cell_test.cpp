@@ -15,6 +15,8 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
+#include <filesystem>
+#include <fstream>
 #include <latch>
 #include <thread>
 
