@@ -39,6 +39,12 @@ double cpu_us(clockid_t clock) {
   return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
 }
 
+std::int64_t unix_us() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000LL + now.tv_nsec / 1'000;
+}
+
 // A tenth of all queries is one session's (`monolith`); ann's agent has 3 in 1000, and evil.example 2 in
 // 1000, each under a name of its own. Half are cached, one in twenty is refused, the others have an outcome.
 class Traffic {
@@ -69,6 +75,8 @@ class Traffic {
     return true;
   }
   std::size_t written() const { return written_; }
+  // From now on queries have the time they are written at: what a reader takes for a writer at work.
+  void go_live() { live_ = true; }
 
  private:
   SandboxId attach(const std::string& name, const std::string& session, const std::string& user,
@@ -105,6 +113,7 @@ class Traffic {
     row.id = id;
     row.time_us = start_us + static_cast<std::int64_t>(written_++) * gap_us;
     row.monotonic_us = row.time_us - start_us;
+    if (live_) row.time_us = unix_us();
     row.sandbox = sandbox;
     row.name = pick_name(id);
     row.type = random_() % 2 == 0 ? type::A : type::AAAA;
@@ -145,6 +154,7 @@ class Traffic {
   std::array<SandboxId, active> working_{};
   int sandboxes_ = 0;
   std::size_t written_ = 0;
+  bool live_ = false;
   std::vector<Asked> rows_;
   std::vector<Outcome> outcomes_;
 };
@@ -275,6 +285,7 @@ bool ask_questions(const std::string& path, std::size_t rows, Kept kept, Asking 
     if (kept == Kept::no) remove_all();
     return true;
   }
+  traffic.go_live();
   std::atomic<bool> stop = false;
   std::thread goes_on([&] {
     while (!stop && traffic.write_batch()) std::this_thread::sleep_for(pause_while_asking);

@@ -438,9 +438,11 @@ std::optional<Type> SessionMeter::last_type(const Name& zone) const {
 }
 
 std::size_t SessionMeter::memory() const noexcept {
+  std::size_t grants = 0;
+  for (const auto& [wire, granted] : granted_) grants += 80 + sizeof granted + wire.size();
   return sizeof *this + names_.memory() + zones_.memory() + parents_.memory() +
          name_entries_.capacity() * sizeof(NameEntry) + zone_entries_.capacity() * sizeof(ZoneEntry) +
-         parent_entries_.capacity() * sizeof(ParentEntry) + refreshed_.size() * 40 + granted_.size() * 128;
+         parent_entries_.capacity() * sizeof(ParentEntry) + refreshed_.size() * 40 + grants;
 }
 
 }  // namespace postern

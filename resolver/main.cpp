@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
 
 #include "resolver/control/command_line.h"
 
@@ -20,6 +22,12 @@ std::string unknown_subcommand(const CLI::App& app, int argc, char** argv) {
     level = below.front();
   }
   return "";
+}
+
+// Answers that did not reach whoever asked are not a success. What is in neither buffer has been written.
+bool all_written() {
+  const bool streamed = static_cast<bool>(std::cout.flush());
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && streamed;
 }
 
 }  // namespace
@@ -49,5 +57,6 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return complain(error.what());  // out of memory, and what a library throws against its word
   }
+  if (command_line.status == 0 && !all_written()) return complain("cannot write to standard output");
   return command_line.status;
 }

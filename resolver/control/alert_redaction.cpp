@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "resolver/control/log_redaction.h"
 #include "rules/digest.h"
 #include "rules/hex.h"
 
@@ -64,7 +65,9 @@ std::string redacted_alert(std::string_view text, Redaction level, std::string_v
   };
   const std::string zone = word("zone"), asked = word("name");
   strip_names(object);
-  if (!zone.empty() && !asked.empty()) object["name"] = asked == zone ? zone : "*." + zone;
+  const std::string domain = public_domain(zone);
+  if (!zone.empty()) object["zone"] = domain.empty() ? "." : domain;
+  if (!zone.empty() && !asked.empty()) object["name"] = below_hidden(asked, domain);
   if (level == Redaction::all) {
     for (const char* who : {"sandbox", "session", "user"})
       if (const std::string said = word(who); !said.empty()) object[who] = mark(who, said, key);

@@ -40,8 +40,8 @@ void CommandLine::add_log(CLI::App& app) {
 void CommandLine::add_sql(CLI::App& app) {
   CLI::App* sql_app = app.add_subcommand(
       "sql",
-      "Run one SQL statement on a journal, read-only (views: queries, alerts, sessions, sandboxes, domains, "
-      "usage, resolutions, grants, boots; docs/COOKBOOK.md has statements)");
+      "Ask a journal in SQL, read-only (views: queries, alerts, sessions, sandboxes, domains, usage, "
+      "resolutions, grants, boots; docs/COOKBOOK.md has statements)");
   sql_app
       ->add_option("--db", sql.dbs,
                    "Journal file; default: journal.db in the state folder. Given several times: each view is "
@@ -49,11 +49,24 @@ void CommandLine::add_sql(CLI::App& app) {
       ->allow_extra_args(false);
   sql_app->add_flag("--json", sql.json, "Rows as JSON");
   sql_app->add_flag("--csv", sql.csv, "Rows as CSV");
+  sql_app->add_flag(
+      "--wait", sql.wait,
+      "Wait until all that is on record now is in the views, 3 s at most. Without it an answer comes "
+      "at once; where many are asking, it may lack the last moment, which is said. Of a file that no Postern "
+      "has, what is not listed is in the view queries alone: that is said, and not waited for");
   constexpr std::int64_t most_rows = 100'000'000;  // all of them are in memory before the first is printed
   sql_app->add_option("--limit", sql.limit, "At most this many rows")
       ->check(CLI::Range(std::int64_t{1}, most_rows))
       ->capture_default_str();
-  sql_app->add_option("statement", sql.statement, "The statement")->required();
+  sql_app->add_option(
+      "statement", sql.statement,
+      "The statement; without one they are read from standard input, each up to its semicolon");
+  sql_app->footer(
+      "Examples:\n"
+      "  postern sql \"SELECT time, name, rule FROM queries WHERE session = 'nightly-42' AND action = "
+      "'blocked'\"\n"
+      "  postern sql --db may.db --db june.db --csv < questions.sql\n"
+      "  postern sql");
   sql_app->callback([this] { status = sql_verb(sql); });
 }
 

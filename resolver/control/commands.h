@@ -113,7 +113,7 @@ int replay_verb(const ReplayFlags& flags);
 struct LogFlags {
   std::string db;
   std::string format = "text", redact = "none";
-  std::string since, until;
+  std::optional<std::string> since, until;
   std::string sandbox, session, user, domain;
   bool blocked = false;
   bool follow = false;
@@ -123,8 +123,8 @@ int log_verb(const LogFlags& flags);
 
 struct SqlFlags {
   std::vector<std::string> dbs;
-  std::string statement;
-  bool json = false, csv = false;
+  std::optional<std::string> statement;  // none: they come from standard input
+  bool json = false, csv = false, wait = false;
   std::int64_t limit = 1000;
 };
 int sql_verb(const SqlFlags& flags);

@@ -2,17 +2,10 @@
 #include "resolver/control/log_format.h"
 
 #include "resolver/control/alert_redaction.h"
+#include "resolver/control/log_redaction.h"
 #include "rules/quote.h"
 
 namespace postern {
-namespace {
-
-// "*.example.com": that there was more, not what.
-std::string below_hidden(const std::string& name, const std::string& registered_domain) {
-  return name == registered_domain ? name : "*." + registered_domain;
-}
-
-}  // namespace
 
 Result<std::unique_ptr<LogFormat>> log_format(std::string_view name, bool colour) {
   if (name == "text") return text_log(colour);
@@ -34,7 +27,10 @@ void Redactor::pseudonym(const char* kind, std::string& text) {
 
 void Redactor::redact(LoggedQuery& query) {
   if (level_ == Redaction::none) return;
-  query.name = below_hidden(query.name, query.registered_domain);
+  const std::string domain = public_domain(query.registered_domain);
+  query.name = below_hidden(query.name, domain);
+  query.registered_domain = domain;
+  query.rule = redacted_rule(query.rule, domain, level_);
   query.name_reversed.clear();
   query.data.clear();
   if (level_ != Redaction::all) return;
@@ -48,7 +44,9 @@ void Redactor::redact(LoggedQuery& query) {
 
 void Redactor::redact(LoggedAlert& alert) {
   if (level_ == Redaction::none) return;
-  alert.query_name = alert.zone.empty() || alert.query_name.empty() ? "" : "*." + alert.zone;
+  const std::string domain = public_domain(alert.zone);
+  alert.query_name = alert.zone.empty() || alert.query_name.empty() ? "" : "*." + domain;
+  if (!alert.zone.empty()) alert.zone = domain.empty() ? "." : domain;
   alert.evidence = redacted_evidence(alert.evidence, level_);
   if (level_ != Redaction::all) return;
   pseudonym("sandbox", alert.sandbox);

@@ -61,8 +61,8 @@ void for_each_word(std::string_view text, Use use) {
 // "2026-11-22T10:00:00.123456Z".
 std::string iso_text(std::int64_t unix_us);
 // A moment as a person writes it, in microseconds since 1970: "2026-11-22", "2026-11-22T10:00:00.5Z" (also
-// with an offset, "+01:00"; without one it is UTC), seconds since 1970, or how long ago: "15m", "-2h", "3d".
-// Errors quote.
+// with an offset, "+01:00"; without one it is UTC), seconds since 1970 from 10^9 on, or how long ago: "15m",
+// "-2h", "3d". Errors quote.
 Result<std::int64_t> parse_moment(std::string_view text, std::int64_t now_us);
 
 }  // namespace postern

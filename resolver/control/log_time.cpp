@@ -106,12 +106,14 @@ Result<std::int64_t> parse_moment(std::string_view text, std::int64_t now_us) {
   if (const auto date = parse_date(text)) return *date;
   double seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  constexpr double latest =
-      32503680000;  // the year 3000: microseconds and milliseconds are not taken for seconds
-  if (error == std::errc() && end == text.data() + text.size() && seconds >= 0 && seconds < latest)
+  // From 2001 to the year 3000: a year, 20261122, milliseconds and microseconds are not taken for seconds.
+  constexpr double earliest = 1'000'000'000, latest = 32'503'680'000;
+  if (error == std::errc() && end == text.data() + text.size() && seconds >= earliest && seconds < latest)
     return static_cast<std::int64_t>(std::llround(seconds * second_us));
-  return failure("a time is 2026-11-22, 2026-11-22T10:00:00Z, seconds since 1970, or 15m, 2h, 3d ago; not " +
-                 quoted(text));
+  return failure(
+      "a time is 2026-11-22, 2026-11-22T10:00:00Z, seconds since 1970 (ten digits), or 15m, 2h, 3d ago; "
+      "not " +
+      quoted(text));
 }
 
 }  // namespace postern

@@ -141,6 +141,7 @@ nlohmann::ordered_json to_json(const Journal::Stats& stats) {
           {"dropped_deliveries", stats.dropped_deliveries},
           {"wal_held", stats.wal_held},
           {"wal_reader", stats.wal_reader},
+          {"sync", stats.sync_full ? "full" : "normal"},
           {"outages", stats.outages},
           {"outage_since_us", stats.outage_since_us},
           {"answered_unrecorded", stats.answered_unrecorded},

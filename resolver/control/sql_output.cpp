@@ -79,4 +79,37 @@ std::string sql_csv(const Table& table) {
   return out;
 }
 
+std::string lack_note(const Lack& lack) {
+  const std::string file = "\"" + lack.path + "\": ";
+  const std::string count = lack.queries < 0    ? "many queries"
+                            : lack.queries == 1 ? "1 query"
+                                                : std::to_string(lack.queries) + " queries";
+  const std::string sums = "usage, domains, sessions and resolutions lack " + count;
+  // A busy writer's nobody has counted: there they are added only where they were waited for.
+  const std::string elsewhere =
+      std::string("; the view queries has them") +
+      (lack.why == Lack::Why::still_listing && lack.queries < 0 ? " with --wait" : "");
+  switch (lack.why) {
+    case Lack::Why::many_are_asking:
+      return file +
+             "many are asking just now: queries of the last seconds may not be in this yet (--wait waits for "
+             "them)";
+    case Lack::Why::still_listing:
+      if (lack.queries < 0 && !lack.sums_only)
+        return file +
+               "its Postern has not listed all of it yet: queries, older ones too, are missing from this "
+               "(the "
+               "view queries has them with --wait)";
+      return file + sums + " that its Postern has not listed yet" + elsewhere;
+    case Lack::Why::nobody_lists:
+      return file + sums + ", for no Postern is there to list them" + elsewhere +
+             ". A Postern that is started on the file lists them, and so does `postern journal vacuum` on a "
+             "copy "
+             "of it (postern journal backup)";
+    default:
+      return file + sums + " that are not listed yet" + elsewhere +
+             ". Whether a Postern is listing them cannot be told, for its .lock cannot be opened";
+  }
+}
+
 }  // namespace postern

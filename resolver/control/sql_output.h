@@ -14,4 +14,7 @@ std::string sql_json(const Table& table);
 // A heading, then a line for each row (RFC 4180); NULL is empty.
 std::string sql_csv(const Table& table);
 
+// What is said beside it: which file's queries are missing from it, why, and what to do.
+std::string lack_note(const Lack& lack);
+
 }  // namespace postern

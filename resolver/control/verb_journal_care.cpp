@@ -134,7 +134,10 @@ int journal_prune_verb(const PruneFlags& flags) {
 
 int journal_vacuum_verb(const std::string& db) {
   const std::string path = care_file(db);
-  if (auto done = vacuum_journal(path); !done) return complain(done.error().message);
+  auto vacuumed = vacuum_journal(path);
+  if (!vacuumed) return complain(vacuumed.error().message);
+  std::cout << path << ": " << size_text(vacuumed->before_octets) << " before, "
+            << size_text(vacuumed->octets) << " now\n";
   return 0;
 }
 

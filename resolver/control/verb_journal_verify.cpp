@@ -85,6 +85,7 @@ nlohmann::ordered_json as_json(const std::string& path, const VerifyReport& repo
                               {"unsealed_before", report.unsealed_before},
                               {"recovered", report.recovered},
                               {"unsealed", report.unsealed},
+                              {"unlisted", report.unlisted},
                               {"closed", report.closed}};
   if (report.signer)
     json["signed"] = {{"key", hex_text(*report.signer)},
@@ -164,6 +165,10 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
         report.recovered, report.last_recovered_block));
   if (report.unsealed > 0)
     line(fmt::format("  {} records, from {} on, are not sealed yet", report.unsealed, report.first_unsealed));
+  if (report.unlisted > 0)
+    line(fmt::format(
+        "  {} queries, from asked {} on, are not in the catalogue yet: `queries` does not show them",
+        report.unlisted, report.first_unlisted));
   if (report.unsealed_before > 0)
     line(fmt::format("  {} records are older than the seals", report.unsealed_before));
   if (report.pruned > 0)
@@ -194,11 +199,15 @@ int journal_verify_verb(const VerifyFlags& flags) {
     unreadable = heads->unreadable;
   }
   const bool show = isatty(STDERR_FILENO) == 1 && !flags.json;
-  if (show)
+  if (show) {
     options.progress = [](std::int64_t done, std::int64_t all) {
       std::fprintf(stderr, "\r%lld of %lld records", static_cast<long long>(done),
                    static_cast<long long>(all));
     };
+    options.checking = [](const std::string& what) {
+      std::fprintf(stderr, "\r\033[Kall records, now %s", what.c_str());
+    };
+  }
   auto report = verify_journal(options);
   if (show) std::fputs("\r\033[K", stderr);
   if (!report) return complain(report.error().message);

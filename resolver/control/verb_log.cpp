@@ -19,6 +19,7 @@
 #include "resolver/journal/log_follow.h"
 #include "resolver/sandbox/broker.h"
 #include "rules/name.h"
+#include "rules/quote.h"
 
 namespace postern {
 namespace {
@@ -58,6 +59,12 @@ class Stop {
       if (two[0].revents != 0) return true;  // also an error: writing tells it
       if ((two[1].revents & POLLIN) != 0) return false;
     }
+  }
+  // Which of the two it was, once one of them has ended a wait.
+  int signal() const {
+    signalfd_siginfo told{};
+    return read(signals_.get(), &told, sizeof told) == sizeof told ? static_cast<int>(told.ssi_signo)
+                                                                   : SIGTERM;
   }
 
  private:
@@ -115,12 +122,14 @@ class Sink {
     while (!rest.empty()) {
       if (!stop_.wait_to_write(STDOUT_FILENO)) return false;
       const ssize_t wrote = ::write(STDOUT_FILENO, rest.data(), piece(rest));
-      if (wrote < 0 && errno == EPIPE) return false;
+      reader_is_gone_ = wrote < 0 && errno == EPIPE;
+      if (reader_is_gone_) return false;
       if (wrote < 0 && errno != EINTR && errno != EAGAIN) return tl::unexpected(write_failed());
       if (wrote > 0) rest.remove_prefix(static_cast<std::size_t>(wrote));
     }
     return true;
   }
+  bool reader_is_gone() const { return reader_is_gone_; }
 
  private:
   static constexpr std::size_t gathered = 64 << 10;
@@ -131,7 +140,7 @@ class Sink {
     return line == std::string_view::npos ? PIPE_BUF : line + 1;
   }
   const Stop& stop_;
-  bool is_file_ = false;
+  bool is_file_ = false, reader_is_gone_ = false;
   std::string waiting_;
 };
 
@@ -172,24 +181,29 @@ Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
     if (!domain) return tl::unexpected(domain.error());
     filter.domain = domain->text();
   }
-  if (flags.follow && !flags.until.empty())
-    return failure("--follow and --until \"" + flags.until + "\" do not go together");
-  if (flags.follow && flags.since.empty()) filter.since_us = now_us;
-  if (!flags.since.empty()) {
-    const auto since = parse_moment(flags.since, now_us);
+  if (flags.follow && flags.until)
+    return failure("--follow and --until " + quoted(*flags.until) + " do not go together");
+  if (flags.follow && !flags.since) {
+    filter.since_us = now_us;  // for a journal that takes the place of this one
+    filter.past = LogFilter::Past::left_out;
+  }
+  if (flags.since) {
+    const auto since = parse_moment(*flags.since, now_us);
     if (!since) return tl::unexpected(Error{"--since: " + since.error().message});
     filter.since_us = *since;
   }
-  if (!flags.until.empty()) {
-    const auto until = parse_moment(flags.until, now_us);
+  if (flags.until) {
+    const auto until = parse_moment(*flags.until, now_us);
     if (!until) return tl::unexpected(Error{"--until: " + until.error().message});
     filter.until_us = *until;
   }
+  if (flags.since && filter.since_us >= filter.until_us)
+    return failure("--since " + quoted(*flags.since) + " is not before --until " + quoted(*flags.until));
   return filter;
 }
 
-// All there is.
-Result<void> stream(const std::string& db, const LogFilter& filter, const Stop& stop, Output& output) {
+// All there is. False: not all of it, nobody wants more.
+Result<bool> stream(const std::string& db, const LogFilter& filter, const Stop& stop, Output& output) {
   auto reader = LogReader::open(db, filter, false);
   if (!reader) return tl::unexpected(reader.error());
   for (bool end = false; !end;) {
@@ -197,14 +211,15 @@ Result<void> stream(const std::string& db, const LogFilter& filter, const Stop& 
     if (!page) return tl::unexpected(page.error());
     const auto written = output.print(*page);
     if (!written) return tl::unexpected(written.error());
-    if (!*written) return {};
-    end = page->end || !stop.wait(-1, 0);
+    if (!*written) return false;
+    end = page->end;
+    if (!end && !stop.wait(-1, 0)) return false;
   }
-  return {};
+  return true;
 }
 
-// ... and what comes, until somebody has had enough.
-Result<void> follow(const std::string& db, const LogFilter& filter, const Stop& stop, Output& output) {
+// ... and what comes, until somebody has had enough: true, as there is no whole.
+Result<bool> follow(const std::string& db, const LogFilter& filter, const Stop& stop, Output& output) {
   const Watch watch(db);
   auto follower = LogFollower::open(db, filter);
   if (!follower) return tl::unexpected(follower.error());
@@ -212,15 +227,15 @@ Result<void> follow(const std::string& db, const LogFilter& filter, const Stop& 
     auto news = follower->next(unix_now_us());
     const auto written = output.print(news.page);
     if (!written) return tl::unexpected(written.error());
-    if (!*written) return {};
+    if (!*written) return true;
     if (!news.note.empty()) std::cerr << "postern: " << news.note << std::endl;
     const bool go_on = stop.wait(-1, 0);
     if (!news.page.end && go_on) continue;
     const auto flushed = output.sink.flush();
     if (!flushed) return tl::unexpected(flushed.error());
-    if (!*flushed || !go_on) return {};
-    if (!stop.wait(-1, pause_ms)) return {};
-    if (!watch.heard() && !stop.wait(watch.fd(), quiet_ms)) return {};
+    if (!*flushed || !go_on) return true;
+    if (!stop.wait(-1, pause_ms)) return true;
+    if (!watch.heard() && !stop.wait(watch.fd(), quiet_ms)) return true;
   }
 }
 
@@ -246,7 +261,8 @@ int log_verb(const LogFlags& flags) {
   const auto rest = output.sink.flush();  // also after an error: what was read is not lost
   if (!done) return complain(done.error().message);
   if (!rest) return complain(rest.error().message);
-  return 0;
+  const bool is_whole = *done && *rest;
+  return is_whole || flags.follow || output.sink.reader_is_gone() ? 0 : 128 + stop.signal();
 }
 
 }  // namespace postern

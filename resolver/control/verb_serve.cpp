@@ -151,7 +151,8 @@ int serve_verb(const ServeFlags& flags) {
                   const std::string why = read_ready(launched->ready);
                   served = why.empty();
                   if (served)
-                    spdlog::info("serving; journal {}, control socket {}", config->journal, config->control);
+                    spdlog::info("serving; journal {} (journal_sync: {}), control socket {}", config->journal,
+                                 config->sync_full ? "full" : "normal", config->control);
                   else
                     spdlog::error("{}", why);
                   return false;

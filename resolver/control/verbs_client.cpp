@@ -13,6 +13,7 @@
 #include "resolver/control/config.h"
 #include "resolver/control/secret_source.h"
 #include "resolver/control/sql_output.h"
+#include "resolver/control/sql_prompt.h"
 #include "resolver/journal/reader.h"
 
 namespace postern {
@@ -258,10 +259,10 @@ int reload_verb(const std::string& control) {
   return 0;
 }
 
-int sql_verb(const SqlFlags& flags) {
-  std::vector<std::string> dbs = flags.dbs;
-  if (dbs.empty()) dbs.push_back(default_state_folder() + "/journal.db");
-  auto table = run_sql(dbs, flags.statement, static_cast<std::size_t>(flags.limit));
+namespace {
+
+int answer(const std::vector<std::string>& dbs, const std::string& statement, const SqlFlags& flags) {
+  auto table = run_sql(dbs, statement, static_cast<std::size_t>(flags.limit), sql_time_limit, flags.wait);
   if (!table) return complain(table.error().message);
   if (flags.json) {
     std::cout << sql_json(*table) << "\n";
@@ -271,7 +272,17 @@ int sql_verb(const SqlFlags& flags) {
     print_table(table->columns, table->rows);
   }
   if (table->cut_off) std::cerr << "postern: cut off after " << flags.limit << " rows (--limit)\n";
+  for (const Lack& lack : table->lacks) std::cerr << "postern: " << lack_note(lack) << "\n";
   return 0;
+}
+
+}  // namespace
+
+int sql_verb(const SqlFlags& flags) {
+  std::vector<std::string> dbs = flags.dbs;
+  if (dbs.empty()) dbs.push_back(default_state_folder() + "/journal.db");
+  const auto run = [&](const std::string& statement) { return answer(dbs, statement, flags); };
+  return flags.statement ? run(*flags.statement) : sql_prompt(dbs, run);
 }
 
 }  // namespace postern

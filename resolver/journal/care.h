@@ -33,7 +33,7 @@ struct JournalFacts {
 // Reads only, each table in a transaction of its own; counting reads whole tables.
 Result<JournalFacts> journal_facts(const std::string& path);
 
-// Told now and then, and whether to go on: pages done, of all.
+// Told now and then: pages done, of all.
 using CareProgress = std::function<void(std::int64_t done, std::int64_t all)>;
 
 // A copy reads one state of the file while a writer goes on, and the writer's log cannot start over
@@ -41,8 +41,10 @@ using CareProgress = std::function<void(std::int64_t done, std::int64_t all)>;
 // given up.
 inline constexpr std::int64_t backup_log_octets = std::int64_t{512} << 20;
 // Copies the journal as it was at one moment to a new file, mode 0640, synced, also while a writer has it.
-// The copy is one file, not in WAL mode, so that it can be read on read-only media. Errors: the new file
-// exists, no space, the log grew too long; nothing is left behind then.
+// The copy is one file, not in WAL mode, so that it can be read on read-only media. It is made as "TO.part"
+// and gets its name when it is whole. Errors: the new file exists, no space, the log grew too long; nothing
+// is left behind then, nor by SIGINT, SIGTERM and SIGHUP, which are obeyed once the part is removed. A part
+// that kill -9 left is removed by the next copy of that name.
 Result<void> backup_journal(const std::string& path, const std::string& to, const CareProgress& progress = {},
                             std::int64_t log_limit = backup_log_octets);
 
@@ -50,7 +52,8 @@ struct Pruned {
   std::uint64_t queries = 0, alerts = 0;
   std::int64_t used_octets = 0;  // afterwards
 };
-// Removes what `keep` does not keep, as the daemon would. Errors: a writer has the file.
+// Removes what `keep` does not keep, as the daemon would. Errors: a writer has the file; a step of it, or of
+// what an older file needs before, failed (tells what went by then, and stays so).
 Result<Pruned> prune_journal(const std::string& path, const Retention& keep);
 // How many queries are older than that, and how much too large the file is; reads only.
 struct PrunePlan {
@@ -58,8 +61,12 @@ struct PrunePlan {
 };
 Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep);
 
-// Writes the file anew without its free pages. Errors: a writer has it, or the folder has no room for another
-// copy of what is used, twice (SQLite's temporary file and the log).
-Result<void> vacuum_journal(const std::string& path);
+struct Vacuumed {
+  std::int64_t before_octets = 0, octets = 0;  // of the file and its log
+};
+// Writes the file anew without its free pages, and empties its log. Errors: a writer has it; a reader holds
+// an old state of it; the folder has no room for another copy of what is used, twice (SQLite's temporary file
+// and the log).
+Result<Vacuumed> vacuum_journal(const std::string& path);
 
 }  // namespace postern

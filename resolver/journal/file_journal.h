@@ -25,8 +25,9 @@ class FileJournal final : public Journal {
   static constexpr std::chrono::milliseconds outcome_delay{50};
   // So many outcomes do not wait.
   static constexpr std::size_t outcome_burst = 1024;
-  // While more outcomes wait than these, the answers' texts of further ones are cut to so many octets.
-  static constexpr std::size_t whole_outcomes = 2048, cut_data_octets = 512;
+  // While more outcomes wait than these, the answers' texts of further ones are cut to `short_outcome_data`:
+  // 65,536 that wait while the disk stalls cannot be six gigabytes.
+  static constexpr std::size_t whole_outcomes = 2048;
 
   explicit FileJournal(const Options& options) : options_(options), outage_(options.path) {}
   Result<void> start();

@@ -18,16 +18,15 @@ using namespace std::chrono_literals;
 // attach and detach give up waiting for a stalled disk after this.
 constexpr auto control_patience = 10s;
 
-// So that 65,536 that wait while the disk stalls cannot be six gigabytes.
-void cut_data(std::string& data) {
-  if (data.size() <= FileJournal::cut_data_octets) return;
+}  // namespace
+
+void cut_outcome_data(std::string& data, std::size_t octets) {
+  if (data.size() <= octets) return;
   constexpr std::string_view was_cut = " ...";
-  const std::size_t end = data.rfind(' ', FileJournal::cut_data_octets - was_cut.size());
+  const std::size_t end = data.rfind(' ', octets - was_cut.size());
   data.resize(end == std::string::npos ? 0 : end);
   data += was_cut;
 }
-
-}  // namespace
 
 Result<void> FileJournal::start() {
   const SignalsHeld held;
@@ -36,6 +35,8 @@ Result<void> FileJournal::start() {
   in_use_ = std::move(*in_use);
   next_id_ = in_use_->file().first_id();
   next_look_ = Clock::now() + FileInUse::looked_every;
+  outage_.resume(in_use_->connection());
+  if (outage_.has_gap()) put_gap_on_record();
   heads_.start(options_.path, options_.sign, [this] {
     const std::lock_guard lock(mutex_);
     signed_ = true;
@@ -93,7 +94,8 @@ void FileJournal::append(Outcome outcome) {
     lost_outcomes_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (pending_outcomes_.fetch_add(1, std::memory_order_relaxed) >= whole_outcomes) cut_data(outcome.data);
+  const bool many = pending_outcomes_.fetch_add(1, std::memory_order_relaxed) >= whole_outcomes;
+  cut_outcome_data(outcome.data, many ? short_outcome_data : max_outcome_data);
   if (inbox_.outcomes.empty()) first_outcome_ = Clock::now();
   inbox_.outcomes.push_back(std::move(outcome));
   // A thread that sleeps with a timer finds it then, unless there are many.
@@ -189,6 +191,7 @@ Journal::Stats FileJournal::stats() const {
   stats.checkpoint_stall_us_max = in_use_->checkpointer().stall_us_max();
   stats.checkpoint_failures = in_use_->checkpointer().failures();
   stats.wal_octets = in_use_->checkpointer().wal_octets();
+  stats.sync_full = options_.sync_full;
   stats.outages = outage_.outages();
   stats.outage_since_us = outage_.since_us();
   stats.answered_unrecorded = outage_.total_answered();

@@ -54,6 +54,16 @@ struct Asked {
   std::uint32_t charge_millibits = 0;  // what its forward cost the session, in thousandths of a bit
 };
 
+// Octets of Outcome::data at most. An answer has at most 65,535 octets: all A and AAAA records of any fit,
+// 4,095 (16 octets each as text) or 2,340 (40). Address hints by the thousand may not.
+inline constexpr std::size_t max_outcome_data = 96 << 10;
+// The same where the whole is on record already, or would be too much: a question that joined another under
+// way (a sandbox that asks 500 times at once for a large answer, which costs it one, does not fill the
+// journal), and what waits while the disk stalls.
+inline constexpr std::size_t short_outcome_data = 512;
+// Cuts it between two words to at most so many octets, with " ..." as the last of them.
+void cut_outcome_data(std::string& data, std::size_t octets);
+
 // What became of a forwarded query. At most one per query: a second one is left out.
 struct Outcome {
   RowId asked = 0;
@@ -68,8 +78,7 @@ struct Outcome {
   std::int64_t upstream_us = -1;  // how long the upstream took
   std::uint16_t answers = 0;      // records in the reply's answer section
   std::uint32_t octets = 0;       // of the reply, as charged to the budget of answers
-  // Its addresses and targets in presentation form, space separated; " ..." at the end: it was cut
-  // (path/alert_text.h).
+  // Its addresses and targets in presentation form, space separated; " ..." at the end: it was cut.
   std::string data;
 };
 
@@ -129,7 +138,7 @@ struct LeakSnapshot {
 // An operator's grant: `octets` more for a session, for one zone of it, or for what comes down to it.
 struct LeakGrant {
   static constexpr std::string_view for_answers = "(answers)";  // in the place of a zone, which it cannot be
-  std::int64_t id = 0;  // drawn when it is written
+  std::int64_t id = 0;                                          // drawn when it is written
   std::int64_t time_us = 0;
   std::string user, session;
   std::string zone;  // empty: the session's ledger
@@ -217,6 +226,7 @@ class Journal {
     std::uint64_t prune_passes = 0;                    // that came to their end
     std::int64_t last_prune_us = 0;                    // Unix time of the last step that removed queries
     std::uint64_t pruned_sums = 0;                     // rows of the view `usage`
+    bool sync_full = false;                            // as in Options
     std::string prune_error;                           // of the last step, if it failed
     std::int64_t prune_step_us_max = 0;                // the longest step: commits waited for it
     Retention keep;                                    // what is in force

@@ -22,6 +22,9 @@ namespace {
 
 // How long another program's lock on the file is waited for, before the transaction counts as failed.
 constexpr int busy_ms = 250;
+// At the start somebody who reads the file may just be recovering what a kill left in its log: that takes as
+// long as to read it, and after one reader comes another.
+constexpr int busy_at_start_ms = 5000;
 // Ids left out after a writer that was killed: it may have drawn so many that it could not commit, but told
 // somebody.
 constexpr std::int64_t ids_skipped_after_kill = 1 << 16;
@@ -76,6 +79,7 @@ Result<Fitness> examine(const std::string& path, std::int64_t newest, std::strin
   auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
   if (!connection) return tl::unexpected(connection.error());
   sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_busy_timeout(connection->raw(), busy_at_start_ms);
   auto checked = check_journal_identity(*connection, newest);
   if (checked) checked = check_journal_health(*connection);
   if (checked) return Fitness::fit;
@@ -159,9 +163,10 @@ Result<void> JournalFile::prepare(bool create) {
   auto connection = connect();
   if (!connection) return tl::unexpected(connection.error());
   connection_ = std::move(*connection);
-  sqlite3_busy_timeout(connection_.raw(), busy_ms);
+  sqlite3_busy_timeout(connection_.raw(), create ? busy_at_start_ms : busy_ms);
   if (auto done = use_wal(connection_); !done) return done;
   if (auto done = migrate(connection_, migrations()); !done) return done;
+  sqlite3_busy_timeout(connection_.raw(), busy_ms);
   // A transaction's frames go to the log when it commits, and not before: log_gather.h keeps them together. A
   // migration may need more than memory has.
   if (auto done = connection_.run("PRAGMA cache_spill = OFF"); !done) return done;

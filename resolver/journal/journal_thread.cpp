@@ -33,8 +33,16 @@ void FileJournal::run() {
     list();
     if (writable_) pruned_.take(*in_use_, gate_, pending_rows_ > 0, commits_);
     heads_.offer(in_use_->seal());
+    outage_.keep_note();
   }
+  outage_.keep_note();
   if (writable_) in_use_->lister().finish(next_id_.load() - 1);
+  if (const Gap gap = outage_.gap(); outage_.has_gap())
+    spdlog::error(
+        "journal \"{}\" closed while it cannot be written: {} rows refused and {} queries answered without "
+        "one "
+        "are put on record as a gap when it is opened again",
+        options_.path, gap.refused, gap.answered);
   if (hand_.outcomes.empty() && hand_.alerts.empty() && hand_.ends.empty())
     return;  // snapshots only save time
   spdlog::error("journal \"{}\" closed with {} outcomes, {} alerts and {} ends of sandboxes unwritten: {}",
@@ -135,6 +143,7 @@ void FileJournal::leave_out_finished() {
   const RowId finished = in_use_->seal() != nullptr ? in_use_->seal()->finished() : 0;
   const std::size_t late =
       std::erase_if(hand_.outcomes, [&](const Outcome& outcome) { return outcome.asked <= finished; });
+  if (writable_) in_use_->lister().none_comes_upto(finished);  // a file that cannot be opened anew has none
   pending_outcomes_ -= late;
   lost_outcomes_ += late;
 }
@@ -252,12 +261,15 @@ void FileJournal::outbox_written() {
           options_.max_pending_deliveries);
     dropped_deliveries_ += dropped;
   }
-  waiting_alerts_ -= hand_.alerts.size() + hand_.deliveries.size();
+  const std::size_t written = hand_.alerts.size() + hand_.deliveries.size();
   std::vector<std::int64_t> settled;
   for (const DeliveryResult& result : hand_.deliveries) settled.push_back(result.id);
   hand_.deliveries.clear();
-  const std::lock_guard lock(mutex_);
-  if (tell_outbox_) tell_outbox_(std::move(settled));
+  {
+    const std::lock_guard lock(mutex_);
+    if (tell_outbox_) tell_outbox_(std::move(settled));
+  }
+  waiting_alerts_ -= written;  // last: who sees none waiting has been told
 }
 
 // One step, between two commits.

@@ -81,6 +81,7 @@ Result<std::unique_ptr<Lister>> Lister::create(Connection& connection, NameBook&
       {&sql.find_row, lister_sql::find_row},
       {&sql.read_old, lister_sql::read_old},
       {&sql.mark, lister_sql::set_mark},
+      {&sql.earlier, lister_sql::set_earlier},
   };
   for (const auto& [statement, text] : statements) {
     auto prepared = connection.prepare(text);
@@ -170,6 +171,8 @@ bool Lister::start_run() {
   run_outcomes_.clear();
   unnamed_at_ = run_at_ = outcome_at_ = 0;
   sorted_ = by_id_ = false;
+  highest_before_ = highest_;
+  new_domains_from_ = next_domain_;
   if (waiting_.empty() && waiting_outcomes_.empty()) {
     if (!catching_up() || !read_old_rows()) return false;
   } else {

@@ -69,6 +69,9 @@ class Lister {
   std::size_t committed(std::span<const AskedBatch> batches, std::span<const NameBook::Known> known);
   void committed(std::span<Outcome> outcomes);
 
+  // Neither a row nor an outcome of a query up to this one comes any more (seal_finished.h).
+  void none_comes_upto(RowId finished) { finished_ = std::max(finished_, finished); }
+
   Clock::time_point due() const;  // when there is something to do; max(): nothing
   // At most one transaction. SQLITE_OK, or what stopped it: then it is tried again with the next step.
   int step();
@@ -96,6 +99,7 @@ class Lister {
 
   std::size_t waiting() const { return waiting_.size() + run_.size() - run_at_; }
   bool catching_up() const { return catch_up_at_ < catch_up_to_; }
+  bool all_listed() const { return !in_run_ && waiting_.empty() && !catching_up(); }
   std::uint64_t outcomes_left_out() const { return outcomes_left_out_; }
   const std::string& error() const { return error_; }  // of the last step that failed
 
@@ -147,6 +151,7 @@ class Lister {
   int enter_values(std::vector<Value>& values);
   int find(RowId asked, Row& row, bool& found);
   int ensure(SandboxId sandbox, std::int64_t time_us);
+  int mend_first(std::span<const Row> rows);
   int intern(const Text& text, const Row& row, NameBook::Known& known);
   int intern_domain(std::string_view text, const Row& row, std::int64_t& id);
   int write_mark(RowId upto);
@@ -189,7 +194,11 @@ class Lister {
   bool knows_ = false, knows_sums_ = false;  // whether any of these may hold something
   std::int64_t next_name_ = 1, next_domain_ = 1;
 
-  RowId highest_ = 0, mark_ = 0;             // the greatest id listed; meta.listed_upto
+  RowId highest_ = 0, mark_ = 0;  // the greatest id listed; meta.listed_upto
+  RowId finished_ = 0;
+  // When the run began: highest_, above which no domain below next_domain_ of then is first asked.
+  RowId highest_before_ = 0;
+  std::int64_t new_domains_from_ = 1;
   RowId catch_up_at_ = 0, catch_up_to_ = 0;  // rows in (at, to] are still to be looked through
   std::uint64_t outcomes_left_out_ = 0;
 };

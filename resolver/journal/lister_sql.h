@@ -35,7 +35,7 @@ struct Lister::Statements {
   Rows<Sums> sums;
   Rows<Value> values;
   Statement begin, commit, rollback, find_name, name, find_domain, domain, listed, tally, any_day,
-      domain_total, sandbox_total, resolved, find_sandbox, sandbox, find_row, read_old, mark;
+      domain_total, sandbox_total, resolved, find_sandbox, sandbox, find_row, read_old, mark, earlier;
 };
 
 namespace lister_sql {
@@ -46,6 +46,9 @@ inline constexpr std::string_view insert_name =
 inline constexpr std::string_view find_domain = "SELECT id FROM domain WHERE text = ?1";
 inline constexpr std::string_view insert_domain =
     "INSERT INTO domain (id, text, first_asked, first_us) VALUES (?1, ?2, ?3, ?4)";
+// A query of an earlier number that is listed only now: left by a kill, or a little out of order.
+inline constexpr std::string_view set_earlier =
+    "UPDATE domain SET first_asked = ?2, first_us = ?3 WHERE id = ?1 AND first_asked > ?2";
 inline constexpr std::string_view insert_listed =
     "INSERT OR IGNORE INTO listed (sandbox, asked, name) SELECT sandbox, asked, name FROM pending_listed";
 // A day's first and last moment: see migration_totals.h. The right side sees the row as it was.

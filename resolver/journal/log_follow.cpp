@@ -15,7 +15,6 @@ constexpr off_t least_database_octets = 512;  // the smallest page that SQLite k
 Result<LogFollower> LogFollower::open(const std::string& path, const LogFilter& filter) {
   LogFollower self(path, filter);
   if (auto begun = self.begin(); !begun) return tl::unexpected(begun.error());
-  self.seen_us_ = filter.since_us;
   return self;
 }
 
@@ -63,7 +62,7 @@ LogFollower::News LogFollower::read(std::int64_t now_us) {
 LogFollower::News LogFollower::read_to_end(const std::string& why) {
   auto page = reader_->next(INT64_MAX);
   if (page && !page->end) return {std::move(*page), ""};
-  News news = leave(why);
+  News news = leave(page ? why : why + ", and what is left of it is not told: " + page.error().message);
   if (page) news.page = std::move(*page);
   news.page.end = false;  // the new one may be there
   return news;
@@ -80,13 +79,18 @@ LogFollower::News LogFollower::leave(const std::string& why) {
 LogFollower::News LogFollower::look_for_another(std::int64_t now_us) {
   News news{{{}, {}, true}, ""};
   if (!look()) return news;
-  filter_.since_us = std::max(filter_.since_us, seen_us_ - LogReader::settle_us);
+  filter_.past = LogFilter::Past::by_time;  // of this file, what was asked while none was there
+  if (seen_us_) {
+    const std::int64_t from_us = *seen_us_ - LogReader::settle_us;
+    const bool set_back = *seen_us_ < filter_.since_us;  // the clock, after what is wanted was said
+    filter_.since_us = set_back ? from_us : std::max(filter_.since_us, from_us);
+  }
   if (auto begun = begin(); begun) {
     news.note = "following the journal that is at \"" + path_ + "\" now";
     news.page.end = false;
     told_.clear();
     return news;
-  } else if (error_since_us_ == 0) {
+  } else if (error_since_us_ == 0 || error_since_us_ > now_us) {
     error_since_us_ = now_us;
   } else if (now_us - error_since_us_ >= told_after_us) {
     news.note = told_once(begun.error().message);

@@ -55,12 +55,12 @@ class LogFollower {
 
   std::string path_;
   LogFilter filter_;
-  std::unique_ptr<LogReader> reader_;  // null: no journal is at the path
-  Place place_;                        // of the one that is read
-  bool filled_ = false;                // it was no empty file, as a new journal is for a while
-  std::int64_t seen_us_ = 0;           // when it was last read at its place
-  std::int64_t error_since_us_ = 0;    // of the next file
-  std::string told_;                   // the last error; empty after a page that could be read
+  std::unique_ptr<LogReader> reader_;    // null: no journal is at the path
+  Place place_;                          // of the one that is read
+  bool filled_ = false;                  // it was no empty file, as a new journal is for a while
+  std::optional<std::int64_t> seen_us_;  // when it was last read at its place
+  std::int64_t error_since_us_ = 0;      // of the next file
+  std::string told_;                     // the last error; empty after a page that could be read
 };
 
 }  // namespace postern

@@ -84,13 +84,13 @@ bool at_or_below(const std::string& name, const std::string& domain) {
          name[name.size() - domain.size() - 1] == '.';
 }
 
+// But for the times.
 bool matches(const LogFilter& filter, const LoggedQuery& query) {
   return (filter.sandbox.empty() || query.sandbox == filter.sandbox) &&
          (filter.session.empty() || query.session == filter.session) &&
          (filter.user.empty() || query.user == filter.user) &&
          (filter.domain.empty() || at_or_below(query.name, filter.domain)) &&
-         (!filter.blocked || query.refused()) && query.time_us >= filter.since_us &&
-         query.time_us < filter.until_us;
+         (!filter.blocked || query.refused());
 }
 
 class Reader final : public LogReader {
@@ -99,11 +99,20 @@ class Reader final : public LogReader {
       : connection_(std::move(connection)), filter_(std::move(filter)), follow_(follow) {}
 
   Result<void> begin() {
-    const auto first = integer("SELECT min(id) FROM on_record WHERE time_us >= ?1", filter_.since_us);
-    if (!first) return tl::unexpected(first.error());
     const auto last = connection_.integer("SELECT max(id) FROM on_record");
     if (!last) return tl::unexpected(last.error());
-    at_.next = *first > 0 ? *first : *last + 1;
+    const auto last_alert = connection_.integer("SELECT max(id) FROM alerts");
+    if (!last_alert) return tl::unexpected(last_alert.error());
+    if (follow_) past_ = {*last, *last_alert};
+    at_.next = *last + 1;
+    if (follow_ && filter_.past == LogFilter::Past::left_out) {
+      at_.live = true;
+      at_.last_alert = *last_alert;
+    } else {
+      const auto first = integer("SELECT min(id) FROM on_record WHERE time_us >= ?1", filter_.since_us);
+      if (!first) return tl::unexpected(first.error());
+      if (*first > 0) at_.next = std::min(at_.next, *first);
+    }
     auto id = connection_.text(id_of_journal);
     if (!id) return tl::unexpected(id.error());
     id_ = std::move(*id);
@@ -154,6 +163,8 @@ class Reader final : public LogReader {
     ahead->bind(1, at_.next);
     ahead->bind(2, std::int64_t{window_rows});
     const int stepped = ahead->step();
+    if (stepped != SQLITE_ROW && stepped != SQLITE_DONE)
+      return tl::unexpected(connection_.failed("cannot read"));
     const bool last_window = stepped == SQLITE_DONE;
     std::int64_t end = last_window ? INT64_MAX : ahead->integer(0);
     ahead->reset();
@@ -172,8 +183,8 @@ class Reader final : public LogReader {
     also(!filter_.user.empty(), "user = :user");
     also(!filter_.domain.empty(), "(name = :domain OR substr(name, -length(:domain) - 1) = '.' || :domain)");
     also(filter_.blocked, "action IN ('blocked', 'refused', 'dropped')");
-    also(filter_.since_us > 0, "time_us >= :since");
-    also(filter_.until_us < INT64_MAX, "time_us < :until");
+    also(filter_.since_us > 0, "(time_us >= :since OR id > :past)");
+    also(filter_.until_us < INT64_MAX, "(time_us < :until OR id > :past)");
     auto rows =
         connection_.prepare(query_columns + where + " ORDER BY id LIMIT " + std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
@@ -186,6 +197,7 @@ class Reader final : public LogReader {
     bind(":session", std::string_view(filter_.session));
     bind(":user", std::string_view(filter_.user));
     bind(":domain", std::string_view(filter_.domain));
+    bind(":past", past_.query);
     bind(":since", filter_.since_us);
     bind(":until", filter_.until_us);
     int code = 0;
@@ -235,7 +247,8 @@ class Reader final : public LogReader {
     std::deque<Range> before;
     before.swap(at_.unsettled);
     for (; !before.empty(); before.pop_front()) {
-      const Range range = before.front();
+      Range range = before.front();
+      range.since_us = std::min(range.since_us, now_us);  // the clock was set back
       const bool over = range.since_us <= now_us - settle_us || before.size() > max_unsettled;
       auto rows = connection_.prepare(std::string(query_columns) + "id BETWEEN ?1 AND ?2 ORDER BY id");
       if (!rows) return tl::unexpected(rows.error());
@@ -262,7 +275,9 @@ class Reader final : public LogReader {
   }
 
   void give(LoggedQuery query, Page& page) const {
-    if (matches(filter_, query)) page.queries.push_back(std::move(query));
+    const bool in_time =
+        query.id > past_.query || (query.time_us >= filter_.since_us && query.time_us < filter_.until_us);
+    if (in_time && matches(filter_, query)) page.queries.push_back(std::move(query));
   }
 
   // Alerts up to the last query of the page, or all where there is none further. They are read in the order
@@ -291,12 +306,14 @@ class Reader final : public LogReader {
   // True: there may be more.
   Result<bool> read_ahead() {
     auto rows = connection_.prepare(std::string(alert_columns) +
-                                    "id > ?1 AND time_us >= ?2 AND time_us < ?3 ORDER BY id LIMIT " +
+                                    "id > ?1 AND (id > ?4 OR (time_us >= ?2 AND time_us < ?3)) "
+                                    "ORDER BY id LIMIT " +
                                     std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
     rows->bind(1, at_.last_alert);
     rows->bind(2, filter_.since_us);
     rows->bind(3, filter_.until_us);
+    rows->bind(4, past_.alert);
     int code = 0, seen = 0;
     for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
       bool refused = false;
@@ -326,6 +343,9 @@ class Reader final : public LogReader {
   Connection connection_;
   LogFilter filter_;
   bool follow_;
+  struct {  // the last ids when it was opened: the times of the filter are for rows up to these
+    std::int64_t query = INT64_MAX, alert = INT64_MAX;
+  } past_;
   Position at_;
   std::string id_;  // of the journal; empty: it was never sealed
   // Alerts that were read and not given, by time and id: what is read again finds itself here.
@@ -339,8 +359,9 @@ namespace {
 Error too_old(Connection& connection) {
   const auto version = connection.integer("PRAGMA user_version");
   return {"cannot read journal \"" + connection.path() + "\": it is of schema version " +
-          std::to_string(version ? *version : 0) + " and `log` reads " + std::to_string(migrations().size()) +
-          "; `postern serve` or `postern run --db` with this file brings it up to date when it opens it"};
+          std::to_string(version ? *version : 0) + " and `log` reads 4 to " +
+          std::to_string(migrations().size()) +
+          "; keep it as it is, and read a copy that `postern journal vacuum` has brought up to date"};
 }
 
 }  // namespace

@@ -56,6 +56,10 @@ struct LogFilter {
   bool blocked = false;  // what was refused, and alerts by which or at which something was
   std::int64_t since_us = 0;
   std::int64_t until_us = INT64_MAX;
+  // In `follow` the times are those of the past alone: what is written after the journal was opened comes
+  // whatever its time, as a clock may be set back. It is told by its id.
+  enum class Past : std::uint8_t { by_time, left_out };
+  Past past = Past::by_time;
 };
 
 class LogReader {

@@ -154,7 +154,7 @@ void FileInUse::end(RowId last_id_drawn, const std::function<void()>& sealed) &&
   // reused, and seals what is left.
   const std::int64_t ended_us = clock_us(CLOCK_REALTIME);
   const std::string ending = file_->ending(last_id_drawn, ended_us);
-  if (writer_->close(file_->boot(), ended_us, ending.c_str()) == SQLITE_OK) {
+  if (writer_->close(file_->boot(), ended_us, ending.c_str(), lister_->all_listed()) == SQLITE_OK) {
     sealed();
     if (seal_->has_signatures()) writer_->write({});
   }

@@ -113,15 +113,22 @@ int Pruner::remove(const std::vector<SealRun>& runs, const std::function<int()>&
 }
 
 Result<void> Pruner::look(std::int64_t now_us) {
-  const auto number = [](Statement& statement) {
-    const std::int64_t value = statement.step() == SQLITE_ROW ? statement.integer(0) : 0;
+  bool read = true;
+  const auto number = [&](Statement& statement) {
+    if (!read) return std::int64_t{0};
+    const int code = statement.step();
+    const std::int64_t value = code == SQLITE_ROW ? statement.integer(0) : 0;
     statement.reset();
+    read = read && (code == SQLITE_ROW || code == SQLITE_DONE);
     return value;
   };
-  used_octets_ = (number(sql_->pages) - number(sql_->free_pages)) * JournalFile::page_octets;
-  oldest_us_ = number(sql_->oldest);
+  const std::int64_t pages = number(sql_->pages) - number(sql_->free_pages), oldest = number(sql_->oldest);
+  const std::int64_t newest = number(sql_->newest_alert);
+  if (!read) return tl::unexpected(connection_.failed("cannot look at what is kept"));
+  used_octets_ = pages * JournalFile::page_octets;
+  oldest_us_ = oldest;
   now_us_ = now_us;
-  if (const std::int64_t newest = number(sql_->newest_alert); newest != newest_alert_) {
+  if (newest != newest_alert_) {
     newest_alert_ = newest;
     evidence_.clear();
   }
@@ -133,12 +140,18 @@ void Pruner::end_pass() {
   evidence_.clear();
   in_snapshot_.clear();
   unused_.clear();
-  ++passes_;
   const bool not_in_vain = removed() > removed_at_pass_;
   removed_at_pass_ = removed();
   sums_at_pass_ = removed_sums_;
   rest_too_large_ = too_large() && !not_in_vain && !waits_for_lister_;
-  next_ = too_large() && not_in_vain ? Clock::time_point::min() : Clock::now() + size_looked_every;
+  if (by_hand() && (not_in_vain || unswept_)) {
+    next_ = Clock::time_point::min();
+    return;
+  }
+  ++passes_;
+  next_ = by_hand()                    ? Clock::time_point::max()
+          : too_large() && not_in_vain ? Clock::time_point::min()
+                                       : Clock::now() + size_looked_every;
 }
 
 void Pruner::go_on(bool more) {
@@ -149,7 +162,8 @@ void Pruner::go_on(bool more) {
   phase_ = static_cast<Phase>(static_cast<int>(phase_) + 1);
   if (phase_ == Phase::sandboxes) {
     const auto now = Clock::now();
-    if (!unswept_ || (now < next_sweep_ && !too_large()) || lister_.catching_up()) return end_pass();
+    const bool soon = now < next_sweep_ && !too_large() && !by_hand();
+    if (!unswept_ || soon || lister_.catching_up()) return end_pass();
     unswept_ = false;
     removed_at_sweep_ = removed_queries_;
     next_sweep_ = now + swept_every;
@@ -162,9 +176,14 @@ int Pruner::step(std::int64_t now_us) {
   if (auto done = look(now_us); !done) return failed();
   if (phase_ == Phase::idle) {
     const auto now = Clock::now();
-    aged_ = (keep_.queries_us > 0 || keep_.alerts_us > 0) && now >= next_age_look_;
+    aged_ = (keep_.queries_us > 0 || keep_.alerts_us > 0) && (now >= next_age_look_ || by_hand());
     if (!too_large()) rest_too_large_ = false;
-    if ((!too_large() && !aged_) || lister_.catching_up()) {
+    if (by_hand() && !lister_.all_listed()) return SQLITE_OK;  // no row is to be waited for by the walk
+    if (by_hand() && !too_large() && !aged_ && !unswept_) {
+      end_pass();
+      return SQLITE_OK;
+    }
+    if ((!too_large() && !aged_ && !by_hand()) || lister_.catching_up()) {
       next_ = now + size_looked_every;
       return SQLITE_OK;
     }
@@ -339,8 +358,12 @@ int Pruner::evidence_of(SandboxId sandbox, const Evidence*& found) {
                                   sql_->alerts_of.integer(4), sql_->alerts_of.text(2)});
   }
   sql_->alerts_of.reset();
+  if (code != SQLITE_DONE) {
+    evidence_.erase(sandbox);  // half of it would let the other half go
+    return code;
+  }
   found = &evidence;
-  return code == SQLITE_DONE ? SQLITE_OK : code;
+  return SQLITE_OK;
 }
 
 // Is the name the zone or below it? Every name is, where there is none.

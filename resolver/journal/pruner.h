@@ -6,6 +6,10 @@
 // Then alerts that are too old go, gaps, and sums; and, at most every ten minutes, a sweep takes what nothing
 // refers to any more: sandboxes, addresses, names, domains, boots, seals.
 //
+// By hand (`journal prune`: a retention that is not in force) a pass follows the other at once, each with a
+// sweep, when all is listed, until one removes nothing; they count as one. A daemon's next pass, within a
+// second where alerts went, takes what they kept.
+//
 // What stays, whatever its age: a row that is not in the catalogue yet; one that a leak budget would be
 // rebuilt from, that is, charged and above the session's or the user's snapshot; an alert's query, and up to
 // `evidence_rows` of the alert's sandbox and zone from its first to its last query; ledgers, grants and rule
@@ -76,7 +80,7 @@ class Pruner {
   std::uint64_t removed_queries() const { return removed_queries_; }
   std::uint64_t removed_alerts() const { return removed_alerts_; }
   std::uint64_t removed_sums() const { return removed_sums_; }
-  std::uint64_t passes() const { return passes_; }           // that came to their end
+  std::uint64_t passes() const { return passes_; }           // that came to their end; by hand: all did
   std::int64_t used_octets() const { return used_octets_; }  // at the last look
   std::int64_t oldest_us() const { return oldest_us_; }  // of the oldest query, Unix time; 0: there is none
 
@@ -151,13 +155,15 @@ class Pruner {
   Phase phase_ = Phase::idle;
   Clock::time_point next_, next_age_look_, next_sweep_, next_walk_;
   std::int64_t now_us_ = 0;
+  bool by_hand() const { return !keep_.in_force; }
   bool too_large() const { return keep_.octets > 0 && used_octets_ > keep_.octets; }
   std::uint64_t removed_at_sweep_ = 0, removed_at_pass_ = 0, sums_at_pass_ = 0;
   bool rest_too_large_ = false;
   bool waits_for_lister_ = false;            // the walk came to a row that is not in the catalogue yet
   int batch_ = first_step;                   // rows of the next step
   bool aged_ = false;                        // this pass is for age, too
-  bool unswept_ = false;                     // something was removed since the last sweep
+  bool unswept_ = false;                     // something was removed since the last sweep, or it left some
+  bool more_unused_ = false;                 // this sweep leaves names to the next one
   RowId row_at_ = 0;                         // rows up to here are gone or kept
   RowId passed_ = 0;                         // the furthest that was
   std::int64_t reached_us_ = 0;              // time of the query that the walk has come to

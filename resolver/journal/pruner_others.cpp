@@ -175,7 +175,7 @@ int Pruner::find_unused() {
     return unused_.size() < most_candidates;
   });
   if (code != SQLITE_OK) return code;
-  if (unused_.size() >= most_candidates) unswept_ = true;  // the rest with the next sweep
+  more_unused_ = unused_.size() >= most_candidates;
   go_on(looked == batch_ * looks_per_row && unused_.size() < most_candidates);
   return SQLITE_OK;
 }
@@ -217,6 +217,7 @@ int Pruner::prune_resolved() {
 }
 
 int Pruner::prune_names() {
+  if (lister_.catching_up()) unused_.clear();  // what it gave up waiting for may need them
   std::unordered_set<std::int64_t> some;
   while (!unused_.empty() && some.size() < static_cast<std::size_t>(batch_))
     some.insert(unused_.extract(unused_.begin()).value());
@@ -278,7 +279,7 @@ int Pruner::prune_boots() {
     code = remove(std::move(runs), [&] { return run_for(sql_->cut_boot, ids); });
   }
   if (code != SQLITE_OK) return code;
-  unswept_ = false;  // what this sweep itself has removed
+  unswept_ = more_unused_;  // what this sweep itself has removed needs none
   go_on(ids.size() == static_cast<std::size_t>(batch_));
   return SQLITE_OK;
 }

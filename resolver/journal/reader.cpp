@@ -1,8 +1,7 @@
 // The analyst's side: a read-only connection that can do nothing but SELECT.
 #include "resolver/journal/reader.h"
 
-#include <thread>
-
+#include "resolver/journal/backlog.h"
 #include "resolver/journal/open_to_read.h"
 #include "resolver/journal/shadow_views.h"
 
@@ -10,17 +9,10 @@ namespace postern {
 namespace {
 
 constexpr int instructions_between_looks =
-    10000;  // of SQLite's virtual machine, between two looks at the clock
-// Longer than a busy writer's rows wait for the catalogue (lister.h), so that only a dead one's are missing.
-constexpr std::chrono::milliseconds listing_patience{3000}, between_looks{10};
+    10000;                              // of SQLite's virtual machine, between two looks at the clock
 constexpr std::size_t shown_sql = 200;  // octets of a statement quoted in an error
 
 using Clock = std::chrono::steady_clock;
-
-// What was seen of a statement while SQLite prepared it.
-struct Seen {
-  bool reads_queries = false;
-};
 
 // Pragmas that describe the schema, with the table or index they are asked about; all others change something
 // or tell about the machine. Those with a value to set are harmless only without it.
@@ -35,12 +27,20 @@ bool same_name(const char* a, const char* b) {  // as SQLite compares them
   return sqlite3_stricmp(a, b) == 0;
 }
 
+// `table` is read, for the columns of `view` (null: of the statement itself).
+void note_read(CatalogueReads& reads, const char* table, const char* view) {
+  const auto of = [&](const char* name) { return view != nullptr && same_name(view, name); };
+  if (same_name(table, "queries") || of("queries")) reads.queries = true;
+  if (of("queries") || of("unlisted")) return;  // these read the catalogue, and lack nothing of it
+  for (const char* sums : {"listed", "tally", "domain_total", "sandbox_total", "resolved"})
+    if (same_name(table, sums)) reads.sums = true;
+}
+
+// Notes in `data` what a statement reads while SQLite prepares it.
 int permit(void* data, int action, const char* first, const char* second, const char*, const char* view) {
-  auto& seen = *static_cast<Seen*>(data);
   switch (action) {
     case SQLITE_READ:
-      if (same_name(first, "queries") || (view != nullptr && same_name(view, "queries")))
-        seen.reads_queries = true;
+      note_read(*static_cast<CatalogueReads*>(data), first, view);
       return SQLITE_OK;
     case SQLITE_SELECT:
     case SQLITE_FUNCTION:
@@ -96,41 +96,28 @@ Result<int> full_scans(Connection& connection, std::string_view sql) {
   return scans;
 }
 
-// Waits until what is on record now is in the catalogue. False: it does not come, the writer is dead.
-bool all_gets_listed(Connection& connection, std::size_t files) {
-  const auto until = Clock::now() + listing_patience;
-  for (std::size_t i = 0; i < files; ++i) {
-    const std::string schema = schema_of_file(i);
-    const auto last = connection.integer("SELECT coalesce(max(id), 0) FROM " + schema + ".asked");
-    auto left = connection.prepare("SELECT EXISTS (SELECT 1 FROM " + schema + ".unlisted WHERE id <= ?1)");
-    if (!last || !left) return false;
-    left->bind(1, *last);
-    for (;;) {
-      const bool some = left->step() != SQLITE_ROW || left->integer(0) != 0;
-      left->reset();
-      if (!some) break;
-      if (Clock::now() >= until) return false;
-      std::this_thread::sleep_for(between_looks);
-    }
+// Begins the transaction that `sql` is to be run in, with what is not listed yet in `queries`, if it reads
+// that, and says what it lacks all the same. Where the view would make SQLite go through all queries to join
+// them, what is on record is waited for until it is listed, so that the file's own view has it; likewise if
+// `wait` is asked for.
+Result<std::vector<Lack>> begin_with_unlisted(Connection& connection, ShadowViews& views, Backlog& backlog,
+                                              std::string_view sql, const CatalogueReads& reads, bool wait) {
+  const auto begin = [&]() -> Result<bool> {
+    if (auto begun = connection.run("BEGIN"); !begun) return tl::unexpected(begun.error());
+    if (auto looked = backlog.look(); !looked) return tl::unexpected(looked.error());
+    return reads.queries ? views.add_unlisted(backlog.files_to_add()) : Result<bool>(false);
+  };
+  if (wait) backlog.wait();
+  const int scans = reads.queries ? full_scans(connection, sql).value_or(0) : 0;
+  auto added = begin();
+  if (added && *added && backlog.may_wait() && full_scans(connection, sql).value_or(0) > scans) {
+    if (auto over = connection.run("ROLLBACK"); !over)
+      return tl::unexpected(over.error());  // the view is as it was
+    backlog.wait();
+    added = begin();
   }
-  return true;
-}
-
-// Begins the transaction that `sql`, which reads `queries`, is to be run in, with what is not listed yet in
-// the view. Where that would make SQLite go through all queries to join them, what is on record is waited
-// for until it is listed, so that the file's own view has it.
-Result<void> begin_with_unlisted(Connection& connection, ShadowViews& views, std::string_view sql,
-                                 std::size_t files) {
-  const int scans = full_scans(connection, sql).value_or(0);
-  if (auto begun = connection.run("BEGIN"); !begun) return begun;
-  const auto added = views.add_unlisted();
   if (!added) return tl::unexpected(added.error());
-  if (!*added || full_scans(connection, sql).value_or(0) <= scans) return {};
-  if (auto over = connection.run("ROLLBACK"); !over) return over;  // and the view is as it was
-  if (all_gets_listed(connection, files)) return connection.run("BEGIN");
-  if (auto begun = connection.run("BEGIN"); !begun) return begun;
-  if (const auto again = views.add_unlisted(); !again) return tl::unexpected(again.error());
-  return {};
+  return backlog.lacks(reads);
 }
 
 CellKind kind_of(int sqlite_type) {
@@ -141,7 +128,7 @@ CellKind kind_of(int sqlite_type) {
 }  // namespace
 
 Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, std::size_t limit,
-                      std::chrono::milliseconds time_limit) {
+                      std::chrono::milliseconds time_limit, bool wait) {
   if (paths.empty() || paths.size() > max_sql_files)
     return failure("cannot read " + std::to_string(paths.size()) + " journals at once; at most " +
                    std::to_string(max_sql_files));
@@ -153,13 +140,13 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
   if (auto done = attach_others(*connection, paths); !done) return tl::unexpected(done.error());
   ShadowViews views(*connection, paths);
   if (auto done = views.create(); !done) return tl::unexpected(done.error());
-  Seen seen;
+  CatalogueReads reads;
 
   const auto refuse = [&](const std::string& why) {
     return failure("cannot run " + quoted(sql) + ": " + why);
   };
   const auto prepare = [&]() -> Result<Statement> {
-    sqlite3_set_authorizer(raw, permit, &seen);
+    sqlite3_set_authorizer(raw, permit, &reads);
     sqlite3_stmt* made = nullptr;
     const char* rest = nullptr;
     const int code = sqlite3_prepare_v2(raw, sql.data(), static_cast<int>(sql.size()), &made, &rest);
@@ -181,24 +168,26 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
   auto first = prepare();
   if (!first) return tl::unexpected(first.error());
   Statement statement = std::move(*first);
-  if (seen.reads_queries) {
+  Table table;
+  if (reads.any()) {
     statement = Statement();
     sqlite3_set_authorizer(raw, nullptr, nullptr);
-    if (auto begun = begin_with_unlisted(*connection, views, sql, paths.size()); !begun)
-      return tl::unexpected(begun.error());
+    Backlog backlog(*connection, paths);
+    auto begun = begin_with_unlisted(*connection, views, backlog, sql, reads, wait);
+    if (!begun) return tl::unexpected(begun.error());
+    table.lacks = std::move(*begun);
     auto again = prepare();
     if (!again) return tl::unexpected(again.error());
     statement = std::move(*again);
   }
   sqlite3_set_authorizer(raw, nullptr, nullptr);
   if (auto done = connection->run("PRAGMA query_only = ON"); !done) return tl::unexpected(done.error());
-  sqlite3_set_authorizer(raw, permit, &seen);
+  sqlite3_set_authorizer(raw, permit, &reads);
   Clock::time_point deadline = Clock::now() + time_limit;
   sqlite3_progress_handler(
       raw, instructions_between_looks,
       [](void* until) { return Clock::now() >= *static_cast<Clock::time_point*>(until) ? 1 : 0; }, &deadline);
 
-  Table table;
   const int columns = sqlite3_column_count(statement.raw());
   for (int i = 0; i < columns; ++i) table.columns.emplace_back(sqlite3_column_name(statement.raw(), i));
   for (;;) {

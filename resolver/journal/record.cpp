@@ -145,10 +145,8 @@ class OutcomeSource final : public RowSource {
         return sqlite3_result_int64(out, row.upstream_us);
       case 8:
         return sqlite3_result_int64(out, row.answers);
-      case 9: {
-        const std::size_t size = std::min(row.data.size(), RecordWriter::max_data_octets);
-        return sqlite3_result_text(out, row.data.data(), static_cast<int>(size), SQLITE_STATIC);
-      }
+      case 9:
+        return sqlite3_result_text(out, row.data.data(), static_cast<int>(row.data.size()), SQLITE_STATIC);
       default:
         return sqlite3_result_int64(out, row.octets);
     }
@@ -395,12 +393,13 @@ int RecordWriter::inside(const Work& work) {
   return SQLITE_OK;
 }
 
-int RecordWriter::close(std::int64_t boot, std::int64_t ended_us, const char* update) {
+int RecordWriter::close(std::int64_t boot, std::int64_t ended_us, const char* update, bool all_listed) {
   int code = state_->begin.run();
   if (code == SQLITE_OK) code = state_->connection.exec(update);
   if (code == SQLITE_OK && state_->seal) {
     state_->seal->boot_end(boot, ended_us);
-    code = state_->seal->seal(SealWriter::When::now, seal_closing);
+    code =
+        state_->seal->seal(SealWriter::When::now, all_listed ? seal_closing : seal_closing | seal_unlisted);
   }
   return finish(code);
 }

@@ -62,8 +62,7 @@ struct Gap;
 
 class RecordWriter {
  public:
-  static constexpr std::size_t max_data_octets = 4096;  // of Outcome::data; what is longer is cut
-  static constexpr std::size_t probe_octets = 32768;    // less would fit where the next rows do not
+  static constexpr std::size_t probe_octets = 32768;  // less would fit where the next rows do not
 
   // `connection` and `names` must outlive this. `boot_offset_us`: wall clock less CLOCK_BOOTTIME in this
   // boot's row, against which rows note their monotonic time. With `seal`, which must too, every record is
@@ -79,7 +78,7 @@ class RecordWriter {
   // come.
   int write(const Work& work);
   // The clean end of `boot`, in a block of its own kind. `update`: what else belongs to that transaction.
-  int close(std::int64_t boot, std::int64_t ended_us, const char* update);
+  int close(std::int64_t boot, std::int64_t ended_us, const char* update, bool all_listed);
   // Writes something that nobody reads, and takes it back: can this file be written, and is there room for
   // some rows?
   int probe();

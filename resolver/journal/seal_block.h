@@ -32,6 +32,9 @@ inline constexpr std::uint64_t max_block_records = 1 << 20;
 
 inline constexpr std::int64_t seal_recovered = 1;  // flag: written by an earlier writer that was killed
 inline constexpr std::int64_t seal_closing = 2;    // flag: a clean end; all records before it are sealed
+// flag, with the last: the catalogue does not have all of these records yet (more than a clean end waits
+// for).
+inline constexpr std::int64_t seal_unlisted = 8;
 // flag: what was left of blocks from the front that went (seal_front.h); those records were counted there.
 // Older blocks of this kind have the tombstone in them, too.
 inline constexpr std::int64_t seal_moved = 4;

@@ -66,7 +66,10 @@ Result<std::unique_ptr<SealFront>> SealFront::create(Connection& connection, Sea
   front->gone_.head = first_head(seal.head().journal);
   auto last = connection.prepare(furthest);
   if (!last) return tl::unexpected(last.error());
-  if (last->step() == SQLITE_ROW && last->integer(0) > 0) {
+  const int code = last->step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE)  // else the front would begin at the first head again
+    return tl::unexpected(connection.failed("cannot read the furthest tombstone"));
+  if (code == SQLITE_ROW && last->integer(0) > 0) {
     front->gone_.block = last->integer(0);
     front->gone_.records = last->integer(1);
     if (!read_digest(last->octets(2), front->gone_.head))

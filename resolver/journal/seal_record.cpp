@@ -1,10 +1,24 @@
 // A record's octets: LEB128, lengths before texts, one function for each kind.
 #include "resolver/journal/seal_record.h"
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
+
+#include "rules/result.h"
 
 namespace postern {
+namespace {
+
+constexpr std::size_t varint_octets = 10;  // of 64 bits at most
+
+// Behind what it wrote.
+char* put_varint(char* out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *out++ = static_cast<char>(value | 0x80);
+  *out++ = static_cast<char>(value);
+  return out;
+}
+
+}  // namespace
 
 bool is_seal_kind(std::uint8_t number) {
   const std::uint8_t row = number & static_cast<std::uint8_t>(~before_mark);
@@ -48,11 +62,8 @@ std::string_view seal_kind_text(SealKind kind) {
 }
 
 void append_varint(std::string& out, std::uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
+  char octets[varint_octets];
+  out.append(octets, static_cast<std::size_t>(put_varint(octets, value) - octets));
 }
 
 bool read_varint(std::string_view text, std::size_t& at, std::uint64_t& value) {
@@ -67,131 +78,148 @@ bool read_varint(std::string_view text, std::size_t& at, std::uint64_t& value) {
   return false;
 }
 
-void SealSpelling::begin(SealKind kind, std::int64_t id) {
-  octets_.clear();
-  octets_ += static_cast<char>(kind);
-  whole(id);
+// Where a record's octets go: memory that has room for them. Octet by octet onto a string, this was half of
+// what sealing a record costs.
+struct SealSpelling::Out {
+  char* at;
+  void octet(std::uint64_t value) { *at++ = static_cast<char>(value); }
+  void whole(std::int64_t value) { at = put_varint(at, zigzag(value)); }
+  void text(std::string_view value) {
+    at = put_varint(at, value.size());
+    at = std::copy(value.begin(), value.end(), at);
+  }
+};
+
+SealSpelling::Out SealSpelling::begin(SealKind kind, std::int64_t id,
+                                      std::initializer_list<std::string_view> texts) {
+  constexpr std::size_t numbers = 16 * varint_octets;  // no record has more, its texts' lengths apart
+  std::size_t most = numbers + texts.size() * varint_octets;
+  for (const std::string_view text : texts) most += text.size();
+  if (buffer_.size() < most) buffer_.resize(2 * most);
+  Out out{buffer_.data()};
+  out.octet(static_cast<std::uint8_t>(kind));
+  out.whole(id);
+  return out;
 }
 
-void SealSpelling::whole(std::int64_t value) {
-  append_varint(octets_, zigzag(value));
-}
-
-void SealSpelling::text(std::string_view value) {
-  append_varint(octets_, value.size());
-  octets_ += value;
+std::string_view SealSpelling::end(const Out& out) const {
+  const auto octets = static_cast<std::size_t>(out.at - buffer_.data());
+  POSTERN_CHECK(octets <= buffer_.size());  // a text that `begin` was not told of
+  return {buffer_.data(), octets};
 }
 
 std::string_view SealSpelling::asked(const AskedFields& row) {
-  begin(SealKind::asked, row.id);
-  whole(row.time_us);
-  whole(row.monotonic_us);
-  whole(row.sandbox);
-  text(row.name);
+  Out out = begin(SealKind::asked, row.id, {row.name});
+  out.whole(row.time_us);
+  out.whole(row.monotonic_us);
+  out.whole(row.sandbox);
+  out.text(row.name);
   for (const std::int64_t value : {row.type, row.action, row.reason, row.rule, row.rcode, row.ede, row.flags,
                                    row.score_milli, row.charge_millibits})
-    whole(value);
-  return octets_;
+    out.whole(value);
+  return end(out);
 }
 
 std::string_view SealSpelling::outcome(const OutcomeFields& row) {
-  begin(SealKind::outcome, row.asked);
+  Out out = begin(SealKind::outcome, row.asked, {row.data});
   for (const std::int64_t value :
        {row.time_us, row.action, row.reason, row.rule, row.rcode, row.ede, row.upstream_us, row.answers})
-    whole(value);
-  text(row.data);
-  whole(row.octets);
-  return octets_;
+    out.whole(value);
+  out.text(row.data);
+  out.whole(row.octets);
+  return end(out);
 }
 
 std::string_view SealSpelling::alert(const AlertFields& row) {
-  begin(SealKind::alert, row.id);
-  whole(row.time_us);
-  whole(row.sandbox);
-  text(row.kind);
-  text(row.zone);
+  Out out = begin(SealKind::alert, row.id,
+                  {row.kind, row.zone, row.action, row.evidence, row.uid, row.severity, row.attack});
+  out.whole(row.time_us);
+  out.whole(row.sandbox);
+  out.text(row.kind);
+  out.text(row.zone);
   const auto bits = std::bit_cast<std::uint64_t>(row.score + 0.0);  // -0 and 0 are one number to SQL
-  for (unsigned i = 0; i < 8; ++i) octets_ += static_cast<char>(bits >> (8 * i));
-  text(row.action);
-  text(row.evidence);
-  whole(row.asked);
-  text(row.uid);
-  text(row.severity);
-  text(row.attack);
-  whole(row.first_us);
-  whole(row.last_us);
-  return octets_;
+  for (unsigned i = 0; i < sizeof bits; ++i) out.octet(bits >> (8 * i));
+  out.text(row.action);
+  out.text(row.evidence);
+  out.whole(row.asked);
+  out.text(row.uid);
+  out.text(row.severity);
+  out.text(row.attack);
+  out.whole(row.first_us);
+  out.whole(row.last_us);
+  return end(out);
 }
 
 std::string_view SealSpelling::sandbox(const SandboxFields& row) {
-  begin(SealKind::sandbox, row.id);
-  whole(row.boot);
+  Out out = begin(SealKind::sandbox, row.id,
+                  {row.name, row.session, row.user, row.code_sha256, row.labels, row.policy});
+  out.whole(row.boot);
   for (const std::string_view value :
        {row.name, row.session, row.user, row.code_sha256, row.labels, row.policy})
-    text(value);
-  whole(row.record_protected);
-  whole(row.attached_us);
-  return octets_;
+    out.text(value);
+  out.whole(row.record_protected);
+  out.whole(row.attached_us);
+  return end(out);
 }
 
 std::string_view SealSpelling::detached(std::int64_t sandbox, std::int64_t time_us) {
-  begin(SealKind::detached, sandbox);
-  whole(time_us);
-  return octets_;
+  Out out = begin(SealKind::detached, sandbox);
+  out.whole(time_us);
+  return end(out);
 }
 
 std::string_view SealSpelling::grant(const GrantFields& row) {
-  begin(SealKind::grant, row.id);
-  whole(row.time_us);
-  text(row.user);
-  text(row.session);
-  text(row.zone);
-  whole(row.octets);
-  return octets_;
+  Out out = begin(SealKind::grant, row.id, {row.user, row.session, row.zone});
+  out.whole(row.time_us);
+  out.text(row.user);
+  out.text(row.session);
+  out.text(row.zone);
+  out.whole(row.octets);
+  return end(out);
 }
 
 std::string_view SealSpelling::rule(std::int64_t id, std::string_view value) {
-  begin(SealKind::rule, id);
-  text(value);
-  return octets_;
+  Out out = begin(SealKind::rule, id, {value});
+  out.text(value);
+  return end(out);
 }
 
 std::string_view SealSpelling::boot(const BootFields& row) {
-  begin(SealKind::boot, row.id);
-  text(row.boot_id);
-  whole(row.started_us);
-  whole(row.started_monotonic_us);
-  whole(row.first_asked);
-  text(row.version);
-  return octets_;
+  Out out = begin(SealKind::boot, row.id, {row.boot_id, row.version});
+  out.text(row.boot_id);
+  out.whole(row.started_us);
+  out.whole(row.started_monotonic_us);
+  out.whole(row.first_asked);
+  out.text(row.version);
+  return end(out);
 }
 
 std::string_view SealSpelling::boot_end(std::int64_t boot, std::int64_t ended_us) {
-  begin(SealKind::boot_end, boot);
-  whole(ended_us);
-  return octets_;
+  Out out = begin(SealKind::boot_end, boot);
+  out.whole(ended_us);
+  return end(out);
 }
 
 std::string_view SealSpelling::tombstone(const TombstoneFields& row) {
-  begin(SealKind::tombstone, row.id);
-  whole(row.time_us);
-  text(row.removed);
-  whole(row.upto_block);
-  whole(row.upto_records);
-  text(row.upto_head);
-  return octets_;
+  Out out = begin(SealKind::tombstone, row.id, {row.removed, row.upto_head});
+  out.whole(row.time_us);
+  out.text(row.removed);
+  out.whole(row.upto_block);
+  out.whole(row.upto_records);
+  out.text(row.upto_head);
+  return end(out);
 }
 
 std::string_view SealSpelling::gap(const GapFields& row) {
-  begin(SealKind::gap, row.id);
-  for (const std::int64_t value : {row.from_us, row.until_us, row.refused, row.answered}) whole(value);
-  text(row.why);
-  return octets_;
+  Out out = begin(SealKind::gap, row.id, {row.why});
+  for (const std::int64_t value : {row.from_us, row.until_us, row.refused, row.answered}) out.whole(value);
+  out.text(row.why);
+  return end(out);
 }
 
 std::string_view SealSpelling::mark(SealKind kind, std::int64_t last_id) {
-  begin(kind, last_id);
-  return octets_;
+  Out out = begin(kind, last_id);
+  return end(out);
 }
 
 }  // namespace postern

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -137,10 +138,12 @@ class SealSpelling {
   std::string_view mark(SealKind kind, std::int64_t last_id);
 
  private:
-  void begin(SealKind kind, std::int64_t id);
-  void whole(std::int64_t value);
-  void text(std::string_view value);
-  std::string octets_;
+  struct Out;
+  // `texts`: all that the record has, for their octets.
+  Out begin(SealKind kind, std::int64_t id, std::initializer_list<std::string_view> texts = {});
+  std::string_view end(const Out& out) const;
+
+  std::string buffer_;
 };
 
 // LEB128, as above; `at` moves behind it. False: the text ends in the middle, or it has more than 64 bits.

@@ -31,37 +31,7 @@ constexpr std::string_view words_sql =
     " UNION ALL SELECT 'the word for rcode ' || id, name FROM rcode"
     " UNION ALL SELECT 'rule 0', text FROM rule WHERE id = 0 ORDER BY 1";
 
-constexpr std::string_view unlisted_sql =
-    "SELECT a.id, CASE WHEN x.asked IS NULL THEN 'is not in the catalogue: the views do not show it'"
-    "   ELSE 'is in the catalogue under another name: the views show that one' END"
-    " FROM asked AS a LEFT JOIN listed AS x ON x.sandbox = a.sandbox AND x.asked = a.id"
-    " WHERE CASE WHEN x.asked IS NULL"
-    "   THEN a.id <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'listed_upto')"
-    "   WHEN x.name = a.name_id THEN 0"
-    "   ELSE (SELECT n.text FROM name AS n WHERE n.id = x.name) IS NOT"
-    "     coalesce((SELECT m.text FROM name AS m WHERE m.id = a.name_id), '') || a.name END"
-    " ORDER BY a.id LIMIT 16";
-constexpr std::string_view wrong_domain_sql =
-    "SELECT n.id, 'is counted for domain \"' || coalesce(d.text, n.domain) || '\", and is not below it'"
-    " FROM name AS n LEFT JOIN domain AS d ON d.id = n.domain"
-    " WHERE d.id IS NULL OR (d.text <> '' AND d.text <> n.text"
-    "   AND substr(n.text, -length(d.text) - 1) <> '.' || d.text)"
-    " ORDER BY n.id LIMIT 16";
-
 }  // namespace
-
-Result<void> differing_catalogue(
-    Connection& connection,
-    const std::function<void(const std::string& what, const std::string& why)>& found) {
-  for (const auto& [what, sql] : {std::pair{"asked ", unlisted_sql}, {"name ", wrong_domain_sql}}) {
-    auto rows = connection.prepare(sql);
-    if (!rows) return tl::unexpected(rows.error());
-    int code = SQLITE_DONE;
-    while ((code = rows->step()) == SQLITE_ROW) found(what + rows->text(0), rows->text(1));
-    if (code != SQLITE_DONE) return tl::unexpected(connection.failed("cannot read the catalogue of"));
-  }
-  return {};
-}
 
 Result<void> differing_tables(
     Connection& connection,

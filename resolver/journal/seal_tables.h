@@ -15,11 +15,4 @@ Result<void> differing_tables(
     Connection& connection,
     const std::function<void(const std::string& what, const std::string& why)>& found);
 
-// Holds the catalogue, by which the views find queries, against `asked`: each row that must be listed is,
-// under its own name, and each name below the domain that it is counted for. The sums (`tally`, `resolved`)
-// are not looked at.
-Result<void> differing_catalogue(
-    Connection& connection,
-    const std::function<void(const std::string& what, const std::string& why)>& found);
-
 }  // namespace postern

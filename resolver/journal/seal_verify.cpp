@@ -8,6 +8,7 @@
 
 #include "resolver/journal/open_to_read.h"
 #include "resolver/journal/schema.h"
+#include "resolver/journal/seal_catalogue.h"
 #include "resolver/journal/seal_heads.h"
 #include "resolver/journal/seal_removed.h"
 #include "resolver/journal/seal_rows.h"
@@ -176,6 +177,7 @@ class Verifier {
     report_.last_block = block.number;
     report_.last_block_us = block.time_us;
     report_.closed = (block.flags & seal_closing) != 0;
+    if (report_.closed && (block.flags & seal_unlisted) == 0) listed_upto_ = last_asked_;
     if ((block.flags & seal_recovered) == 0) {
       recovered_at_once_ = 0;
       return done;
@@ -302,9 +304,25 @@ class Verifier {
   }
 
   Result<void> check_catalogue() {
-    return differing_catalogue(connection_, [&](const std::string& what, const std::string& why) {
-      found(what, "listed", 0, 0, why);
-    });
+    CatalogueFacts facts;
+    facts.listed_upto = listed_upto_;
+    facts.unsealed_before =
+        covered_.highest(SealKind(static_cast<std::uint8_t>(SealKind::asked) | before_mark));
+    // Once blocks have gone from the front, their tombstones have, too: what no block covers may be theirs,
+    // also behind the last row that is left (evidence may be older than all that went).
+    facts.may_be_gone = [&](std::int64_t id) {
+      return removed_.all().has(SealKind::asked, id) ||
+             (removed_.gone().block > 0 && id > 0 && !covered_.has(SealKind::asked, id));
+    };
+    CatalogueFound to;
+    to.difference = [&](const std::string& what, const std::string& table, std::int64_t id,
+                        const std::string& why) { found(what, table, id, 0, why); };
+    to.unlisted = [&](std::int64_t id) {
+      if (report_.unlisted++ == 0) report_.first_unlisted = id;
+    };
+    if (auto done = differing_indexes(connection_, to, options_.checking); !done) return done;
+    if (options_.checking) options_.checking("the catalogue");
+    return differing_catalogue(connection_, facts, to);
   }
 
   // Reads both kinds of heads against the blocks that were walked.
@@ -330,6 +348,7 @@ class Verifier {
   std::optional<std::int64_t> gaps_before_;
   WalkedBlocks walked_;
   std::int64_t before_block_ = 0, before_records_ = 0, last_asked_ = 0, told_ = 0;
+  std::int64_t listed_upto_ = 0;  // a clean end says that all up to this row are in the catalogue
   Digest before_head_{};
 };
 
@@ -342,9 +361,10 @@ Result<Connection> open_to_read(const std::string& path) {
   const auto version = connection->integer("PRAGMA user_version");
   if (!version) return tl::unexpected(version.error());
   if (*version != newest)
-    return failure("cannot verify journal \"" + path + "\": its schema is version " +
-                   std::to_string(*version) + ", and this Postern reads the seals of version " +
-                   std::to_string(newest) + "; a writer that opens it brings it up to date");
+    return failure(
+        "cannot verify journal \"" + path + "\": its schema is version " + std::to_string(*version) +
+        ", and this Postern reads the seals of version " + std::to_string(newest) +
+        "; keep it as it is, and verify a copy that `postern journal vacuum` has brought up to date");
   return connection;
 }
 

@@ -142,8 +142,7 @@ void SealWriter::asked(const Asked& row, std::string_view name) {
 void SealWriter::outcome(const Outcome& row) {
   add(SealKind::outcome, row.asked,
       spelling_.outcome({row.asked, row.time_us, static_cast<int>(row.action), static_cast<int>(row.reason),
-                         row.rule, row.rcode, row.ede, row.upstream_us, row.answers,
-                         std::string_view(row.data).substr(0, RecordWriter::max_data_octets), row.octets}));
+                         row.rule, row.rcode, row.ede, row.upstream_us, row.answers, row.data, row.octets}));
 }
 
 void SealWriter::alert(std::int64_t id, const AlertRow& row) {

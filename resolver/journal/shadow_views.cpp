@@ -108,13 +108,15 @@ Result<void> ShadowViews::create() {
       "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name");
   if (!tables) return tl::unexpected(tables.error());
   // A view in front of each table, of something that is not there: SQLite says so, and we in its words.
-  while (several() && tables->step() == SQLITE_ROW) {
+  int step = several() ? SQLITE_ROW : SQLITE_DONE;
+  while (step == SQLITE_ROW && (step = tables->step()) == SQLITE_ROW) {
     const std::string table = tables->text(0);
     sql += "CREATE TEMP VIEW \"" + table + "\" AS SELECT * FROM temp.\"" + table_of_several + table +
            ": ask the views, which are of all of them, or say main." + table + " for the first file's, j1." +
            table + " for the second's\";";
   }
   tables->reset();
+  if (step != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read the tables' names"));
   return sql.empty() ? Result<void>() : connection_.run(sql.c_str());
 }
 
@@ -207,9 +209,9 @@ std::string ShadowViews::unlisted_arm(std::size_t file, const std::string& first
          ".on_record AS v ON v.id = u.id";
 }
 
-Result<bool> ShadowViews::add_unlisted() {
+Result<bool> ShadowViews::add_unlisted(std::span<const std::size_t> files) {
   std::string arms;
-  for (std::size_t i = 0; i < paths_.size(); ++i) {
+  for (const std::size_t i : files) {
     auto rows = unlisted_rows(connection_, schema_of_file(i));
     if (!rows) return tl::unexpected(rows.error());
     if (rows->has_value() && (*rows)->ids.empty()) continue;

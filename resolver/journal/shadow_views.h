@@ -31,9 +31,9 @@ class ShadowViews {
 
   // Everything but the unlisted rows of `queries`. Once for a connection.
   Result<void> create();
-  // Puts the rows that are unlisted in the transaction under way into `queries`; its rollback takes them out
-  // again. False: there are none.
-  Result<bool> add_unlisted();
+  // Puts the rows of these files that are unlisted in the transaction under way into `queries`; its rollback
+  // takes them out again. False: there are none.
+  Result<bool> add_unlisted(std::span<const std::size_t> files);
 
  private:
   struct View {

@@ -7,11 +7,13 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
+
+#include "rules/svcb.h"
 
 namespace postern {
 namespace {
 
-constexpr std::string_view was_cut = " ...";
 // Names in an alert: enough to see the encoding, and few enough that a hook's object stays at some kilobytes.
 constexpr std::size_t shown_names = 8;
 
@@ -185,37 +187,40 @@ Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap
 
 std::string answer_data(const Answer& answer) {
   std::string data;
-  bool cut = false;
   const auto put = [&](const std::string& text) {
-    cut = cut || data.size() + 1 + text.size() + was_cut.size() > max_answer_data;
-    if (cut) return;
+    if (data.size() > max_outcome_data) return;
     if (!data.empty()) data += ' ';
     data += text;
   };
-  for (const Record& record : answer.answer) {
+  const auto put_addresses = [&](int family, std::span<const std::uint8_t> octets) {
+    const std::size_t size = family == AF_INET ? 4 : 16;
     char text[INET6_ADDRSTRLEN];
-    if (record.type == type::A && record.rdata.size() == 4) {
-      put(inet_ntop(AF_INET, record.rdata.data(), text, sizeof text));
-    } else if (record.type == type::AAAA && record.rdata.size() == 16) {
-      put(inet_ntop(AF_INET6, record.rdata.data(), text, sizeof text));
+    for (; octets.size() >= size; octets = octets.subspan(size))
+      put(inet_ntop(family, octets.data(), text, sizeof text));
+  };
+  for (const Record& record : answer.answer) {
+    const std::span<const std::uint8_t> rdata = record.rdata;
+    if (record.type == type::A && rdata.size() == 4) {
+      put_addresses(AF_INET, rdata);
+    } else if (record.type == type::AAAA && rdata.size() == 16) {
+      put_addresses(AF_INET6, rdata);
     } else {
+      const bool service = record.type == type::SVCB || record.type == type::HTTPS;
       std::size_t skip = 0;  // octets before the target name
-      if (record.type == type::MX || record.type == type::SVCB || record.type == type::HTTPS) skip = 2;
+      if (record.type == type::MX || service) skip = 2;
       if (record.type == type::SRV) skip = 6;
       const bool named = skip > 0 || record.type == type::CNAME || record.type == type::DNAME ||
                          record.type == type::NS || record.type == type::PTR;
-      if (!named || record.rdata.size() <= skip) continue;
-      if (const auto target = Name::from_wire(std::span(record.rdata).subspan(skip))) put(target->text());
+      if (!named || rdata.size() <= skip) continue;
+      if (const auto target = Name::from_wire(rdata.subspan(skip))) put(target->text());
+      const auto binding = service ? parse_service_binding(rdata) : std::nullopt;
+      if (!binding) continue;
+      put_addresses(AF_INET, binding->ipv4_hints);
+      put_addresses(AF_INET6, binding->ipv6_hints);
     }
   }
-  if (cut) data += was_cut;
+  cut_outcome_data(data, max_outcome_data);
   return data;
-}
-
-std::string joined_data(const std::string& data) {
-  if (data.size() <= max_joined_data) return data;
-  const std::size_t end = data.rfind(' ', max_joined_data - was_cut.size());
-  return (end == std::string::npos ? std::string() : data.substr(0, end)) + std::string(was_cut);
 }
 
 }  // namespace postern

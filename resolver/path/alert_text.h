@@ -25,15 +25,8 @@ Alert make_secret_alert(const Exchange& x, const SecretFinding& finding, std::ui
 Alert make_cap_alert(const Exchange& x, std::uint64_t queries, std::uint64_t cap, const Done& done,
                      std::int64_t unix_us);
 
-// Addresses, targets and exchanges of an answer in presentation form, space separated, at most
-// `max_answer_data` octets; what is cut ends with " ...". An answer has at most 65,535 octets: all addresses
-// of any fit, 4,095 of IPv4 (16 octets each here) or 2,340 of IPv6 (40).
-inline constexpr std::size_t max_answer_data = 96 << 10;
+// Addresses, targets, exchanges and address hints (RFC 9460 section 7.3) of an answer in presentation form,
+// space separated, at most `max_outcome_data` octets.
 std::string answer_data(const Answer& answer);
-
-// The same for a question that joined another under way, cut likewise: that one has the whole on record, and
-// a sandbox that asks 500 times at once for a large answer, which costs it one, does not fill the journal.
-inline constexpr std::size_t max_joined_data = 512;
-std::string joined_data(const std::string& data);
 
 }  // namespace postern

@@ -21,7 +21,6 @@ using Owned = std::unique_ptr<T, Free>;
 
 // A first size, which grows: freeing 64 KiB makes malloc tidy up all its lists, each time.
 constexpr std::size_t usual_octets = 2048;
-constexpr std::size_t max_records = 512;       // of one section; a stub has no use for more
 constexpr std::uint32_t max_ttl = 0x7fffffff;  // RFC 2181 section 8: above it a TTL reads as 0
 
 unsigned get16(Octets from, std::size_t at) {
@@ -47,7 +46,7 @@ bool to_record(const ldns_rr* from, ldns_buffer* scratch, Record& to) {
 }
 
 void read_section(const ldns_rr_list* list, ldns_buffer* scratch, std::vector<Record>& to) {
-  const std::size_t count = std::min(ldns_rr_list_rr_count(list), max_records);
+  const std::size_t count = ldns_rr_list_rr_count(list);  // of 11 octets at least each: 5,956 at most
   to.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     Record record;

@@ -5,13 +5,14 @@ import os
 import random
 import select
 import socket
+import subprocess
 import threading
 import time
 
 import dns_message
 from cases import case, equal, holds
 from dns_client import ask_udp
-from postern_process import OPEN_BUDGETS, Daemon
+from postern_process import OPEN_BUDGETS, Daemon, binary
 from private_host import Namespace, fill_disk, in_namespace, sh, temp_folder, wait_until
 from recording_upstream import RecordingUpstream
 
@@ -118,6 +119,30 @@ def _():
     daemon.kill()
     row = daemon.rows("name = 'never.example.com'")[0]
     equal((row["action"], row["rcode"]), ("allowed", "unknown"), row)
+
+
+@case("of a killed daemon's record queries has all, and of the sums it is said what they lack")
+def _():
+    upstream, inside = RecordingUpstream(), Namespace("inside")
+    daemon = Daemon(upstream=(upstream.text,))
+    sql = lambda *arguments: subprocess.run([binary(), "sql", "--json", "--db", daemon.db, *arguments],
+                                            capture_output=True, text=True, timeout=20)
+    usage, queries = "SELECT coalesce(sum(queries), 0) AS n FROM usage", "SELECT count(*) AS n FROM queries"
+    for asked in range(1, 21):  # until the kill comes before the row is listed, a quarter of a second later
+        daemon.attach(inside)
+        ask_udp("www.example.com", netns=inside.path)
+        daemon.kill()
+        left = daemon.read("SELECT count(*) AS n FROM unlisted")[0]["n"]
+        if left:
+            break
+        daemon.start()
+    for more in ((), ("--wait",)):
+        all_of_it, sums = sql(*more, queries), sql(*more, usage)
+        equal((json.loads(all_of_it.stdout), all_of_it.stderr), ([{"n": asked}], ""))
+        equal(json.loads(sums.stdout), [{"n": asked - left}])
+        holds(daemon.db in sums.stderr and " lack 1 query, for no Postern " in sums.stderr, sums)
+    daemon.start()
+    wait_until(lambda: (json.loads(sql(usage).stdout), sql(usage).stderr) == ([{"n": asked}], ""), "all listed")
 
 
 @case("a journal that cannot be written fails closed, forwards nothing, and recovers by itself", seconds=120)

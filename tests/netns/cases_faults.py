@@ -103,6 +103,24 @@ def _():
     status = json.loads(daemon.command("status").stdout)
     equal(sum(gap["answered"] for gap in gaps), status["journal"]["answered_unrecorded"], gaps)
     equal(status["audit"], "relaxed")
+    # Killed while the disk is full: the next one says what is missing.
+    before = status["journal"]["answered_unrecorded"]
+    filler = fill_disk(state)
+    wait_until(lambda: unrecorded() and json.loads(daemon.command("status").stdout)["journal"][
+        "answered_unrecorded"] >= before + 5, "answers without a record", seconds=60)
+    total = json.loads(daemon.command("status").stdout)["journal"]["answered_unrecorded"]
+    recorded = lambda: sum(gap["answered"] for gap in daemon.read("SELECT answered FROM gaps"))
+
+    def noted():
+        words = open(daemon.db + ".lock", errors="replace").read().split()
+        return int(words[4]) if words[:1] == ["gap"] else 0
+
+    # A disk that is almost full may have taken a part of it already.
+    wait_until(lambda: recorded() + noted() == total, "a note of what is on no record")
+    daemon.kill()
+    os.remove(filler)
+    daemon.start()
+    equal((recorded(), noted()), (total, 0))
 
 
 @case("a damaged journal is set aside at the start, and what is not a journal is refused before the first query")

@@ -8,7 +8,7 @@ import threading
 from cases import case, equal, holds
 from dns_client import ask_tcp, ask_udp
 from little_internet import LittleInternet
-from postern_process import OPEN_BUDGETS, Daemon, binary
+from postern_process import OPEN_BUDGETS, Daemon, at_terminal, binary
 from private_host import Namespace, wait_until, write
 from recording_upstream import RecordingUpstream
 
@@ -252,6 +252,26 @@ def _():
     equal(json.loads(sql("--json", "SELECT count(*) AS n, NULL AS none, '1' AS digits FROM queries").stdout),
           [{"n": 1, "none": None, "digits": "1"}])
     holds(sql("DELETE FROM asked").returncode != 0, "a statement that writes")
+    equal(len(daemon.rows()), 1)
+    # What cannot be written is no success.
+    for words in (("sql", "--db", daemon.db, statement), ("sql", "--db", daemon.db, "--json", statement),
+                  ("journal", "stats", daemon.db), ("status", "--control", daemon.control)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([binary(), *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+        holds(done.returncode == 125 and "cannot write" in done.stderr, (words, done))
+    # From a pipe: one after the other, up to the first that fails.
+    read = lambda text: subprocess.run([binary(), "sql", "--db", daemon.db, "--csv"], input=text,
+                                       capture_output=True, text=True, timeout=20)
+    equal(read("SELECT name\nFROM queries; -- all\nSELECT ';' AS s").stdout, "name\nwww.example.com\ns\n;\n")
+    failed = read("SELECT 1 AS a; DELETE FROM asked; SELECT 2 AS a;")
+    holds((failed.returncode, failed.stdout) == (125, "a\n1\n") and "can only be read" in failed.stderr, failed)
+    holds(read("-- nothing\n").returncode == 125, "no statement")
+    # From a terminal: a prompt, which outlives an error.
+    shown = at_terminal([binary(), "sql", "--db", daemon.db],
+                        [".views", "selec;", ".nothing", "SELECT name", "FROM queries;", ".quit"])
+    for part in ("queries: id, time, ", 'near "selec"', 'there is no ".nothing"', "...> FROM queries;",
+                 "\nwww.example.com"):
+        holds(part in shown, (part, shown))
     equal(len(daemon.rows()), 1)
 
 

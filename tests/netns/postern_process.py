@@ -1,6 +1,8 @@
 # The program under test as the cases see it: `postern run`, `postern serve`, and the journal they leave.
 import json
 import os
+import pty
+import select
 import signal
 import sqlite3
 import subprocess
@@ -68,6 +70,27 @@ def new_db():
     folder = os.path.join(temp_folder(), f"state{_runs}")
     os.makedirs(folder, exist_ok=True)
     return os.path.join(folder, "journal.db")
+
+
+def at_terminal(argv, lines, prompt="> "):
+    """What a terminal shows when each line is typed at the next prompt; the last must end the program."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(argv, stdin=its, stdout=its, stderr=its, start_new_session=True,
+                               env={**os.environ, "TERM": "dumb"})
+    os.close(its)
+    shown, since = "", 0
+    for line in lines:
+        while not shown[since:].endswith(prompt):
+            if not select.select([ours], [], [], 10)[0]:
+                raise AssertionError(f"no prompt: {shown}")
+            shown += os.read(ours, 65536).decode(errors="replace").replace("\r", "")
+        since = len(shown)
+        os.write(ours, line.encode() + b"\n")
+    status = process.wait(10)
+    os.close(ours)
+    if status != 0:
+        raise AssertionError(f"status {status}: {shown}")
+    return shown
 
 
 def run_argv(*command, options=(), upstream="192.0.2.1", db=None, quiet=True):

@@ -47,6 +47,21 @@ TEST_CASE("names: what was asked below the zone goes, who asked and the numbers 
   CHECK(!json::parse(redacted_alert(apex.dump(), Redaction::names, "k")).contains("name"));
 }
 
+TEST_CASE("names: of a zone in no public suffix nothing is told, as nobody has registered it") {
+  json alert = json::parse(object);
+  for (const auto& [zone, told, name] : {std::tuple{"nmsecret", ".", "*."},
+                                         {"nmsecret.unknowntldxyz", ".", "*."},
+                                         {".", ".", "*."},
+                                         {"nmsecret.local", "local", "*.local"}}) {
+    alert["zone"] = zone;
+    alert["name"] = "a." + std::string(zone);
+    const std::string text = redacted_alert(alert.dump(), Redaction::names, "k");
+    CHECK(text.find("nmsecret") == std::string::npos);
+    CHECK(json::parse(text)["zone"] == told);
+    CHECK(json::parse(text)["name"] == name);
+  }
+}
+
 TEST_CASE("all: marks stand for who asked, equal for equal ones under one key alone") {
   const std::string told = redacted_alert(object, Redaction::all, "k");
   CHECK(!holds_any(told, {"aGVsbG8", "bXk", "box1", "nightly", "ada", "c0de", "blue", "team"}));

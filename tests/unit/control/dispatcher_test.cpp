@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 using namespace postern;
 
@@ -42,7 +42,6 @@ class Stage {
     journal->on_outbox([this](std::vector<std::int64_t> settled) {
       const std::lock_guard lock(mutex_);
       settled_.insert(settled_.end(), settled.begin(), settled.end());
-      came_.notify_all();
     });
     Dispatcher::Hook hook{"exec /hook",
                           [this](const Delivery& one) -> Result<void> {
@@ -71,9 +70,7 @@ class Stage {
     while (journal->stats().waiting_alerts > 0 && std::chrono::steady_clock::now() < deadline)
       std::this_thread::yield();
     REQUIRE(journal->stats().waiting_alerts == 0);
-    std::unique_lock lock(mutex_);
-    // The count falls just before the callback is called.
-    came_.wait_for(lock, std::chrono::milliseconds(1), [] { return false; });
+    const std::lock_guard lock(mutex_);
     dispatcher->settled(settled_);
     settled_.clear();
   }
@@ -93,7 +90,6 @@ class Stage {
   std::size_t max_pending_;
   std::string folder_;
   std::mutex mutex_;
-  std::condition_variable came_;
   std::vector<std::int64_t> settled_;
 };
 

@@ -52,3 +52,38 @@ TEST_CASE("in CSV only what needs quotes has them") {
   CHECK(sql_csv(sql_table("SELECT 7 AS whole, NULL AS \"no,thing\", 'a\"b' AS quoted, 'x' AS plain")) ==
         "whole,\"no,thing\",quoted,plain\r\n7,,\"a\"\"b\",x\r\n");
 }
+
+TEST_CASE("what an answer lacks is said with the file, the number, and what can be done") {
+  using Why = Lack::Why;
+  const auto note = [](Why why, std::int64_t queries, bool sums_only) {
+    return lack_note({.path = "/a.db", .why = why, .queries = queries, .sums_only = sums_only});
+  };
+  CHECK(
+      note(Why::many_are_asking, -1, true) ==
+      "\"/a.db\": many are asking just now: queries of the last seconds may not be in this yet (--wait waits "
+      "for them)");
+  CHECK(note(Why::many_are_asking, -1, false) == note(Why::many_are_asking, -1, true));
+  CHECK(note(Why::nobody_lists, 12000, true) ==
+        "\"/a.db\": usage, domains, sessions and resolutions lack 12000 queries, for no Postern is there to "
+        "list "
+        "them; the view queries has them. A Postern that is started on the file lists them, and so does "
+        "`postern "
+        "journal vacuum` on a copy of it (postern journal backup)");
+  CHECK(note(Why::nobody_lists, 1, true).find(" lack 1 query, for") != std::string::npos);
+  CHECK(note(Why::nobody_lists, -1, true).find(" lack many queries, for") != std::string::npos);
+  CHECK(note(Why::still_listing, 7, true) ==
+        "\"/a.db\": usage, domains, sessions and resolutions lack 7 queries that its Postern has not listed "
+        "yet; "
+        "the view queries has them");
+  CHECK(
+      note(Why::still_listing, -1, true) ==
+      "\"/a.db\": usage, domains, sessions and resolutions lack many queries that its Postern has not listed "
+      "yet; the view queries has them with --wait");
+  CHECK(note(Why::still_listing, -1, false) ==
+        "\"/a.db\": its Postern has not listed all of it yet: queries, older ones too, are missing from this "
+        "(the view queries has them with --wait)");
+  CHECK(
+      note(Why::not_known, 2, true) ==
+      "\"/a.db\": usage, domains, sessions and resolutions lack 2 queries that are not listed yet; the view "
+      "queries has them. Whether a Postern is listing them cannot be told, for its .lock cannot be opened");
+}

@@ -1,16 +1,33 @@
 // Looking after a journal's file: a copy while a writer goes on, statistics, removal and vacuum offline.
 #include "resolver/journal/care.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "resolver/journal/log_reader.h"
 #include "resolver/journal/reader.h"
+#include "tests/support/fault_vfs.h"
 #include "tests/support/other_process.h"
-#include "tests/unit/journal/seal_support.h"
+#include "tests/unit/journal/prune_support.h"
 
 using namespace postern;
 using namespace postern::test;
+
+namespace {
+
+std::set<std::string> names_in(const Folder& folder) {
+  std::set<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+    names.insert(file.path().filename());
+  return names;
+}
+
+bool tells(const std::string& words, const std::string& part) {
+  return words.find(part) != std::string::npos;
+}
+
+}  // namespace
 
 TEST_CASE(
     "a copy is the journal at one moment, whole, while a writer goes on; nothing is written "
@@ -144,8 +161,13 @@ TEST_CASE(
   keep.queries_us = 3'600'000'000;
   REQUIRE(prune_journal(folder.file(), keep).has_value());
   const auto before = std::filesystem::file_size(folder.file());
-  REQUIRE(vacuum_journal(folder.file()).has_value());
-  CHECK(std::filesystem::file_size(folder.file()) < before);
+  const auto vacuumed = vacuum_journal(folder.file());
+  REQUIRE_MESSAGE(vacuumed.has_value(), (vacuumed ? "" : vacuumed.error().message));
+  CHECK(vacuumed->before_octets == static_cast<std::int64_t>(before));
+  CHECK(vacuumed->octets == static_cast<std::int64_t>(std::filesystem::file_size(folder.file())));
+  CHECK(vacuumed->octets < vacuumed->before_octets);
+  CHECK((!std::filesystem::exists(folder.file() + "-wal") ||
+         std::filesystem::file_size(folder.file() + "-wal") == 0));
   CHECK(journal_facts(folder.file())->free_octets == 0);
   CHECK(verdict(folder.file()) == "consistent");
   const auto journal = must_open(folder.file());
@@ -156,4 +178,272 @@ TEST_CASE(
   CHECK(pruned.error().message.find("journal_keep") != std::string::npos);
   CHECK(!prune_journal(folder.file("none.db"), keep).has_value());
   CHECK(!std::filesystem::exists(folder.file("none.db")));
+}
+
+TEST_CASE("removal that a full disk stops ends with that, also before it can begin, and says what went") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    write_aged(*journal, 9000, 40 * day_us, 1);
+  }
+  std::filesystem::copy_file(folder.file(), folder.file("old.db"));
+  // As a file of version 3 is once it is migrated: nothing is in the catalogue.
+  Sql(folder.file("old.db")).rows_now("UPDATE meta SET value = '0' WHERE key = 'listed_upto'");
+  Sql(folder.file("old.db")).rows_now("DELETE FROM listed");
+  FaultVfs disk;
+  constexpr int opening = 4, and_some_steps = 20;  // transactions, each a write of the log
+  disk.fail(FaultVfs::Call::write, "old.db-wal", SQLITE_FULL, FaultVfs::for_ever, opening);
+  const auto unlisted = prune_journal(folder.file("old.db"), kept_for(30 * day_us));
+  REQUIRE(!unlisted.has_value());
+  CHECK(unlisted.error().message.find("cannot list") != std::string::npos);
+  CHECK(unlisted.error().message.find("disk is full") != std::string::npos);
+  CHECK(unlisted.error().message.find("removed") == std::string::npos);
+  disk.heal();
+  disk.fail(FaultVfs::Call::write, "journal.db-wal", SQLITE_FULL, FaultVfs::for_ever, and_some_steps);
+  const auto stopped = prune_journal(folder.file(), kept_for(30 * day_us));
+  REQUIRE(!stopped.has_value());
+  disk.heal();
+  const auto left = std::stoi(Sql(folder.file()).one_now("SELECT count(*) FROM asked"));
+  CHECK(left < 9000);
+  CHECK(left > 0);
+  CHECK(stopped.error().message.find("cannot prune") != std::string::npos);
+  CHECK(stopped.error().message.find("disk is full") != std::string::npos);
+  CHECK(stopped.error().message.find(std::to_string(9000 - left) + " queries and 0 alerts were removed") !=
+        std::string::npos);
+  CHECK(prune_journal(folder.file(), kept_for(30 * day_us))->queries == static_cast<std::uint64_t>(left));
+  CHECK(prune_journal(folder.file("old.db"), kept_for(30 * day_us))->queries == 9000);
+}
+
+TEST_CASE("one removal goes on until nothing is left to go: what its alerts kept, and what was not listed") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    const SandboxId one = *journal->attach(sandbox("one"), now_us() - 50 * day_us);
+    write_aged(*journal, 300, 40 * day_us, one, "evil.example");
+    const Asked last = aged(*journal, 40 * day_us - 100'000'000, one, "evil.example");
+    REQUIRE(write_one(*journal, last) == true);
+    AlertRow alert = alert_row(one, last.id);
+    alert.zone = "evil.example";
+    alert.time_us = last.time_us;
+    alert.first_us = last.time_us - 110'000'000;
+    alert.last_us = last.time_us;
+    journal->alert(alert);
+    journal->alert(alert);  // the newest stays, and what it keeps
+    alert.sandbox = *journal->attach(sandbox("two"), now_us() - 50 * day_us);
+    alert.asked = 0;
+    journal->alert(alert);
+  }
+  std::filesystem::copy_file(folder.file(), folder.file("old.db"));
+  const auto pruned = prune_journal(folder.file(), kept_for(30 * day_us, 30 * day_us));
+  REQUIRE_MESSAGE(pruned.has_value(), (pruned ? "" : pruned.error().message));
+  CHECK(pruned->queries == 301);
+  CHECK(pruned->alerts == 2);
+  Sql sql(folder.file());
+  CHECK(sql.one_now("SELECT (SELECT count(*) FROM asked), (SELECT count(*) FROM alert),"
+                    " (SELECT count(*) FROM name), (SELECT count(*) FROM resolved)") == "0|1|0|0");
+  CHECK(sql.one_now("SELECT group_concat(name) FROM sandbox") == "two");
+  check_sound(folder.file());
+  CHECK(prune_journal(folder.file(), kept_for(30 * day_us, 30 * day_us))->queries == 0);
+  {
+    Sql old(folder.file("old.db"));
+    old.rows_now("UPDATE meta SET value = '0' WHERE key = 'listed_upto'");
+    old.rows_now("DELETE FROM listed");
+  }
+  CHECK(prune_journal(folder.file("old.db"), kept_for(30 * day_us, 30 * day_us))->queries == 301);
+}
+
+TEST_CASE("one removal takes every name that nobody asks for any more, more than one sweep has room for") {
+  const Folder folder(Folder::Where::in_memory);
+  {
+    const auto journal = must_open(folder.file());
+    for (int i = 0; i < 35; ++i) write_aged(*journal, volume(2000), 40 * day_us, 1);
+  }
+  CHECK(prune_journal(folder.file(), kept_for(30 * day_us))->queries == volume(70'000U));
+  CHECK(Sql(folder.file()).one_now("SELECT count(*) FROM name") == "0");
+}
+
+TEST_CASE("vacuum beside a reader of the old state gives nothing back, leaves no long log, and says so") {
+  const Folder folder;
+  OtherProcess reader([&](const Line& line) { return read_old_state(folder.file(), line); });
+  write_story(folder.file(), 3000);
+  REQUIRE(prune_journal(folder.file(), kept_for(hour_us)).has_value());
+  const auto before = std::filesystem::file_size(folder.file());
+  reader.line().say(true);
+  REQUIRE(reader.line().hear());
+  const auto held = vacuum_journal(folder.file());
+  REQUIRE(!held.has_value());
+  CHECK(held.error().message.find("cannot vacuum journal \"" + folder.file() + "\": a reader ") !=
+        std::string::npos);
+  CHECK(held.error().message.find("holds the old state; ") != std::string::npos);
+  CHECK(held.error().message.find(std::to_string(reader.pid())) != std::string::npos);
+  CHECK(std::filesystem::file_size(folder.file()) == before);
+  CHECK(std::filesystem::file_size(folder.file() + "-wal") < before / 2);
+  CHECK(verdict(folder.file()) == "consistent");
+  REQUIRE(reader.join() == 0);
+  CHECK(vacuum_journal(folder.file()).has_value());
+  CHECK(std::filesystem::file_size(folder.file()) < before);
+}
+
+TEST_CASE("a copy has its name when it is whole: until then, and after a kill, it is a part beside it") {
+  const Folder folder;
+  const std::string copy = folder.file("copy.db"), part = copy + ".part";
+  OtherProcess killed([&](const Line& line) {
+    return backup_journal(folder.file(), copy,
+                          [&](std::int64_t, std::int64_t) {
+                            line.say(true);
+                            for (;;) ::pause();
+                          })
+               ? 0
+               : 1;
+  });
+  write_story(folder.file(), 3000);
+  killed.line().say(true);
+  REQUIRE(killed.line().hear());
+  const auto beside = backup_journal(folder.file(), copy);
+  REQUIRE(!beside.has_value());
+  CHECK(beside.error().message.find("copy.db.part\" is being written by another") != std::string::npos);
+  REQUIRE(::kill(killed.pid(), SIGKILL) == 0);
+  killed.join();
+  CHECK(!std::filesystem::exists(copy));
+  CHECK(std::filesystem::exists(part));
+  bool early = false;
+  const auto done = backup_journal(folder.file(), copy, [&](std::int64_t, std::int64_t) {
+    early = early || std::filesystem::exists(copy) || !std::filesystem::exists(part);
+  });
+  REQUIRE_MESSAGE(done.has_value(), (done ? "" : done.error().message));
+  CHECK(!early);
+  CHECK(verdict(copy) == "consistent");
+  for (const char* suffix : {".part", ".part-journal", ".part-wal", ".part-shm", "-journal", "-wal"})
+    CHECK_MESSAGE(!std::filesystem::exists(copy + suffix), suffix);
+}
+
+TEST_CASE("a copy that SIGTERM or SIGINT ends leaves nothing, and a signal that is ignored does not end it") {
+  const Folder folder;
+  const auto backup = [&](int number, void (*action)(int)) {
+    return [&folder, number, action](const Line&) {
+      ::signal(number, action);
+      const auto raise = [number](std::int64_t, std::int64_t) { ::kill(::getpid(), number); };
+      return backup_journal(folder.file(), folder.file("copy.db"), raise) ? 0 : 3;
+    };
+  };
+  OtherProcess terminated(backup(SIGTERM, SIG_DFL)), interrupted(backup(SIGINT, SIG_DFL)),
+      handled(backup(SIGTERM, [](int) {})), ignored(backup(SIGINT, SIG_IGN));
+  write_story(folder.file(), 3000);
+  for (const auto& [process, status] : {std::pair{&terminated, -1}, {&interrupted, -1}, {&handled, 3}}) {
+    process->line().say(true);
+    CHECK(process->join() == status);
+    for (const std::string& name : names_in(folder)) CHECK(name.find("copy") == std::string::npos);
+  }
+  ignored.line().say(true);
+  CHECK(ignored.join() == 0);
+  CHECK(verdict(folder.file("copy.db")) == "consistent");
+}
+
+TEST_CASE("a copy takes nobody's place: neither under its name, which may come late, nor under its part's") {
+  const Folder folder;
+  write_story(folder.file(), 3000);
+  const std::string copy = folder.file("copy.db"), part = copy + ".part";
+  const auto put = [](const std::string& path) { std::ofstream(path) << "of somebody"; };
+  put(part);
+  const auto in_the_way = backup_journal(folder.file(), copy);
+  REQUIRE(!in_the_way.has_value());
+  CHECK(in_the_way.error().message.find("copy.db.part\" is in the way") != std::string::npos);
+  CHECK(contents(part) == "of somebody");
+  std::filesystem::remove(part);
+  std::filesystem::create_symlink(folder.file("elsewhere"), part);
+  CHECK(!backup_journal(folder.file(), copy).has_value());
+  CHECK(std::filesystem::is_symlink(part));
+  std::filesystem::remove(part);
+  const auto late = backup_journal(folder.file(), copy, [&](std::int64_t, std::int64_t) { put(copy); });
+  REQUIRE(!late.has_value());
+  CHECK(late.error().message.find("copy.db\": File exists") != std::string::npos);
+  CHECK(contents(copy) == "of somebody");
+  CHECK(!std::filesystem::exists(part));
+}
+
+TEST_CASE(
+    "what is no journal, or a newer one, is refused by prune and vacuum, and nothing is left beside it") {
+  const Folder folder;
+  write_story(folder.file("newer.db"), 10);
+  Sql(folder.file("newer.db")).rows_now("PRAGMA user_version = 99");
+  std::filesystem::remove(folder.file("newer.db.lock"));
+  std::ofstream(folder.file("notes.txt"))
+      << "of somebody, and longer than the head of a database's first page";
+  std::ofstream(folder.file("nothing.db")).close();
+  std::filesystem::create_directory(folder.file("folder"));
+  const auto before = names_in(folder);
+  CHECK(before == std::set<std::string>{"folder", "newer.db", "nothing.db", "notes.txt"});
+  for (const auto& [name, why] : {std::pair{"newer.db", "version 99"},
+                                  {"notes.txt", "not an SQLite file"},
+                                  {"nothing.db", "nothing in it"},
+                                  {"folder", "not a regular file"}}) {
+    const auto pruned = prune_journal(folder.file(name), kept_for(hour_us));
+    REQUIRE(!pruned.has_value());
+    CHECK_MESSAGE(tells(pruned.error().message, why), pruned.error().message);
+    const auto vacuumed = vacuum_journal(folder.file(name));
+    REQUIRE(!vacuumed.has_value());
+    CHECK_MESSAGE(tells(vacuumed.error().message, "\"" + folder.file(name) + "\""), vacuumed.error().message);
+    CHECK(names_in(folder) == before);
+  }
+}
+
+TEST_CASE("whoever may not write a journal, or not read it, is told so, and not to stop a Postern") {
+  if (::geteuid() != 0) return skipped("becoming another user needs root");
+  const Folder folder;
+  const std::string closed = folder.file("closed.db"), shown = folder.file("shown.db"),
+                    given = folder.file("given.db");
+  const auto errors = [](const std::string& path, const std::string& why) {
+    const auto pruned = prune_journal(path, kept_for(hour_us));
+    const auto vacuumed = vacuum_journal(path);
+    if (pruned || vacuumed) return false;
+    for (const std::string& message : {pruned.error().message, vacuumed.error().message}) {
+      ::dprintf(2, "%s\n", message.c_str());
+      if (!tells(message, "\"" + path + "\"") || !tells(message, why) || tells(message, "top it first"))
+        return false;
+    }
+    return true;
+  };
+  OtherProcess nobody([&](const Line&) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 2;
+    if (!errors(closed, ": Permission denied")) return 3;
+    if (!errors(shown, ": Permission denied")) return 4;
+    if (!errors(given, "nothing can be written in \"" + folder.path())) return 5;
+    const auto facts = journal_facts(closed);
+    return !facts && tells(facts.error().message, "\"" + closed + "\"") ? 0 : 6;
+  });
+  for (const std::string& path : {closed, shown, given}) {
+    write_story(path, 10);
+    std::filesystem::remove(path + ".lock");
+  }
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  REQUIRE(::chmod(shown.c_str(), 0644) == 0);
+  REQUIRE(::chmod(given.c_str(), 0666) == 0);
+  nobody.line().say(true);
+  CHECK(nobody.join() == 0);
+}
+
+TEST_CASE(
+    "a journal that was cut to nothing, and whose log has rows, is opened by no reader: the rows stay") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file("whole.db"));
+    write_rows(*journal, 20);
+    std::filesystem::copy_file(folder.file("whole.db-wal"), folder.file("journal.db-wal"));
+  }
+  std::ofstream(folder.file()).close();
+  const std::string log = contents(folder.file() + "-wal");
+  REQUIRE(!log.empty());
+  const auto refused = [&](const auto& result) {
+    return !result && result.error().message.find("\"" + folder.file() + "\"") != std::string::npos &&
+           contents(folder.file() + "-wal") == log;
+  };
+  CHECK(refused(run_sql(folder.file(), "SELECT 1", 10)));
+  std::filesystem::create_symlink(folder.file(), folder.file("link.db"));
+  CHECK(!run_sql(folder.file("link.db"), "SELECT 1", 10).has_value());
+  CHECK(refused(verify(folder.file())));
+  CHECK(refused(journal_facts(folder.file())));
+  CHECK(refused(backup_journal(folder.file(), folder.file("copy.db"))));
+  CHECK(refused(prune_journal(folder.file(), kept_for(hour_us))));
+  CHECK(refused(vacuum_journal(folder.file())));
+  CHECK(refused(LogReader::open(folder.file(), {}, false)));
 }

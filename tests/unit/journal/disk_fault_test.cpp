@@ -1,9 +1,13 @@
 // A disk that fails: errors and stalls of every kind of call, a log that cannot start over. Rows fail,
 // nothing grows without limit, and when it is over the journal goes on.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
 #include <future>
 
 #include "tests/support/fault_vfs.h"
-#include "tests/unit/journal/support.h"
+#include "tests/unit/journal/seal_support.h"
 
 using namespace postern;
 using namespace postern::test;
@@ -142,6 +146,54 @@ TEST_CASE("answers without a record are counted, and told in the next gap") {
   REQUIRE(eventually(*journal, is_writable));
   CHECK(write(*journal) == true);
   CHECK(Sql(folder.file()).one("SELECT refused, answered FROM gaps") == "3|3");
+}
+
+TEST_CASE("an outage that Postern does not outlive is on record when it starts again, once") {
+  const Folder folder;
+  const auto gaps = [&] { return Sql(folder.file()).rows_now("SELECT refused, answered, why FROM gaps"); };
+  std::string lock;
+  for (const bool killed : {false, true}) {
+    CAPTURE(killed);
+    const auto until_it_ends = [&] {
+      FaultVfs disk;
+      auto journal = must_open(folder.file());
+      disk.fail(Call::write, "-wal", SQLITE_FULL);
+      for (int i = 0; i < 3; ++i) {
+        CHECK(write(*journal) == false);
+        journal->answered_unrecorded();
+      }
+      journal->answered_unrecorded();
+      while (killed) {  // until the journal's thread has come round
+        if (contents(folder.file() + ".lock").find(" 3 4 ") != std::string::npos) ::_exit(0);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+    };
+    if (!killed) {
+      until_it_ends();
+    } else {
+      const pid_t child = ::fork();
+      REQUIRE(child >= 0);
+      if (child == 0) until_it_ends();
+      REQUIRE(::waitpid(child, nullptr, 0) == child);
+    }
+    lock = contents(folder.file() + ".lock");
+    CHECK(gaps().size() == (killed ? 1 : 0));
+    for (int start = 0; start < 2; ++start) {
+      must_open(folder.file()).reset();
+      REQUIRE(gaps().size() == (killed ? 2 : 1));
+      CHECK(gaps().back().starts_with("3|4|cannot write journal"));
+      CHECK(verdict(folder.file()) == "consistent");
+    }
+  }
+  // Killed between the commit and the note's end: it is on record already.
+  std::ofstream(folder.file() + ".lock", std::ios::binary) << lock;
+  must_open(folder.file()).reset();
+  CHECK(gaps().size() == 2);
+  for (const char* bad : {"gap 1 2", "gap a b c d e\n", "garbage", "gap 1 2 3 4 no end"}) {
+    std::ofstream(folder.file() + ".lock", std::ios::binary) << bad;
+    must_open(folder.file()).reset();
+    CHECK(gaps().size() == 2);
+  }
 }
 
 TEST_CASE("a reader of an old state bounds the log: beyond its ceiling nothing is written until it ends") {

@@ -1,6 +1,7 @@
 // The catalogue: every committed row is in it once, names and sums are right, and old files are caught up
 // with.
 #include "resolver/journal/lister.h"
+#include "resolver/journal/journal_file.h"
 #include "resolver/journal/schema.h"
 #include "tests/unit/journal/support.h"
 
@@ -226,6 +227,47 @@ TEST_CASE("more rows and names than a step takes are all listed, in steps") {
   CHECK(sql.one("SELECT count(*) FROM name AS n WHERE n.first_asked <> (SELECT min(x.asked) FROM listed AS x"
                 " WHERE x.name = n.id)") == "0");
   CHECK(wrong_totals(sql).empty());
+}
+
+TEST_CASE("the mark follows what is finished, never beyond what is listed or past what waits") {
+  const Folder folder;
+  must_open(folder.file());
+  auto file = JournalFile::open(at(folder.file()));
+  REQUIRE(file.has_value());
+  NameBook names;
+  auto lister = Lister::create(file->connection(), names, file->first_id(), file->boot());
+  REQUIRE(lister.has_value());
+  const RowId first = file->first_id();
+  const auto commit = [&](RowId id) {
+    const Asked row = asked(id, "www.example.com");
+    const AskedBatch batch{{&row}, {}, 0};
+    const NameBook::Known unknown;
+    (*lister)->committed({&batch, 1}, {&unknown, 1});
+  };
+  const auto list_all = [&] {
+    while ((*lister)->due() != Lister::Clock::time_point::max()) REQUIRE((*lister)->step() == SQLITE_OK);
+    return *file->connection().integer("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'listed_upto'");
+  };
+  const std::int64_t before =
+      *file->connection().integer("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'listed_upto'");
+  commit(first + 5);
+  CHECK(list_all() == before);  // an earlier one may come yet
+  (*lister)->none_comes_upto(first + 3);
+  commit(first + 6);
+  CHECK(list_all() == first + 3);
+  (*lister)->none_comes_upto(first + 100);
+  commit(first + 7);
+  CHECK(list_all() == first + 7);
+  (*lister)->none_comes_upto(first + 200);
+  commit(first + 108);
+  REQUIRE((*lister)->step() == SQLITE_OK);  // numbers its name
+  commit(first + 101);                      // waits when the run is over
+  (*lister)->none_comes_upto(first + 200);
+  while (*file->connection().integer("SELECT max(asked) FROM listed") < first + 108)
+    REQUIRE((*lister)->step() == SQLITE_OK);
+  CHECK(*file->connection().integer("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'listed_upto'") ==
+        first + 7);
+  CHECK(list_all() == first + 108);
 }
 
 TEST_CASE("monotonic time is what it was, also beyond a step of the wall clock") {

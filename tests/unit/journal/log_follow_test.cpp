@@ -150,3 +150,37 @@ TEST_CASE("what could not be read is said once and read again, and nothing is mi
   CHECK(all(follower) == "second.one ");
   CHECK(all(follower, then_us + 60 * second_us) == "without.outcome ");
 }
+
+TEST_CASE("what is left of an old file and cannot be read is said when it is left") {
+  const Folder folder;
+  FaultVfs disk;
+  const auto journal = must_open(folder.file());
+  auto follower = must_follow(folder.file());
+  write_refused(*journal, "first.one");
+  CHECK(all(follower) == "first.one ");
+  write_refused(*journal, "second.one");
+  disk.fail(FaultVfs::Call::read, "-wal", SQLITE_IOERR_READ);
+  std::filesystem::rename(folder.file(), folder.file("kept.db"));
+  const std::string said = all(follower);
+  CHECK(said.find("was deleted or moved away, and what is left of it is not told: cannot read journal") !=
+        std::string::npos);
+  CHECK(said.ends_with("; waiting for the next one) "));
+}
+
+TEST_CASE("a journal that is begun after the clock was set back is followed from when the old one was seen") {
+  const Folder folder;
+  auto journal = must_open(folder.file());
+  auto follower = must_follow(folder.file());  // since then_us
+  const std::int64_t back_us = then_us - 3600 * second_us;
+  write_refused(*journal, "first.one", back_us);
+  CHECK(all(follower, back_us) == "first.one ");
+  journal.reset();
+  std::filesystem::remove(folder.file());
+  CHECK(all(follower, back_us) == waiting(folder, "was deleted or moved away"));
+  journal = must_open(folder.file());
+  write_refused(*journal, "long.ago", back_us - 60 * second_us);
+  write_refused(*journal, "while.none.was.there", back_us + second_us);
+  CHECK(all(follower, back_us + 2 * second_us) == found(folder) + "while.none.was.there ");
+  write_refused(*journal, "after", back_us - 60 * second_us);
+  CHECK(all(follower, back_us + 2 * second_us) == "after ");
+}

@@ -37,18 +37,35 @@ Sandbox sandbox(const std::string& name, const std::string& session, const std::
   return who;
 }
 
+// Queries 1 to `count`.
+void write_queries(Journal& journal, int count) {
+  std::deque<Asked> rows;
+  std::vector<const Asked*> pointers;
+  for (int i = 1; i <= count; ++i) {
+    rows.push_back(asked(i));
+    pointers.push_back(&rows.back());
+  }
+  REQUIRE(submit_and_wait(journal, pointers) == true);
+}
+
+// Zeroes a page in the middle of the table of queries; what is in the log goes into the file first.
+void zero_a_leaf(const std::string& path) {
+  Sql sql(path);
+  sql.rows_now("PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto leaves =
+      sql.rows_now("SELECT pgoffset FROM dbstat WHERE name = 'asked' AND pagetype = 'leaf' ORDER BY path");
+  REQUIRE(leaves.size() >= 5);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(std::stoll(leaves[leaves.size() / 2]));
+  file << std::string(4096, '\0');
+}
+
 }  // namespace
 
 TEST_CASE("a stream gives each row once, in order, in pages of bounded size") {
   Folder folder;
   auto journal = must_open(folder.file());
-  std::deque<Asked> rows;
-  std::vector<const Asked*> pointers;
-  for (int i = 1; i <= 2500; ++i) {
-    rows.push_back(asked(i));
-    pointers.push_back(&rows.back());
-  }
-  REQUIRE(submit_and_wait(*journal, pointers) == true);
+  write_queries(*journal, 2500);
   auto reader = must_read(folder.file());
   std::int64_t expected = 1;
   std::size_t pages = 0;
@@ -171,13 +188,7 @@ TEST_CASE("a stream of a file that is no journal is refused with its path") {
 TEST_CASE("alerts whose times and ids are crossed all come, each once, also where a page ends between them") {
   Folder folder;
   auto journal = must_open(folder.file());
-  std::deque<Asked> rows;
-  std::vector<const Asked*> pointers;
-  for (int i = 1; i <= 2500; ++i) {
-    rows.push_back(asked(i));
-    pointers.push_back(&rows.back());
-  }
-  REQUIRE(submit_and_wait(*journal, pointers) == true);
+  write_queries(*journal, 2500);
   const auto raise = [&](std::int64_t after_us) {
     AlertRow alert;
     alert.time_us = epoch_us + after_us;
@@ -211,13 +222,7 @@ TEST_CASE("alerts whose times and ids are crossed all come, each once, also wher
 TEST_CASE("more alerts than a page takes all come, those far ahead of the queries too") {
   Folder folder;
   auto journal = must_open(folder.file());
-  std::deque<Asked> rows;
-  std::vector<const Asked*> pointers;
-  for (int i = 1; i <= 2 * LogReader::page_rows; ++i) {
-    rows.push_back(asked(i));
-    pointers.push_back(&rows.back());
-  }
-  REQUIRE(submit_and_wait(*journal, pointers) == true);
+  write_queries(*journal, 2 * LogReader::page_rows);
   constexpr int many = 2 * LogReader::page_rows;  // the reader's room ahead, twice
   AlertRow alert;
   alert.kind = "tunnel";
@@ -291,4 +296,77 @@ TEST_CASE("a journal of before version 4 is refused with what brings it up to da
   REQUIRE(!reader.has_value());
   CHECK(reader.error().message.find("\"" + folder.file() + "\": it is of schema version 3 and") !=
         std::string::npos);
+}
+
+TEST_CASE("a stream of a damaged journal ends with what is wrong, and no row of it comes twice") {
+  for (const bool follow : {false, true}) {
+    Folder folder;
+    {
+      auto journal = must_open(folder.file());
+      write_queries(*journal, 2500);
+    }
+    zero_a_leaf(folder.file());
+    auto reader = must_read(folder.file(), {}, follow);
+    std::set<std::int64_t> ids;
+    std::size_t given = 0;
+    std::string error;
+    for (int pages = 0; error.empty() && pages < 100; ++pages) {
+      const auto page = reader->next(epoch_us + 1'000'000'000);
+      if (!page) error = page.error().message;
+      for (const LoggedQuery& query : page ? page->queries : std::vector<LoggedQuery>()) {
+        ids.insert(query.id);
+        ++given;
+      }
+    }
+    CHECK(error == "cannot read journal \"" + folder.file() +
+                       "\": database disk image is malformed (SQLite error 11)");
+    CHECK(given == ids.size());
+  }
+}
+
+TEST_CASE(
+    "what is written while a journal is followed comes whatever its time, of the past what was asked for") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  const auto write = [&](RowId id, std::int64_t time_us) {
+    Asked row = asked(id);
+    row.time_us = time_us;
+    row.rcode = 0;
+    REQUIRE(write_one(*journal, row) == true);
+    AlertRow alert{.time_us = time_us, .kind = "tunnel", .zone = {}, .action = "alert", .evidence = "{}"};
+    journal->alert(alert);
+    REQUIRE(
+        eventually(*journal, [&](const auto& stats) { return std::cmp_equal(stats.committed_alerts, id); }));
+  };
+  constexpr std::int64_t hour_us = 3'600'000'000;
+  const std::int64_t now = epoch_us;
+  write(1, now - hour_us);
+  write(2, now - 60'000'000);
+  LogFilter since;
+  since.since_us = now - 120'000'000;
+  LogFilter from_now;
+  from_now.since_us = now;
+  from_now.past = LogFilter::Past::left_out;
+  auto new_ones = must_read(folder.file(), from_now, true), some = must_read(folder.file(), since, true);
+  CHECK(all(*new_ones, now).empty());
+  write(3, now - 2 * hour_us);  // the clock was set back
+  CHECK(all(*new_ones, now - 2 * hour_us) == "3 !3 ");
+  CHECK(all(*some, now - 2 * hour_us) == "2 3 !3 !2 ");
+  write(4, now + hour_us);
+  write(5, now);
+  for (LogReader* reader : {new_ones.get(), some.get()}) CHECK(all(*reader, now) == "4 5 !5 !4 ");
+  CHECK(all(*must_read(folder.file(), since)) == "2 4 5 !2 !5 !4 ");  // not followed: by time alone
+}
+
+TEST_CASE("a row without an outcome is not waited for longer after the clock was set back") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  auto reader = must_read(folder.file(), {}, true);
+  const std::int64_t back_us = epoch_us - 3'600'000'000;
+  CHECK(all(*reader, epoch_us).empty());
+  REQUIRE(write_one(*journal, asked(1)) == true);
+  CHECK(all(*reader, epoch_us + 1).empty());
+  CHECK(all(*reader, back_us).empty());
+  CHECK(all(*reader, back_us + LogReader::settle_us - 1).empty());
+  CHECK(all(*reader, back_us + LogReader::settle_us) == "1 ");
 }

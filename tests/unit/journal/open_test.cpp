@@ -1,8 +1,12 @@
 // Opening: what is refused, in which words, and that a refused file is left as it is.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+
+#include "resolver/journal/reader.h"
 #include "resolver/journal/schema.h"
 #include "tests/support/other_process.h"
 #include "tests/unit/journal/support.h"
@@ -27,6 +31,23 @@ mode_t rights(const std::string& path) {
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   return status.st_mode & 07777;
+}
+
+// Work for another process: what SQLite's recovery of a log does to others, for a while. The locks are those
+// of https://www.sqlite.org/walformat.html#wal_locks: that of the one who is there, and all others.
+int recover_log(const std::string& path, const Line& line) {
+  const int fd = ::open((path + "-shm").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  const auto lock = [&](short kind, off_t first, off_t octets) {
+    struct flock range {};
+    range.l_type = kind;
+    range.l_whence = SEEK_SET;
+    range.l_start = first;
+    range.l_len = octets;
+    return ::fcntl(fd, F_SETLK, &range) == 0;
+  };
+  line.say(fd >= 0 && ::ftruncate(fd, 32768) == 0 && lock(F_WRLCK, 120, 8) && lock(F_RDLCK, 128, 1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  return 0;
 }
 
 }  // namespace
@@ -372,4 +393,33 @@ TEST_CASE("migrations bring an old file up, keep its rows, and happen wholly or 
   REQUIRE(migrate(*fresh, good).has_value());  // from 0 through all
   CHECK(*fresh->integer("SELECT id FROM extra") == 7);
   CHECK(*fresh->integer("PRAGMA application_id") == journal_application_id);
+}
+
+TEST_CASE("a writer that starts while somebody's reading recovers a killed one's log waits for that") {
+  const Folder folder;
+  OtherProcess reader([&](const Line& line) { return recover_log(folder.file(), line); });
+  {
+    const auto journal = must_open(folder.file());
+    const Asked row = asked(journal->reserve(1));
+    REQUIRE(write_one(*journal, row) == true);
+    for (const char* suffix : {"", "-wal"})  // as a kill leaves them
+      std::filesystem::copy_file(folder.file() + suffix, folder.file("kept") + suffix);
+  }
+  for (const char* suffix : {"", "-wal"})
+    std::filesystem::rename(folder.file("kept") + suffix, folder.file() + suffix);
+  reader.line().say(true);
+  REQUIRE(reader.line().hear());
+  CHECK(error_of_open(at(folder.file())) == "");
+  CHECK(reader.join() == 0);
+  CHECK(Sql(folder.file()).one("SELECT count(*) FROM asked") == "1");
+}
+
+TEST_CASE("a file with nothing in it is no journal of no queries to whoever reads it") {
+  const Folder folder;
+  std::ofstream(folder.file()).close();
+  const auto answer = run_sql(folder.file(), "SELECT 1", 1);
+  REQUIRE(!answer);
+  CHECK(says(answer.error().message, "there is nothing in it; was its log"));
+  must_open(folder.file()).reset();
+  CHECK(run_sql(folder.file(), "SELECT 1", 1).has_value());
 }

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "resolver/journal/journal_file.h"
 #include "resolver/journal/reader.h"
 #include "tests/support/other_process.h"
 #include "tests/unit/journal/support.h"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <future>
 
+#include "resolver/journal/seal_verify.h"
 #include "tests/unit/journal/support.h"
 
 using namespace postern;
@@ -49,6 +50,34 @@ TEST_CASE("a query and its outcome read as analysts expect") {
   REQUIRE(eventually(*journal, [](const Journal::Stats& stats) { return stats.committed_outcomes == 1; }));
   CHECK(sql.one("SELECT action, reason, rule, rcode, ede, upstream_us, answers, data FROM queries") ==
         "allowed|rule|policy.yaml:12:7 allow **.example.com|NOERROR|NULL|812|2|2001:db8::1 2001:db8::2");
+}
+
+TEST_CASE(
+    "the text of the largest answer is on record whole and sealed as it stands; what is longer says so") {
+  const Folder folder;
+  std::string all;
+  while (all.size() + 40 < max_outcome_data)
+    all += "2001:db8:aaaa:bbbb:cccc:dddd:eeee:" + std::to_string(1000 + all.size() % 9000) + " ";
+  all.pop_back();
+  REQUIRE(all.size() > 90'000);
+  {
+    const auto journal = must_open(folder.file());
+    Asked rows[] = {asked(journal->reserve(1)), asked(journal->reserve(1))};
+    REQUIRE(submit_and_wait(*journal, {&rows[0], &rows[1]}) == true);
+    journal->append(Outcome{.asked = rows[0].id, .rcode = 0, .data = all});
+    journal->append(Outcome{.asked = rows[1].id, .rcode = 0, .data = all + " " + std::string(200, 'x')});
+  }
+  Sql sql(folder.file());
+  CHECK(sql.one("SELECT data FROM outcome ORDER BY asked LIMIT 1") == all);
+  CHECK(sql.one(
+            "SELECT length(data) <= 98304 AND data LIKE '% ...' FROM outcome ORDER BY asked DESC LIMIT 1") ==
+        "1");
+  VerifyOptions options;
+  options.path = folder.file();
+  const auto report = verify_journal(options);
+  REQUIRE(report.has_value());
+  CHECK(report->records >= 4);
+  CHECK(report->findings.empty());
 }
 
 TEST_CASE("an answer that inspection refused overrides the verdict; one that passed does not") {

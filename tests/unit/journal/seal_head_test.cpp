@@ -101,6 +101,8 @@ TEST_CASE("a journal that was cut off at the end, seals and all, is found out by
     const std::string block = sql.one("SELECT block FROM seal WHERE flags = 2 ORDER BY block LIMIT 1");
     sql.rows("DELETE FROM asked WHERE id >= " + boot);
     sql.rows("DELETE FROM outcome WHERE asked >= " + boot);
+    sql.rows("DELETE FROM listed WHERE asked >= " + boot);
+    sql.rows("DELETE FROM name WHERE first_asked >= " + boot);
     sql.rows("DELETE FROM boot WHERE id = 2");
     sql.rows("DELETE FROM seal WHERE block > " + block);
     sql.rows("DELETE FROM seal_head WHERE block > " + block);

@@ -137,6 +137,31 @@ TEST_CASE("records survive the way through rendering and back") {
   CHECK(again.answer[0].owner == mx.owner);
 }
 
+TEST_CASE("of an answer as large as a message can be no record is left out") {
+  const Query query{*Name::parse("www.example.com"), type::A};
+  const std::uint8_t bits[] = {0xff, 0xff};
+  const Octets sent = wire::build_upstream_query(query, 7, bits);
+  constexpr std::size_t message = 65'535, record_octets = 16;
+  const std::size_t records = (message - (sent.size() - 11)) / record_octets;
+  Octets reply(sent.begin(), sent.end() - 11);
+  reply[2] = 0x81;
+  reply[6] = static_cast<std::uint8_t>(records >> 8);
+  reply[7] = static_cast<std::uint8_t>(records);
+  reply[11] = 0;
+  for (std::size_t i = 0; i < records; ++i)
+    for (const std::size_t octet :
+         {0xc0UL, 12UL, 0UL, 1UL, 0UL, 1UL, 0UL, 0UL, 1UL, 0UL, 0UL, 4UL, 192UL, 0UL, i >> 8, i & 255})
+      reply.push_back(static_cast<std::uint8_t>(octet));
+  REQUIRE(records == 4093);
+  const wire::UpstreamMessage read = wire::parse_answer(reply, sent, true);
+  REQUIRE(read.match == wire::Match::answer);
+  CHECK(read.answer.answer.size() == records);
+  const auto rendered = wire::render(query, read.answer);
+  REQUIRE(rendered);
+  CHECK(rendered->answers == records);
+  CHECK(wire::reread(*rendered).answer.size() == records);
+}
+
 TEST_CASE("a record whose rdata is not its type's form is not rendered") {
   const Query query{*Name::parse("www.example.com"), type::A};
   Answer answer;
