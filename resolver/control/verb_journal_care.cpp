@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "resolver/control/commands.h"
 #include "resolver/control/config.h"
@@ -120,7 +121,17 @@ int journal_prune_verb(const PruneFlags& flags) {
                       " too large; what alerts and leak budgets need of them would stay");
     return 0;
   }
-  auto pruned = prune_journal(path, *keep);
+  const bool show = isatty(STDERR_FILENO) == 1;
+  std::int64_t told_of = -1;
+  auto pruned = prune_journal(path, *keep, [&](std::uint64_t removed, std::int64_t reader) {
+    if (show) std::fprintf(stderr, "\r%llu removed", static_cast<unsigned long long>(removed));
+    if (std::exchange(told_of, reader) == reader || reader < 0) return;
+    const std::string who = reader > 0 ? "process " + std::to_string(reader) : "a process elsewhere";
+    std::fprintf(stderr,
+                 "%swaiting: %s reads an old state of the journal, and its log is full until that ends\n",
+                 show ? "\r\033[K" : "", who.c_str());
+  });
+  if (show) std::fputs("\r\033[K", stderr);
   if (!pruned) return complain(pruned.error().message);
   print_json_or(flags.json,
                 {{"file", path},

@@ -103,23 +103,32 @@ Result<JournalFacts> journal_facts(const std::string& path) {
         table.name + "')");
     if (octets) table.octets = *octets;
   }
-  const auto number = [&](const char* sql) { return connection->integer(sql).value_or(0); };
-  facts.version = number("PRAGMA user_version");
-  facts.file_octets = number("PRAGMA page_count") * JournalFile::page_octets;
-  facts.free_octets = number("PRAGMA freelist_count") * JournalFile::page_octets;
+  std::int64_t pages = 0, free_pages = 0;
+  const auto meta = [](const std::string& key) {
+    return "SELECT CAST(value AS INTEGER) FROM meta WHERE key = '" + key + "'";
+  };
+  const std::pair<std::int64_t*, std::string> numbers[] = {
+      {&facts.version, "PRAGMA user_version"},
+      {&pages, "PRAGMA page_count"},
+      {&free_pages, "PRAGMA freelist_count"},
+      {&facts.oldest_us, "SELECT min(time_us) FROM asked"},
+      {&facts.newest_us, "SELECT max(time_us) FROM asked"},
+      {&facts.tombstones, "SELECT count(*) FROM seal_tombstone"},
+      {&facts.pruned_until_us, meta("pruned_until_us")},
+      {&facts.pruned_at_us, meta("pruned_at_us")},
+      {&facts.pruned_rows, meta("pruned_rows")},
+      {&facts.keep.queries_us, meta("keep_queries_us")},
+      {&facts.keep.alerts_us, meta("keep_alerts_us")},
+      {&facts.keep.octets, meta("keep_octets")}};
+  for (const auto& [to, sql] : numbers) {
+    const auto number = connection->integer(sql);
+    if (!number) return tl::unexpected(number.error());
+    *to = *number;
+  }
+  facts.file_octets = pages * JournalFile::page_octets;
+  facts.free_octets = free_pages * JournalFile::page_octets;
   facts.used_octets = facts.file_octets - facts.free_octets;
   facts.log_octets = octets_of(path + "-wal");
-  facts.oldest_us = number("SELECT time_us FROM asked ORDER BY id LIMIT 1");
-  facts.newest_us = number("SELECT time_us FROM asked ORDER BY id DESC LIMIT 1");
-  facts.tombstones = number("SELECT count(*) FROM seal_tombstone");
-  const auto meta = [&](const std::string& key) {
-    return connection->integer("SELECT CAST(value AS INTEGER) FROM meta WHERE key = '" + key + "'")
-        .value_or(0);
-  };
-  facts.pruned_until_us = meta("pruned_until_us");
-  facts.pruned_at_us = meta("pruned_at_us");
-  facts.pruned_rows = meta("pruned_rows");
-  facts.keep = {meta("keep_queries_us"), meta("keep_alerts_us"), meta("keep_octets")};
   return facts;
 }
 
@@ -312,7 +321,7 @@ Result<void> backup_journal(const std::string& path, const std::string& to, cons
   return {};
 }
 
-Result<Pruned> prune_journal(const std::string& path, const Retention& keep) {
+Result<Pruned> prune_journal(const std::string& path, const Retention& keep, const PruneProgress& progress) {
   if (auto free = free_to_change(path, "prune"); !free) return tl::unexpected(free.error());
   Journal::Options options;
   options.path = path;
@@ -335,6 +344,7 @@ Result<Pruned> prune_journal(const std::string& path, const Retention& keep) {
     if (stats.failed_commits - failed_before >= failed_commits_at_most || !stats.prune_error.empty())
       return failure((stats.prune_error.empty() ? failed : stats.prune_error) +
                      and_went((*journal)->stats()));  // looked at before the error was
+    if (progress) progress(removed, stats.wal_held ? stats.wal_reader : -1);
     if (stats.prune_passes > 0) return Pruned{stats.pruned_rows, stats.pruned_alerts, stats.used_octets};
     std::this_thread::sleep_for(prune_looked_every);
   }

@@ -52,9 +52,13 @@ struct Pruned {
   std::uint64_t queries = 0, alerts = 0;
   std::int64_t used_octets = 0;  // afterwards
 };
+// Told some 50 times a second: rows removed so far, and which process is waited for, since it reads an old
+// state and the log has no room left (0: one that cannot be seen from here; -1: none).
+using PruneProgress = std::function<void(std::uint64_t removed, std::int64_t reader)>;
 // Removes what `keep` does not keep, as the daemon would. Errors: a writer has the file; a step of it, or of
 // what an older file needs before, failed (tells what went by then, and stays so).
-Result<Pruned> prune_journal(const std::string& path, const Retention& keep);
+Result<Pruned> prune_journal(const std::string& path, const Retention& keep,
+                             const PruneProgress& progress = {});
 // How many queries are older than that, and how much too large the file is; reads only.
 struct PrunePlan {
   std::int64_t old_queries = 0, old_alerts = 0, octets_over = 0;

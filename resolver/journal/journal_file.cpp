@@ -138,7 +138,7 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
     log_aside = std::move(*aside);
     spdlog::error("{}: the log was set aside as \"{}\" and a new journal begun", what, log_aside);
   }
-  if (auto done = file.prepare(true); !done) return tl::unexpected(done.error());
+  if (auto done = file.prepare(true, busy_at_start_ms); !done) return tl::unexpected(done.error());
   if (!file.aside_.empty()) {
     auto old = Connection::open(file.aside_, SQLITE_OPEN_READONLY);
     const auto hurt = old ? carry_over(*old, file.connection_, true) : tl::unexpected(old.error());
@@ -156,14 +156,14 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   return file;
 }
 
-// Opens or creates the file at the path, as far as any writer needs it.
-Result<void> JournalFile::prepare(bool create) {
+// Opens or creates the file at the path, as far as any writer needs it; waits that long for others' locks.
+Result<void> JournalFile::prepare(bool create, int busy_at_first_ms) {
   if (create)
     if (auto created = create_file(options_.path); !created) return created;
   auto connection = connect();
   if (!connection) return tl::unexpected(connection.error());
   connection_ = std::move(*connection);
-  sqlite3_busy_timeout(connection_.raw(), create ? busy_at_start_ms : busy_ms);
+  sqlite3_busy_timeout(connection_.raw(), busy_at_first_ms);
   if (auto done = use_wal(connection_); !done) return done;
   if (auto done = migrate(connection_, migrations()); !done) return done;
   sqlite3_busy_timeout(connection_.raw(), busy_ms);
@@ -194,7 +194,7 @@ Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id) {
     for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((lost.path() + suffix).c_str());
     return tl::unexpected(error);
   };
-  if (auto done = file.prepare(true); !done) return give_up(done.error());
+  if (auto done = file.prepare(true, busy_ms); !done) return give_up(done.error());
   if (auto seeded = seed_vocabulary(file.connection_); !seeded) return give_up(seeded.error());
   if (auto carried = carry_over(lost.connection_, file.connection_, false); !carried)
     return give_up(carried.error());
@@ -209,7 +209,7 @@ Result<void> JournalFile::reopen() {
   auto lock = lock_.again(path());
   if (!lock) return tl::unexpected(lock.error());
   lock_ = std::move(*lock);
-  auto done = prepare(false);
+  auto done = prepare(false, busy_ms);
   if (!done) connection_ = Connection();
   return done;
 }

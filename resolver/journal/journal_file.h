@@ -48,7 +48,7 @@ class JournalFile {
 
  private:
   JournalFile(const Journal::Options& options, FileLock lock) : options_(options), lock_(std::move(lock)) {}
-  Result<void> prepare(bool create);
+  Result<void> prepare(bool create, int busy_at_first_ms);
   Result<void> begin();
 
   Journal::Options options_;

@@ -153,6 +153,18 @@ TEST_CASE("what a journal holds is counted, and what retention did is told") {
   CHECK(verdict(folder.file()) == "consistent");
 }
 
+TEST_CASE("the span of a journal's queries is that of their times, also where a clock was set back") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    for (const std::int64_t days : {2, 1, 3})
+      REQUIRE(write_one(*journal, aged(*journal, days * day_us, 1)) == true);
+  }
+  const auto facts = journal_facts(folder.file());
+  REQUIRE(facts.has_value());
+  CHECK((facts->newest_us - facts->oldest_us + day_us / 2) / day_us == 2);
+}
+
 TEST_CASE(
     "vacuum gives free pages back and changes no record; while a writer has the file both are refused") {
   const Folder folder;
