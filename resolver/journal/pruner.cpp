@@ -64,7 +64,7 @@ Result<std::unique_ptr<Pruner>> Pruner::create(Connection& connection, SealWrite
       {&sql.boots, pruner_sql::boots},
       {&sql.cut_boot, "DELETE FROM boot WHERE id = ?1"},
       {&sql.newest_alert, "SELECT coalesce(max(id), 0) FROM alert"},
-      {&sql.oldest, "SELECT time_us FROM asked ORDER BY id LIMIT 1"},
+      {&sql.oldest, "SELECT min(time_us) FROM asked"},
   };
   for (const auto& [statement, text] : statements) {
     auto prepared = connection.prepare(text);
