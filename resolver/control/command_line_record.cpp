@@ -51,7 +51,7 @@ void CommandLine::add_sql(CLI::App& app) {
   sql_app->add_flag("--csv", sql.csv, "Rows as CSV");
   sql_app->add_flag(
       "--wait", sql.wait,
-      "Wait until all that is on record now is in the views, 3 s at most. Without it an answer comes "
+      "Wait until all that is on record now is in the views, 5 s at most. Without it an answer comes "
       "at once; where many are asking, it may lack the last moment, which is said. Of a file that no Postern "
       "has, what is not listed is in the view queries alone: that is said, and not waited for");
   constexpr std::int64_t most_rows = 100'000'000;  // all of them are in memory before the first is printed

@@ -12,7 +12,7 @@ namespace postern {
 namespace {
 
 // Longer than a busy writer's rows wait for the catalogue (lister.h).
-constexpr std::chrono::milliseconds listing_patience{3000}, between_looks{10};
+constexpr std::chrono::milliseconds listing_patience{5000}, between_looks{10};
 
 using Clock = std::chrono::steady_clock;
 

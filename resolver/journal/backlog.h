@@ -31,7 +31,7 @@ class Backlog {
   // `connection` has the files of `paths` attached; both must outlive this. Looks who writes them.
   Backlog(Connection& connection, std::span<const std::string> paths);
 
-  // Waits until what is on record now is listed, some three seconds at most. No file without a writer is
+  // Waits until what is on record now is listed, some five seconds at most. No file without a writer is
   // waited for.
   void wait();
   bool may_wait() const;  // it has not, and there is a file to wait for

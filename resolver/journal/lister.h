@@ -31,13 +31,13 @@ class Lister {
  public:
   using Clock = std::chrono::steady_clock;
 
-  static constexpr std::size_t run_rows = 65536;  // of one sorted run
+  static constexpr std::size_t run_rows = 131072;  // of one sorted run
   // Of one transaction: commits wait for it, some 20 to 30 ms. Each step writes most of the pages of `listed`
   // that the run touches, so that half as many rows cost a tenth more.
   static constexpr std::size_t step_rows = 8192;
   static constexpr std::size_t step_names = 2048;      // new names, likewise: each costs three indexes
   static constexpr std::size_t step_outcomes = 16384;  // outcomes, likewise: most have nothing to enter
-  static constexpr std::size_t max_waiting = 4 * run_rows;
+  static constexpr std::size_t max_waiting = 3 * run_rows;
   // Addresses and targets entered of one answer: as many as 65,535 octets hold, at 16 each (RFC 1035).
   static constexpr std::size_t max_values = 4096;
   // Of one transaction, likewise, and those of the answer that reaches it.
@@ -51,9 +51,9 @@ class Lister {
   static constexpr std::int16_t rcode_nxdomain = 3;     // RFC 1035 section 4.1.1
   static constexpr std::int64_t day_us = 86'400'000'000;
   // Few rows are listed soon, since it costs little in all. More wait for a larger run: at ten thousand a
-  // second a row in a run of a second costs 0.7 of one in a run of a quarter (0009-journal-cost.md).
+  // second a row in a run of two seconds costs 0.6 of one in a run of a quarter (0009-journal-cost.md).
   static constexpr std::size_t few_rows = 256;
-  static constexpr std::chrono::milliseconds delay{250}, delay_of_many{1000};
+  static constexpr std::chrono::milliseconds delay{250}, delay_of_many{2000};
   // At a clean end, stretches of `step_rows` ids that are still caught up with: what a kill left, some 0.3 s.
   static constexpr std::size_t max_old_runs_at_end = 64;
   // Rows are committed in about the order of their ids: no row comes so much later than a greater id.

@@ -65,6 +65,9 @@ class Writer {
     cut.rcode = 3;
     cut.score = 0.95F;
     answered(cast_.agent_again, "aGVsbG80.evil.example", 420, "", 3, 64'000, type::TXT);
+    answered(cast_.agent_again, "sink.evil.example", 420, "192.0.2.66", 0, 20'000);
+    outcomes_.back().action = Action::block_data;  // it has left all the same
+    outcomes_.back().reason = Reason::answer_address;
     ask(cast_.agent_again, "late.evil.example", 421, 2, type::TXT).charge_millibits = 50'000;  // no outcome
     std::vector<const Asked*> batch;
     for (const Asked& row : rows_) batch.push_back(&row);
