@@ -4,13 +4,14 @@
 #include "resolver/journal/backlog.h"
 #include "resolver/journal/open_to_read.h"
 #include "resolver/journal/shadow_views.h"
+#include "rules/quote.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
 
-constexpr int instructions_between_looks =
-    10000;                              // of SQLite's virtual machine, between two looks at the clock
-constexpr std::size_t shown_sql = 200;  // octets of a statement quoted in an error
+// Of SQLite's virtual machine, between two looks at the clock.
+constexpr int instructions_between_looks = 10000;
 
 using Clock = std::chrono::steady_clock;
 
@@ -55,10 +56,6 @@ int permit(void* data, int action, const char* first, const char* second, const 
     default:
       return SQLITE_DENY;
   }
-}
-
-std::string quoted(std::string_view sql) {
-  return "\"" + std::string(sql.substr(0, shown_sql)) + (sql.size() > shown_sql ? "..." : "") + "\"";
 }
 
 // The further files beside the first, checked as it was.
@@ -143,7 +140,7 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
   CatalogueReads reads;
 
   const auto refuse = [&](const std::string& why) {
-    return failure("cannot run " + quoted(sql) + ": " + why);
+    return failure("cannot run " + quoted(sql) + ": " + escaped(why));
   };
   const auto prepare = [&]() -> Result<Statement> {
     sqlite3_set_authorizer(raw, permit, &reads);

@@ -86,6 +86,16 @@ TEST_CASE("several journals read as one, each row with its file") {
   CHECK(!run_sql(many, "SELECT 1", 10).has_value());
 }
 
+TEST_CASE("an error quotes a statement, and what SQLite says of it, by escapes") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  const std::string error = error_of(folder.file(), "SELECT \x1b]0;\u009b\u202e\a\x9b 1");
+  CHECK_MESSAGE(error.starts_with("cannot run \"SELECT \\x1b]0;\\xc2\\x9b\\xe2\\x80\\xae\\x07\\x9b 1\": "),
+                error);
+  CHECK_MESSAGE(error.find("\"\\x1b\"") != std::string::npos, error);
+  CHECK(error.find('\x1b') == std::string::npos);
+}
+
 TEST_CASE("the sums of several journals are added up, and what both have counts once") {
   const Folder folder;
   const std::string paths[] = {folder.file("one.db"), folder.file("two.db")};
