@@ -1,10 +1,12 @@
 // What verbs print for people: nothing that a terminal obeys, columns that stay in line.
 #include <doctest/doctest.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <sstream>
 
+#include "resolver/control/command_line.h"
 #include "resolver/control/commands.h"
 #include "resolver/control/log_format.h"
 
@@ -88,4 +90,10 @@ TEST_CASE("what is not UTF-8 is refused before JSON would change it") {
   flags.labels = {"k=\xff"};
   CHECK(complaint_of([&] { return attach_verb(flags); }) ==
         "postern: cannot attach: the value of label \"k\" \"\\xff\" is not usable\n");
+}
+
+TEST_CASE("sql prints JSON or CSV, not both") {
+  CLI::App app;
+  const CommandLine command_line(app);
+  CHECK_THROWS_AS(app.parse("sql --json --csv --db /nonexistent/journal.db 'SELECT 1'"), CLI::ExcludesError);
 }
