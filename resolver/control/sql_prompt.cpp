@@ -19,6 +19,11 @@ namespace {
 
 constexpr std::size_t max_views = 1000;
 
+// As a statement must spell a column: one of a view's is called as a word of SQL's own.
+std::string spelled(const std::string& column) {
+  return column == "from" ? "\"from\"" : column;
+}
+
 int print_views(const std::vector<std::string>& dbs) {
   const auto views =
       run_sql(dbs, "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name", max_views);
@@ -28,7 +33,7 @@ int print_views(const std::vector<std::string>& dbs) {
     if (!empty) return complain(empty.error().message);
     std::cout << view[0];
     for (std::size_t i = 0; i < empty->columns.size(); ++i)
-      std::cout << (i == 0 ? ": " : ", ") << empty->columns[i];
+      std::cout << (i == 0 ? ": " : ", ") << spelled(empty->columns[i]);
     std::cout << "\n";
   }
   return 0;
