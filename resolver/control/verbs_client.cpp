@@ -92,6 +92,10 @@ std::vector<std::string> journal_notes(const Json& journal) {
   if (!journal.value("writable", true))
     notes.push_back("the journal cannot be written since " + utc_text(number("outage_since_us")) + ": " +
                     journal.value("last_error", ""));
+  constexpr std::int64_t stalled_us = 2'000'000;  // as long as a query waits (pipeline.h)
+  if (const auto waits_us = number("oldest_pending_us");
+      journal.value("writable", true) && waits_us > stalled_us)
+    notes.push_back("the journal's disk has not answered for " + std::to_string(waits_us / 1'000'000) + " s");
   if (journal.value("wal_held", false)) {
     const std::int64_t reader = number("wal_reader");
     notes.push_back("the journal's log has " + std::to_string(number("wal_octets") >> 20) +

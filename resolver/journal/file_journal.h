@@ -43,6 +43,7 @@ class FileJournal final : public Journal {
   void append(Outcome outcome) override;
   void alert(AlertRow alert) override;
   void answered_unrecorded() override { outage_.answered(1); }
+  void refused_unrecorded() override { outage_.refused(1); }
   Result<std::vector<Delivery>> pending(const std::string& hook, std::size_t most) override {
     return in_use_->outbox().pending(hook, most);
   }
