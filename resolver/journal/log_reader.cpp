@@ -8,18 +8,24 @@
 #include "resolver/journal/name_text.h"
 #include "resolver/journal/open_to_read.h"
 #include "resolver/journal/schema.h"
+#include "resolver/journal/shadow_views.h"
+#include "resolver/journal/unlisted_rows.h"
 
 namespace postern {
 namespace {
 
 constexpr const char* id_of_journal = "SELECT value FROM meta WHERE key = 'journal_id'";
 
-constexpr const char* query_columns =
-    "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
-    "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
-    "coalesce(answers, -1), data, policy, transport, name_reversed, newly_observed_domain, "
-    "coalesce(monotonic_us, -1), coalesce(boot_id, ''), coalesce(process, ''), coalesce(code_line, '') "
-    "FROM on_record WHERE ";
+const std::string& query_columns() {
+  static const std::string sql =
+      "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, "
+      "reason, rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, "
+      "charge_bits, coalesce(answers, -1), data, policy, transport, name_reversed, coalesce(" +
+      newly_observed_sql("main", "NULL") +
+      ", -1), coalesce(monotonic_us, -1), coalesce(boot_id, ''), coalesce(process, ''), "
+      "coalesce(code_line, '') FROM on_record AS v WHERE ";
+  return sql;
+}
 constexpr const char* alert_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
     "coalesce(query_id, 0), coalesce(query_name, ''), uid, severity, attack, first_us, last_us, "
@@ -48,7 +54,7 @@ LoggedQuery query_of(Statement& row) {
   query.transport = row.text(22);
   query.name_reversed = row.text(23);
   if (query.name_reversed.empty()) query.name_reversed = reversed_labels(query.name);  // not listed yet
-  query.newly_observed_domain = row.integer(24) != 0;
+  if (row.integer(24) >= 0) query.newly_observed_domain = row.integer(24) != 0;
   query.monotonic_us = row.integer(25);
   query.boot_id = row.text(26);
   query.process = row.text(27);
@@ -152,8 +158,23 @@ class Reader final : public LogReader {
     const auto more = at_.live ? read_live(now_us, page) : read_window(now_us, page);
     if (!more) return tl::unexpected(more.error());
     page.end = !*more;
+    if (auto told = tell_new_domains(page); !told) return tl::unexpected(told.error());
     if (auto read = read_alerts(page); !read) return tl::unexpected(read.error());
     return page;
+  }
+
+  // A domain that the catalogue lacks was asked in rows alone that are not listed yet: within a day, if all
+  // of those are. What a kill left may be older; then nobody has looked.
+  Result<void> tell_new_domains(Page& page) {
+    std::int64_t latest_us = 0;
+    for (const LoggedQuery& query : page.queries)
+      if (!query.newly_observed_domain) latest_us = std::max(latest_us, query.time_us);
+    if (latest_us == 0) return {};
+    const auto older = lacks_older(connection_, "main", latest_us - newly_observed_us);
+    if (!older) return tl::unexpected(older.error());
+    for (LoggedQuery& query : page.queries)
+      if (!query.newly_observed_domain && !*older) query.newly_observed_domain = true;
+    return {};
   }
 
   // What was written long ago: the filter is SQLite's. False: there is no more.
@@ -186,7 +207,7 @@ class Reader final : public LogReader {
     also(filter_.since_us > 0, "(time_us >= :since OR id > :past)");
     also(filter_.until_us < INT64_MAX, "(time_us < :until OR id > :past)");
     auto rows =
-        connection_.prepare(query_columns + where + " ORDER BY id LIMIT " + std::to_string(page_rows));
+        connection_.prepare(query_columns() + where + " ORDER BY id LIMIT " + std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
     const auto bind = [&](const char* name, const auto& value) {
       if (const int at = sqlite3_bind_parameter_index(rows->raw(), name); at > 0) rows->bind(at, value);
@@ -224,8 +245,8 @@ class Reader final : public LogReader {
 
   // What was written just now: every row is looked at, since a missing id may be one that comes late.
   Result<bool> read_live(std::int64_t now_us, Page& page) {
-    auto rows = connection_.prepare(std::string(query_columns) + "id >= ?1 ORDER BY id LIMIT " +
-                                    std::to_string(page_rows));
+    auto rows =
+        connection_.prepare(query_columns() + "id >= ?1 ORDER BY id LIMIT " + std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
     rows->bind(1, at_.next);
     int code = 0, seen = 0;
@@ -250,7 +271,7 @@ class Reader final : public LogReader {
       Range range = before.front();
       range.since_us = std::min(range.since_us, now_us);  // the clock was set back
       const bool over = range.since_us <= now_us - settle_us || before.size() > max_unsettled;
-      auto rows = connection_.prepare(std::string(query_columns) + "id BETWEEN ?1 AND ?2 ORDER BY id");
+      auto rows = connection_.prepare(query_columns() + "id BETWEEN ?1 AND ?2 ORDER BY id");
       if (!rows) return tl::unexpected(rows.error());
       rows->bind(1, range.from);
       rows->bind(2, range.to);

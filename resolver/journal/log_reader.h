@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ struct LoggedQuery {
   std::string data;  // addresses and targets, space separated; " ..." at its end: it was cut
   std::string policy, transport;
   std::string name_reversed;
-  bool newly_observed_domain = false;
+  std::optional<bool> newly_observed_domain;  // nothing: not listed yet, and what is may be days old
   std::int64_t monotonic_us = -1;  // CLOCK_BOOTTIME: with `boot_id` the order, whoever sets the clock
   std::string boot_id;             // empty: not known
   std::string process, code_line;  // empty: not known

@@ -312,6 +312,7 @@ TEST_CASE("JSON has every column of the views under its name, NULL where it is n
   for (const std::string& column : queries->columns) CHECK_MESSAGE(one.contains(column), column);
   for (const std::string& column : alerts->columns) CHECK_MESSAGE(told.contains(column), column);
   CHECK(one["boot_id"].is_null());
+  CHECK(one["newly_observed_domain"].is_null());
   CHECK(one["monotonic_us"].is_null());
   LoggedQuery known = query();
   known.boot_id = "b";

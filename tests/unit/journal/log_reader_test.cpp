@@ -370,3 +370,43 @@ TEST_CASE("a row without an outcome is not waited for longer after the clock was
   CHECK(all(*reader, back_us + LogReader::settle_us - 1).empty());
   CHECK(all(*reader, back_us + LogReader::settle_us) == "1 ");
 }
+
+TEST_CASE(
+    "a newly observed domain is told as one, whether its name had a number or its row is listed by then") {
+  constexpr std::int64_t day_us = 86'400'000'000;
+  const Folder folder;
+  auto journal = must_open(folder.file());
+  auto follower = must_read(folder.file(), {}, true);
+  const auto told = [](LogReader& reader) {
+    std::string out;
+    const auto page = reader.next(epoch_us + 4 * day_us);
+    REQUIRE_MESSAGE(page.has_value(), page.error().message);
+    for (const LoggedQuery& query : page->queries)
+      out += !query.newly_observed_domain ? "?" : *query.newly_observed_domain ? "1" : "0";
+    return out;
+  };
+  const auto write = [&](RowId id, const char* text, std::int64_t time_us) {
+    Asked row = asked(id, text);
+    row.time_us = time_us;
+    if (row.name.labels() == 1) row.registered_labels = 0;
+    REQUIRE(write_one(*journal, row) == true);
+  };
+  write(1, "www.example.com", epoch_us);
+  CHECK(told(*follower) == "1");
+  CHECK(told(*must_read(folder.file())) == "1");
+  Sql(folder.file()).wait_until_listed();
+  write(2, "ftp.example.com", epoch_us + day_us);
+  write(3, "old.example.com", epoch_us + day_us + 1);
+  write(4, "single", epoch_us + day_us + 1);  // no domain, so no new one
+  CHECK(told(*follower) == "100");
+  CHECK(told(*must_read(folder.file())) == "1100");
+  journal.reset();
+  Sql sql(folder.file());
+  for (const char* lost :
+       {"DELETE FROM listed", "DELETE FROM name WHERE id > 0", "DELETE FROM domain WHERE id > 0",
+        "UPDATE meta SET value = '0' WHERE key = 'listed_upto'"})
+    sql.rows_now(lost);
+  CHECK(told(*must_read(folder.file())) == "???0");  // days lie between those that nobody has listed
+  sql.rows_now("UPDATE asked SET time_us = time_us - 1 WHERE id > 2");
+  CHECK(told(*must_read(folder.file())) == "1110");
+}
