@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <utility>
 
 #include "resolver/control/commands.h"
@@ -172,12 +173,19 @@ struct Output {
 
 Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
   LogFilter filter;
-  filter.sandbox = flags.sandbox;
-  filter.session = flags.session;
-  filter.user = flags.user;
+  const std::pair<const char*, const std::optional<std::string>&> given[] = {{"--sandbox", flags.sandbox},
+                                                                             {"--session", flags.session},
+                                                                             {"--user", flags.user},
+                                                                             {"--domain", flags.domain}};
+  for (const auto& [option, value] : given)  // as of a variable that is not set: all were let through
+    if (value && value->empty())
+      return failure(std::string(option) + " \"\": nothing is named so; leave the option out to have all");
+  filter.sandbox = flags.sandbox.value_or("");
+  filter.session = flags.session.value_or("");
+  filter.user = flags.user.value_or("");
   filter.blocked = flags.blocked;
-  if (!flags.domain.empty()) {
-    const auto domain = Name::parse(flags.domain);
+  if (flags.domain) {
+    const auto domain = Name::parse(*flags.domain);
     if (!domain) return tl::unexpected(domain.error());
     filter.domain = domain->text();
   }

@@ -56,3 +56,11 @@ TEST_CASE(
                  }),
                  "do not go together"));
 }
+
+TEST_CASE("a filter that is there and empty is refused, since it would let everything through") {
+  CHECK(log_says(log_complaint([](LogFlags& flags) { flags.session = ""; }), "--session \"\""));
+  CHECK(log_says(log_complaint([](LogFlags& flags) { flags.sandbox = ""; }), "--sandbox \"\""));
+  CHECK(log_says(log_complaint([](LogFlags& flags) { flags.user = ""; }), "--user \"\""));
+  CHECK(log_says(log_complaint([](LogFlags& flags) { flags.domain = ""; }), "--domain \"\""));
+  CHECK(log_says(log_complaint([](LogFlags& flags) { flags.session = flags.user = "x"; }), "/nonexistent"));
+}
