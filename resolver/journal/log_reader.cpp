@@ -84,12 +84,6 @@ LoggedAlert alert_of(Statement& row, bool& refused) {
   return alert;
 }
 
-bool at_or_below(const std::string& name, const std::string& domain) {
-  if (name == domain) return true;
-  return name.size() > domain.size() && name.ends_with(domain) &&
-         name[name.size() - domain.size() - 1] == '.';
-}
-
 // But for the times.
 bool matches(const LogFilter& filter, const LoggedQuery& query) {
   return (filter.sandbox.empty() || query.sandbox == filter.sandbox) &&
@@ -177,7 +171,8 @@ class Reader final : public LogReader {
     return {};
   }
 
-  // What was written long ago: the filter is SQLite's. False: there is no more.
+  // What was written long ago: the filter is SQLite's, but for dots that a label holds. False: there is no
+  // more.
   Result<bool> read_window(std::int64_t now_us, Page& page) {
     auto ahead = connection_.prepare("SELECT id FROM on_record WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2");
     if (!ahead) return tl::unexpected(ahead.error());
@@ -221,13 +216,14 @@ class Reader final : public LogReader {
     bind(":past", past_.query);
     bind(":since", filter_.since_us);
     bind(":until", filter_.until_us);
-    int code = 0;
-    while ((code = rows->step()) == SQLITE_ROW) page.queries.push_back(query_of(*rows));
-    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
-    if (page.queries.size() == page_rows) {
-      at_.next = page.queries.back().id + 1;
-      return true;
+    int code = 0, seen = 0;
+    for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
+      LoggedQuery query = query_of(*rows);
+      at_.next = query.id + 1;
+      if (matches(filter_, query)) page.queries.push_back(std::move(query));
     }
+    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
+    if (seen == page_rows) return true;
     if (!last_window) {
       at_.next = end;
       return true;

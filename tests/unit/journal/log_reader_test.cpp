@@ -410,3 +410,31 @@ TEST_CASE(
   sql.rows_now("UPDATE asked SET time_us = time_us - 1 WHERE id > 2");
   CHECK(told(*must_read(folder.file())) == "1110");
 }
+
+TEST_CASE(
+    "a dot that a label holds is no border of a domain's, in what is read at once and what is followed") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  LogFilter filter;
+  filter.domain = "evil.com";
+  filter.since_us = epoch_us;
+  auto follower = must_read(folder.file(), filter, true);
+  CHECK(all(*follower).empty());  // what comes now is read as it comes
+  RowId id = 0;
+  for (const char* text : {"evil.com", "a\\.evil.com", "a\\\\.evil.com", "a\\\\\\.evil.com", "b.a\\.evil.com",
+                           "a\\.b.evil.com"}) {
+    Asked row = asked(++id, text);
+    row.rcode = 0;
+    REQUIRE(write_one(*journal, row) == true);
+    AlertRow alert{
+        .time_us = epoch_us + id, .kind = "tunnel", .zone = {}, .action = "alert", .evidence = "{}"};
+    if (id % 2 == 0)
+      alert.zone = text;
+    else
+      alert.asked = id;  // by its query's name
+    journal->alert(alert);
+  }
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 6; }));
+  const auto once = must_read(folder.file(), filter);
+  for (LogReader* reader : {once.get(), follower.get()}) CHECK(all(*reader) == "1 3 6 !1 !3 !6 ");
+}
