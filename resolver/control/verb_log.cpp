@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <climits>
@@ -19,6 +20,7 @@
 #include "resolver/control/log_format.h"
 #include "resolver/journal/log_follow.h"
 #include "resolver/sandbox/broker.h"
+#include "rules/idn.h"
 #include "rules/name.h"
 #include "rules/quote.h"
 
@@ -171,6 +173,22 @@ struct Output {
   }
 };
 
+// As the journal has it; empty: the root, so every name. Errors: what can be above no name that was asked.
+Result<std::string> wanted_domain(const std::string& text) {
+  const auto bad = [&](const char* why) { return failure("--domain " + quoted(text) + ": " + why); };
+  if (text == "*" || text == "**" || text.starts_with("*.") || text.starts_with("**."))
+    return bad("it is a pattern; give the name alone, and all below it is meant");
+  const bool is_ascii =
+      std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  const Result<std::string> spelled = is_ascii ? Result<std::string>(text) : to_a_labels(text);
+  if (!spelled) return tl::unexpected(Error{"--domain: " + spelled.error().message});
+  if (spelled->find_first_of(" \t\r\n\v\f") != std::string::npos)
+    return bad("it has white space (a blank that a label holds is written \\032)");
+  const auto name = Name::parse(*spelled);
+  if (!name) return tl::unexpected(Error{"--domain: " + name.error().message});
+  return name->is_root() ? "" : name->text();
+}
+
 Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
   LogFilter filter;
   const std::pair<const char*, const std::optional<std::string>&> given[] = {{"--sandbox", flags.sandbox},
@@ -185,9 +203,9 @@ Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
   filter.user = flags.user.value_or("");
   filter.blocked = flags.blocked;
   if (flags.domain) {
-    const auto domain = Name::parse(*flags.domain);
+    auto domain = wanted_domain(*flags.domain);
     if (!domain) return tl::unexpected(domain.error());
-    filter.domain = domain->text();
+    filter.domain = std::move(*domain);
   }
   if (flags.follow && flags.until)
     return failure("--follow and --until " + quoted(*flags.until) + " do not go together");
