@@ -87,7 +87,7 @@ class EcsLog final : public LogFormat {
     Json& event = out["event"];
     event["kind"] = "alert";
     event["category"] = {"intrusion_detection"};
-    event["type"] = {alert.action == "alert" ? "info" : "denied"};
+    event["type"] = {alert.refused() ? "denied" : "info"};
     event["action"] = alert.action;
     if (!alert.uid.empty()) event["id"] = alert.uid;
     event["severity"] = severity_number(alert.severity);
@@ -101,11 +101,13 @@ class EcsLog final : public LogFormat {
     if (!whole.empty()) out["threat"] = {{"framework", "MITRE ATT&CK"}, {"technique", {{"id", whole}}}};
     if (!parts.empty()) out["threat"]["technique"]["subtechnique"]["id"] = parts;
     if (!alert.query_name.empty()) out["dns"]["question"]["name"] = alert.query_name;
-    if (!alert.zone.empty()) out["dns"]["question"]["registered_domain"] = alert.zone;
+    if (!alert.query_registered_domain.empty())
+      out["dns"]["question"]["registered_domain"] = alert.query_registered_domain;
     Json evidence = Json::parse(alert.evidence, nullptr, false);
     if (!evidence.is_object()) evidence = Json::object();
     out["postern"] = {{"sandbox", alert.sandbox}, {"session", alert.session}, {"kind", alert.kind},
                       {"zone", alert.zone},       {"score", alert.score},     {"evidence", evidence}};
+    if (alert.query_id > 0) out["postern"]["query_id"] = alert.query_id;
     return text(out);
   }
 

@@ -46,6 +46,8 @@ void Redactor::redact(LoggedAlert& alert) {
   if (level_ == Redaction::none) return;
   const std::string domain = public_domain(alert.zone);
   alert.query_name = alert.zone.empty() || alert.query_name.empty() ? "" : "*." + domain;
+  alert.query_registered_domain =
+      alert.query_name.empty() ? "" : public_domain(alert.query_registered_domain);
   if (!alert.zone.empty()) alert.zone = domain.empty() ? "." : domain;
   alert.evidence = redacted_evidence(alert.evidence, level_);
   if (level_ != Redaction::all) return;

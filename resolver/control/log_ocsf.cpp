@@ -161,11 +161,14 @@ class OcsfLog final : public LogFormat {
       if (evidence.contains("type")) artifact["query"]["type"] = evidence["type"];
     }
     out["evidences"] = {artifact};
-    const bool acted = alert.action != "alert";
-    out["action_id"] = acted ? 2 : 1;
-    out["action"] = acted ? "Denied" : "Allowed";
+    const Caption action = alert.refused()              ? Caption{2, "Denied"}
+                           : alert.query_action.empty() ? Caption{0, "Unknown"}
+                                                        : Caption{1, "Allowed"};
+    out["action_id"] = action.id;
+    out["action"] = action.caption;
     const Caption disposition = alert.action == "quarantine" ? Caption{3, "Quarantined"}
-                                : acted                      ? Caption{2, "Blocked"}
+                                : alert.acted()              ? Caption{2, "Blocked"}
+                                : alert.refused()            ? disposition_of(alert.query_action)
                                                              : Caption{19, "Alert"};
     out["disposition_id"] = disposition.id;
     out["disposition"] = disposition.caption;

@@ -29,8 +29,9 @@ const std::string& query_columns() {
 constexpr const char* alert_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
     "coalesce(query_id, 0), coalesce(query_name, ''), uid, severity, attack, first_us, last_us, "
-    "action <> 'alert' OR EXISTS (SELECT 1 FROM on_record AS q WHERE q.id = alerts.query_id "
-    "AND q.action IN ('blocked', 'refused', 'dropped')) FROM alerts WHERE ";
+    "coalesce((SELECT q.action FROM on_record AS q WHERE q.id = alerts.query_id), ''), "
+    "coalesce((SELECT q.registered_domain FROM on_record AS q WHERE q.id = alerts.query_id), '') "
+    "FROM alerts WHERE ";
 
 LoggedQuery query_of(Statement& row) {
   LoggedQuery query;
@@ -62,8 +63,7 @@ LoggedQuery query_of(Statement& row) {
   return query;
 }
 
-// `refused`: it, or its query was.
-LoggedAlert alert_of(Statement& row, bool& refused) {
+LoggedAlert alert_of(Statement& row) {
   LoggedAlert alert;
   alert.id = row.integer(0);
   alert.time_us = row.integer(1);
@@ -80,7 +80,8 @@ LoggedAlert alert_of(Statement& row, bool& refused) {
   alert.attack = row.text(15);
   alert.first_us = row.integer(16);
   alert.last_us = row.integer(17);
-  refused = row.integer(18) != 0;
+  alert.query_action = row.text(18);
+  alert.query_registered_domain = row.text(19);
   return alert;
 }
 
@@ -333,12 +334,11 @@ class Reader final : public LogReader {
     rows->bind(4, past_.alert);
     int code = 0, seen = 0;
     for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
-      bool refused = false;
-      LoggedAlert alert = alert_of(*rows, refused);
+      LoggedAlert alert = alert_of(*rows);
       at_.last_alert = alert.id;
       if ((!filter_.sandbox.empty() && alert.sandbox != filter_.sandbox) ||
           (!filter_.session.empty() && alert.session != filter_.session) ||
-          (!filter_.user.empty() && alert.user != filter_.user) || (filter_.blocked && !refused) ||
+          (!filter_.user.empty() && alert.user != filter_.user) || (filter_.blocked && !alert.refused()) ||
           (!filter_.domain.empty() && !at_or_below(alert.zone, filter_.domain) &&
            !at_or_below(alert.query_name, filter_.domain)))
         continue;

@@ -14,6 +14,10 @@
 
 namespace postern {
 
+inline bool is_refusal(const std::string& action) {
+  return action == "blocked" || action == "refused" || action == "dropped";
+}
+
 // One row of the view `queries`; -1 stands for "unknown" or "none".
 struct LoggedQuery {
   std::int64_t id = 0, time_us = 0;
@@ -33,7 +37,7 @@ struct LoggedQuery {
   std::string boot_id;             // empty: not known
   std::string process, code_line;  // empty: not known
 
-  bool refused() const { return action == "blocked" || action == "refused" || action == "dropped"; }
+  bool refused() const { return is_refusal(action); }
 };
 
 // One row of the view `alerts`; query_id 0: none.
@@ -44,10 +48,14 @@ struct LoggedAlert {
   double score = 0;
   std::string evidence;  // JSON object
   std::int64_t query_id = 0;
-  std::string query_name;
+  std::string query_name, query_registered_domain;
+  std::string query_action;      // empty: no query, or not on record any more
   std::string uid;               // what hooks know it by; these three are empty in rows of an older schema
   std::string severity, attack;  // low to critical; technique ids of MITRE ATT&CK, space separated
   std::int64_t first_us = 0, last_us = 0;
+
+  bool acted() const { return action != "alert"; }
+  bool refused() const { return acted() || is_refusal(query_action); }  // by it, or its query was
 };
 
 // Empty texts match everything; times in microseconds since 1970, `until` not included.

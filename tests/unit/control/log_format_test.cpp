@@ -54,6 +54,8 @@ LoggedAlert alert() {
       R"({"name":"aGVsbG8.example.com","why":[{"feature":"length","names":["x"]}],"user":"ada"})";
   alert.query_id = 7;
   alert.query_name = "aGVsbG8.example.com";
+  alert.query_action = "allowed";
+  alert.query_registered_domain = "example.com";
   alert.uid = "a1b2-3";
   alert.severity = "high";
   alert.attack = "T1071.004 T1572";
@@ -237,6 +239,43 @@ TEST_CASE("an alert in OCSF is a Detection Finding, also with evidence that is n
   CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["uid"] == "postern-alert-3");
   CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["title"] ==
         "tunnel: the session as a whole");
+}
+
+TEST_CASE("an alert does not contradict the record of its query") {
+  struct Row {
+    const char *action, *query_action;
+    int action_id, disposition_id;
+    const char* type;
+  };
+  for (const Row& row : {Row{"alert", "allowed", 1, 19, "info"},
+                         {"alert", "local", 1, 19, "info"},
+                         {"alert", "blocked", 2, 2, "denied"},
+                         {"alert", "refused", 2, 2, "denied"},
+                         {"alert", "dropped", 2, 6, "denied"},
+                         {"alert", "", 0, 19, "info"},
+                         {"block-zone", "allowed", 2, 2, "denied"},
+                         {"quarantine", "", 2, 3, "denied"}}) {
+    INFO(row.action << " " << row.query_action);
+    LoggedAlert one = alert();
+    one.action = row.action;
+    one.query_action = row.query_action;
+    const json finding = checked(ocsf_log()->line(one), detection_finding);
+    CHECK(finding["action_id"] == row.action_id);
+    CHECK(finding["disposition_id"] == row.disposition_id);
+    CHECK(json::parse(ecs_log()->line(one))["event"]["type"] == json::array({row.type}));
+  }
+  LoggedAlert shared = alert();
+  shared.zone = ".";  // the ledger's, of names that nobody has registered
+  const json told = json::parse(ecs_log()->line(shared));
+  CHECK(told["dns"]["question"]["registered_domain"] == "example.com");
+  CHECK(told["postern"]["zone"] == ".");
+  CHECK(told["postern"]["query_id"] == 7);
+  LoggedAlert alone = alert();
+  alone.query_id = 0;
+  alone.query_name = alone.query_action = alone.query_registered_domain = "";
+  const json lone = json::parse(ecs_log()->line(alone));
+  CHECK(!lone.contains("dns"));
+  CHECK(!lone["postern"].contains("query_id"));
 }
 
 TEST_CASE("ECS has the fields that its readers always need, and the parts of the name") {

@@ -438,3 +438,27 @@ TEST_CASE(
   const auto once = must_read(folder.file(), filter);
   for (LogReader* reader : {once.get(), follower.get()}) CHECK(all(*reader) == "1 3 6 !1 !3 !6 ");
 }
+
+TEST_CASE(
+    "an alert has of its query what became of it and whose domain it is, nothing where that is not told") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  for (RowId id = 1; id <= 2; ++id) {
+    Asked row = asked(id);
+    if (id == 2) row.action = Action::block_name;
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  for (const RowId id : {1, 2, 0, 9}) {  // 9: its query is gone
+    AlertRow alert{
+        .time_us = epoch_us + 3, .kind = "tunnel", .zone = ".", .action = "alert", .evidence = "{}"};
+    alert.asked = id;
+    journal->alert(alert);
+  }
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 4; }));
+  const auto page = must_read(folder.file())->next(0);
+  REQUIRE((page.has_value() && page->alerts.size() == 4));
+  std::string told;
+  for (const LoggedAlert& alert : page->alerts)
+    told += alert.query_action + ":" + alert.query_registered_domain + " ";
+  CHECK(told == "allowed:example.com blocked:example.com : : ");
+}
