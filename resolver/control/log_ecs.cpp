@@ -55,10 +55,9 @@ class EcsLog final : public LogFormat {
     Json& dns = out["dns"];
     dns["type"] = answered ? "answer" : "query";
     dns["op_code"] = "QUERY";
-    dns["question"] = {{"name", query.name},
-                       {"type", query.type},
-                       {"class", "IN"},
-                       {"registered_domain", query.registered_domain}};
+    dns["question"] = {
+        {"name", query.name}, {"type", query.type}, {"registered_domain", query.registered_domain}};
+    if (query.is_of_class_in()) dns["question"]["class"] = "IN";
     if (query.name.size() > query.registered_domain.size() && !query.registered_domain.empty())
       dns["question"]["subdomain"] =
           query.name.substr(0, query.name.size() - query.registered_domain.size() - 1);

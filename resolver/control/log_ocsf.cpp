@@ -94,7 +94,8 @@ class OcsfLog final : public LogFormat {
         query.refused() ? Caption{severity_low, "Low"} : Caption{severity_informational, "Informational"};
     Json out = event(4, "Network Activity", 4003, "DNS Activity", activity, severity, query.time_us,
                      "queries", query.id);
-    out["query"] = {{"hostname", query.name}, {"type", query.type}, {"class", "IN"}, {"opcode_id", 0}};
+    out["query"] = {{"hostname", query.name}, {"type", query.type}, {"opcode_id", 0}};
+    if (query.is_of_class_in()) out["query"]["class"] = "IN";
     out["query_time"] = query.time_us / 1000;
     if (answered) {
       const Caption rcode = rcode_of(query.rcode);
@@ -157,7 +158,7 @@ class OcsfLog final : public LogFormat {
     out["status"] = "New";
     Json artifact = {{"data", evidence}};
     if (!alert.query_name.empty()) {
-      artifact["query"] = {{"hostname", alert.query_name}, {"class", "IN"}};
+      artifact["query"] = {{"hostname", alert.query_name}};
       if (evidence.contains("type")) artifact["query"]["type"] = evidence["type"];
     }
     out["evidences"] = {artifact};

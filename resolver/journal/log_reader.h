@@ -38,6 +38,8 @@ struct LoggedQuery {
   std::string process, code_line;  // empty: not known
 
   bool refused() const { return is_refusal(action); }
+  // Of another class no more than that is on record.
+  bool is_of_class_in() const { return reason != "query_class"; }
 };
 
 // One row of the view `alerts`; query_id 0: none.

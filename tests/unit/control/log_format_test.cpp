@@ -318,6 +318,27 @@ TEST_CASE("a Zeek log is read back by replay as it was, each sandbox a client") 
   CHECK(line.find("\tcdn.example.net,93.184.215.14\t") != std::string::npos);
 }
 
+TEST_CASE("what nobody recorded is left out: the class of a query refused for it, and flags of messages") {
+  LoggedQuery chaos = query();
+  chaos.name = "version.bind";
+  chaos.type = "TXT";
+  chaos.action = "refused";
+  chaos.reason = "query_class";
+  CHECK(!checked(ocsf_log()->line(chaos), dns_activity)["query"].contains("class"));
+  CHECK(checked(ocsf_log()->line(query()), dns_activity)["query"]["class"] == "IN");
+  CHECK(!checked(ocsf_log()->line(alert()), detection_finding)["evidences"][0]["query"].contains("class"));
+  CHECK(!json::parse(ecs_log()->line(chaos))["dns"]["question"].contains("class"));
+  CHECK(json::parse(ecs_log()->line(query()))["dns"]["question"]["class"] == "IN");
+  const auto zeek = zeek_log();
+  CHECK(zeek->line(query()).find("\twww.example.com\t1\tC_INTERNET\t1\tA\t0\tNOERROR\t-\t-\t-\t-\t-\tcdn.") !=
+        std::string::npos);
+  CHECK(zeek->line(chaos).find("\tversion.bind\t-\t-\t16\tTXT\t") != std::string::npos);
+  const recorded::Read back = recorded::read(zeek->head(0) + zeek->line(chaos));
+  CHECK(back.error.empty());
+  REQUIRE(back.queries.size() == 1);
+  CHECK(back.queries[0].find(" version.bind TXT") != std::string::npos);
+}
+
 TEST_CASE("no format lets a control character of a sandbox's through") {
   LoggedQuery hostile = query();
   hostile.sandbox = "\033[2Jbox";
