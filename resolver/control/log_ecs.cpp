@@ -26,14 +26,14 @@ int severity_number(const std::string& severity) {
   return 0;
 }
 
-Json document(std::int64_t time_us, const char* dataset, std::int64_t id, const std::string& user,
+Json document(std::int64_t time_us, const char* dataset, const std::string& id, const std::string& user,
               const std::string& code_sha256) {
   Json out = {
       {"@timestamp", iso_text(time_us)},
       {"ecs", {{"version", ecs_version}}},
       {"observer",
        {{"vendor", "Postern"}, {"product", "Postern"}, {"type", "dns"}, {"version", POSTERN_VERSION}}},
-      {"event", {{"id", std::to_string(id)}, {"module", "postern"}, {"dataset", dataset}}}};
+      {"event", {{"id", id}, {"module", "postern"}, {"dataset", dataset}}}};
   if (!user.empty()) out["user"]["name"] = user;
   if (!code_sha256.empty()) out["process"]["hash"]["sha256"] = code_sha256;
   return out;
@@ -42,7 +42,8 @@ Json document(std::int64_t time_us, const char* dataset, std::int64_t id, const 
 class EcsLog final : public LogFormat {
  public:
   std::string line(const LoggedQuery& query) const override {
-    Json out = document(query.time_us, "postern.queries", query.id, query.user, query.code_sha256);
+    Json out = document(query.time_us, "postern.queries", row_uid(query.journal, "queries", query.id),
+                        query.user, query.code_sha256);
     Json& event = out["event"];
     const bool refused = query.refused();
     const bool answered = query.rcode != "unknown";
@@ -82,13 +83,14 @@ class EcsLog final : public LogFormat {
   }
 
   std::string line(const LoggedAlert& alert) const override {
-    Json out = document(alert.time_us, "postern.alerts", alert.id, alert.user, alert.code_sha256);
+    Json out = document(alert.time_us, "postern.alerts",
+                        alert.uid.empty() ? row_uid(alert.journal, "alerts", alert.id) : alert.uid,
+                        alert.user, alert.code_sha256);
     Json& event = out["event"];
     event["kind"] = "alert";
     event["category"] = {"intrusion_detection"};
     event["type"] = {alert.refused() ? "denied" : "info"};
     event["action"] = alert.action;
-    if (!alert.uid.empty()) event["id"] = alert.uid;
     event["severity"] = severity_number(alert.severity);
     event["risk_score"] = alert.score * 100;
     out["rule"] = {{"name", alert.kind}};

@@ -16,6 +16,10 @@ Result<std::unique_ptr<LogFormat>> log_format(std::string_view name, bool colour
   return failure("a format is text, json, ocsf, ecs or zeek, not " + quoted(name));
 }
 
+std::string row_uid(const std::string& journal, const char* view, std::int64_t id) {
+  return (journal.empty() ? "" : journal + "-") + view + "-" + std::to_string(id);
+}
+
 // "user-1" for the first user met, and so on: the same text, the same number, within one output.
 void Redactor::pseudonym(const char* kind, std::string& text) {
   if (text.empty()) return;

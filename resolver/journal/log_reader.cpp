@@ -155,6 +155,8 @@ class Reader final : public LogReader {
     page.end = !*more;
     if (auto told = tell_new_domains(page); !told) return tl::unexpected(told.error());
     if (auto read = read_alerts(page); !read) return tl::unexpected(read.error());
+    for (LoggedQuery& query : page.queries) query.journal = id_.substr(0, journal_digits);
+    for (LoggedAlert& alert : page.alerts) alert.journal = id_.substr(0, journal_digits);
     return page;
   }
 

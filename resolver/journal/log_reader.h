@@ -20,6 +20,7 @@ inline bool is_refusal(const std::string& action) {
 
 // One row of the view `queries`; -1 stands for "unknown" or "none".
 struct LoggedQuery {
+  std::string journal;  // the first digits of its file's id, meta.journal_id; empty: it was never sealed
   std::int64_t id = 0, time_us = 0;
   std::string sandbox, session, user, code_sha256;
   std::string name, registered_domain, type;
@@ -44,6 +45,7 @@ struct LoggedQuery {
 
 // One row of the view `alerts`; query_id 0: none.
 struct LoggedAlert {
+  std::string journal;  // as of a query
   std::int64_t id = 0, time_us = 0;
   std::string sandbox, session, user, code_sha256;
   std::string kind, zone, action;
@@ -80,6 +82,7 @@ class LogReader {
   // How long a row may be late or its outcome unknown in `follow` before it is taken as it is: the path waits
   // 2 s for a commit and up to 4 s for upstreams.
   static constexpr std::int64_t settle_us = 6'000'000;
+  static constexpr std::size_t journal_digits = 12;   // 48 random bits; std::string holds them in itself
   static constexpr std::size_t max_unsettled = 4096;  // ranges; beyond it the oldest is taken as it is
 
   // `follow`: rows are given once they are settled, those that are committed out of order later.

@@ -236,7 +236,7 @@ TEST_CASE("an alert in OCSF is a Detection Finding, also with evidence that is n
   broken.zone.clear();
   broken.uid.clear();  // as of a row of an older schema
   broken.attack.clear();
-  CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["uid"] == "postern-alert-3");
+  CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["uid"] == "alerts-3");
   CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["title"] ==
         "tunnel: the session as a whole");
 }
@@ -276,6 +276,22 @@ TEST_CASE("an alert does not contradict the record of its query") {
   const json lone = json::parse(ecs_log()->line(alone));
   CHECK(!lone.contains("dns"));
   CHECK(!lone["postern"].contains("query_id"));
+}
+
+TEST_CASE("an id is unique over journals, for a SIEM that reads several") {
+  LoggedQuery one = query();
+  LoggedAlert told = alert();
+  told.uid.clear();
+  for (const std::string before : {"", "c0ffee012345"}) {
+    const std::string prefix = before.empty() ? "" : before + "-";
+    one.journal = told.journal = before;
+    CHECK(json::parse(ocsf_log()->line(one))["metadata"]["uid"] == prefix + "queries-7");
+    CHECK(json::parse(ecs_log()->line(one))["event"]["id"] == prefix + "queries-7");
+    const json finding = json::parse(ocsf_log()->line(told));
+    CHECK(finding["metadata"]["uid"] == prefix + "alerts-3");
+    CHECK(finding["finding_info"]["uid"] == prefix + "alerts-3");
+    CHECK(json::parse(ecs_log()->line(told))["event"]["id"] == prefix + "alerts-3");
+  }
 }
 
 TEST_CASE("ECS has the fields that its readers always need, and the parts of the name") {

@@ -462,3 +462,25 @@ TEST_CASE(
     told += alert.query_action + ":" + alert.query_registered_domain + " ";
   CHECK(told == "allowed:example.com blocked:example.com : : ");
 }
+
+TEST_CASE("each record says which journal it is of, nothing where the file was never sealed") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    REQUIRE(write_one(*journal, asked(1)) == true);
+    AlertRow alert{
+        .time_us = epoch_us + 1, .kind = "tunnel", .zone = {}, .action = "alert", .evidence = "{}"};
+    journal->alert(alert);
+    REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 1; }));
+  }
+  Sql sql(folder.file());
+  const std::string id = sql.one("SELECT value FROM meta WHERE key = 'journal_id'");
+  REQUIRE(id.size() == 32);
+  for (const std::string& expected : {id.substr(0, 12), std::string()}) {
+    const auto page = must_read(folder.file())->next(0);
+    REQUIRE((page.has_value() && page->queries.size() == 1 && page->alerts.size() == 1));
+    CHECK(page->queries[0].journal == expected);
+    CHECK(page->alerts[0].journal == expected);
+    sql.rows_now("DELETE FROM meta WHERE key = 'journal_id'");
+  }
+}
