@@ -113,8 +113,7 @@ int replay_verb(const ReplayFlags& flags);
 struct LogFlags {
   std::string db;
   std::string format = "text", redact = "none";
-  std::optional<std::string> since, until;
-  std::string sandbox, session, user, domain;
+  std::optional<std::string> since, until, sandbox, session, user, domain;  // an empty one is an error
   bool blocked = false;
   bool follow = false;
   bool no_alerts = false;

@@ -1,6 +1,7 @@
 // The journal for people and for jq: aligned lines, and JSON with the views' columns.
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "resolver/control/log_format.h"
 #include "rules/terminal_text.h"
@@ -76,7 +77,7 @@ class JsonLog final : public LogFormat {
                 {"name", query.name},
                 {"name_reversed", query.name_reversed},
                 {"registered_domain", query.registered_domain},
-                {"newly_observed_domain", query.newly_observed_domain},
+                {"newly_observed_domain", known(query.newly_observed_domain)},
                 {"type", query.type},
                 {"action", query.action},
                 {"reason", query.reason},
@@ -126,6 +127,7 @@ class JsonLog final : public LogFormat {
 
  private:
   static Json known(std::int64_t value) { return value >= 0 ? Json(value) : Json(); }
+  static Json known(std::optional<bool> value) { return value ? Json(*value) : Json(); }
   static Json known(const std::string& text) { return text.empty() ? Json() : Json(text); }
   static std::string text(const Json& row) {
     return row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
