@@ -138,7 +138,6 @@ class Pipeline {
   const std::vector<std::unique_ptr<SandboxState>>& sandboxes() const { return sandboxes_; }
   std::size_t in_flight() const { return alive_; }
   bool journal_stalled() const { return stalled_; }
-  Audit audit() const { return audit_; }
 
  private:
   struct Batch {
