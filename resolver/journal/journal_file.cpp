@@ -214,6 +214,7 @@ Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id, c
   if (auto done = file.prepare(false, busy_ms); !done) return give_up(done.error());
   if (auto seeded = seed_vocabulary(file.connection_); !seeded) return give_up(seeded.error());
   file.boot_ = lost.boot_;
+  file.boot_first_asked_ = lost.boot_first_asked_;
   file.boot_offset_us_ = lost.boot_offset_us_;
   file.first_id_ = next_id;
   if (auto carried = file.carry_over_from(aside.empty() ? lost.connection_ : damaged, aside); !carried)
@@ -241,7 +242,7 @@ Result<void> JournalFile::carry_over_from(Connection& from, const std::string& a
   insert->bind(2, std::string_view(boot_id));
   insert->bind(3, monotonic + boot_offset_us_);
   insert->bind(4, monotonic);
-  insert->bind(5, first_id_);
+  insert->bind(5, boot_first_asked_);  // rows that were drawn before are still to come
   insert->bind(6, std::string_view(POSTERN_VERSION));
   if (insert->run() != SQLITE_OK) return tl::unexpected(connection_.failed("cannot write"));
   return {};
@@ -319,7 +320,7 @@ Result<void> JournalFile::begin() {
   insert->bind(5, std::string_view(POSTERN_VERSION));
   if (insert->step() != SQLITE_ROW) return give_up(connection_.failed("cannot write"));
   boot_ = insert->integer(0);
-  first_id_ = insert->integer(1);
+  first_id_ = boot_first_asked_ = insert->integer(1);
   insert->reset();
   if (connection_.exec("COMMIT") != SQLITE_OK) return give_up(connection_.failed("cannot write"));
   return {};

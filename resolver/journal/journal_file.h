@@ -60,7 +60,7 @@ class JournalFile {
   FileLock lock_;
   Connection connection_;
   std::int64_t boot_ = 0, boot_offset_us_ = 0;
-  RowId first_id_ = 1;
+  RowId first_id_ = 1, boot_first_asked_ = 1;
   std::string aside_;
 };
 

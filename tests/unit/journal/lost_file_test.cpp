@@ -1,6 +1,7 @@
 // The journal's files deleted, moved, replaced or emptied under it: no row is called recorded that nobody can
 // find, and it goes on by itself.
 #include "resolver/journal/journal_file.h"
+#include "tests/unit/journal/seal_support.h"
 #include "tests/unit/journal/support.h"
 
 using namespace postern;
@@ -191,18 +192,22 @@ TEST_CASE(
         return std::filesystem::file_size(world.folder.file("journal.db-wal")) == 0;  // all is in the file
       }));
     REQUIRE(world.write("seen.example.com") == true);
+    const Asked drawn = asked(world.journal->reserve(1), "drawn-before.example.com", world.box);
     const std::string file = world.folder.file(log ? "journal.db-wal" : "journal.db");
     std::filesystem::resize_file(file, log ? 0 : std::filesystem::file_size(file) / 2);
     CHECK(world.write("lost.example.com") == false);
     REQUIRE(world.works_again());
     CHECK(world.write("after.example.com") == true);
-    CHECK(world.names().size() == 1);
+    CHECK(write_one(*world.journal, drawn) == true);
+    CHECK(world.names().size() == 2);
     CHECK(world.journal->stats().new_files == 1);
     CHECK(world.journal->stats().set_aside.find("journal.db.corrupt-") != std::string::npos);
     Sql sql(world.folder.file());
     CHECK(sql.one("SELECT count(*) FROM rule WHERE text = 'the rule'") == "1");
     CHECK(sql.one("PRAGMA integrity_check") == "ok");
     CHECK(sql.one("SELECT count(*) FROM boot WHERE ended_us = 0") == "1");
+    world.journal.reset();
+    CHECK(verdict(world.folder.file()) == "consistent");
   }
 }
 
