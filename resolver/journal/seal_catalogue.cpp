@@ -2,9 +2,9 @@
 #include "resolver/journal/seal_catalogue.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "resolver/journal/name_text.h"
+#include "resolver/journal/seal_tables.h"
 
 namespace postern {
 namespace {
@@ -242,21 +242,12 @@ Result<void> differing_catalogue(Connection& connection, const CatalogueFacts& f
 
 Result<void> differing_indexes(Connection& connection, const CatalogueFound& found,
                                const std::function<void(const std::string& table)>& doing) {
-  auto list = connection.prepare(
-      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-      " AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name");
-  if (!list) return tl::unexpected(list.error());
-  std::vector<std::string> tables;
-  auto listed = each_of(connection, *list, [&] {
-    tables.push_back(list->text(0));
-    return true;
-  });
-  if (!listed) return listed;
-  for (const std::string& table : tables) {
+  // Not those that the file's schema says it has: it may have been told that one is none.
+  const auto tables = own_tables();
+  if (!tables) return tl::unexpected(tables.error());
+  for (const std::string& table : *tables) {
     if (doing) doing(table);
-    std::string name = table;  // as SQL quotes it
-    for (std::size_t at = 0; (at = name.find('"', at)) != std::string::npos; at += 2) name.insert(at, 1, '"');
-    auto check = connection.prepare("PRAGMA integrity_check(\"" + name + "\")");
+    auto check = connection.prepare("PRAGMA integrity_check(\"" + table + "\")");
     if (!check) return tl::unexpected(check.error());
     std::string first;
     int more = -1;

@@ -375,12 +375,17 @@ Result<VerifyReport> verify_journal(const VerifyOptions& options) {
   if (!connection) return tl::unexpected(connection.error());
   VerifyReport report;
   bool readable = true;
-  auto compared = differing_tables(*connection, [&](const std::string& what, const std::string& why) {
+  TablesFound found;
+  found.difference = [&](const std::string& what, const std::string& why) {
     readable = readable && !what.starts_with("table ");
     ++report.all_findings;
     if (report.findings.size() < VerifyReport::findings_kept)
       report.findings.push_back({what, "", 0, 0, why});
-  });
+  };
+  found.newer = [&](const std::string& word) {
+    if (report.newer_words.size() < VerifyReport::findings_kept) report.newer_words.push_back(word);
+  };
+  auto compared = differing_tables(*connection, found);
   if (!compared) return tl::unexpected(compared.error());
   if (!readable) {  // what a table of another shape says proves nothing
     report.verdict = VerifyReport::Verdict::altered;

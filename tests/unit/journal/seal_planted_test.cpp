@@ -1,0 +1,172 @@
+// Seals: rows, words and schema that no writer leaves are named, however they are spelled.
+#include <span>
+
+#include "resolver/journal/seal_verify.h"
+#include "tests/unit/journal/seal_support.h"
+
+using namespace postern;
+using namespace postern::test;
+
+namespace {
+
+constexpr std::int64_t planted_start_us = 1'700'000'000'000'000;
+
+// Queries 1 to 8, closed cleanly: ".", "www", "www.evil.example" and "x.evil.example", each by its text; and
+// once more, by its number.
+void write_twice(const std::string& path) {
+  const auto journal = must_open(path);
+  const auto one = journal->attach(sandbox("one"), planted_start_us);
+  REQUIRE(one.has_value());
+  const std::string texts[] = {".", "www", "www.evil.example", "x.evil.example"};
+  const RowId first = journal->reserve(8);
+  REQUIRE(first == 1);
+  for (const RowId half : {first, first + 4}) {
+    std::deque<Asked> rows;
+    std::vector<const Asked*> batch;
+    for (RowId id = half; id < half + 4; ++id) {
+      Asked& row = rows.emplace_back(asked(id, texts[id - half], *one));
+      row.registered_labels = static_cast<std::uint8_t>(row.name.labels() < 2 ? 0 : 2);
+      row.rule = journal->intern_rule("policy.yaml:3:5 allow **");
+      row.time_us = planted_start_us + id * 1'000'000;
+      batch.push_back(&row);
+    }
+    REQUIRE(submit_and_wait(*journal, batch) == true);
+    Sql(path).wait_until_listed();
+  }
+  journal->alert(alert_row(*one, first));
+  LeakGrant grant;
+  grant.user = "u1";
+  grant.session = "s-one";
+  grant.octets = 4096;
+  REQUIRE(journal->grant(grant).has_value());
+}
+
+struct Planted {
+  const char* what;
+  std::vector<std::string> sql;
+  const char* named;  // one of what verify finds
+};
+
+std::string findings_of(const VerifyReport& report) {
+  std::string all = verdict(report) + ":";
+  for (const auto& one : report.findings) all += "\n" + one.record + " " + one.what;
+  return all + "\n";
+}
+
+void attack(const std::string& path, const std::vector<std::string>& statements) {
+  for (const std::string& one : statements) {
+    Sql sql(path);  // of its own: the schema as the one before left it
+    for (const char* pragma : {"PRAGMA foreign_keys = OFF", "PRAGMA writable_schema = ON"})
+      sql.rows_now(pragma);
+    sql.rows_now(one);
+    if (one.find("sqlite_schema") == std::string::npos) continue;
+    const std::string version = sql.one_now("PRAGMA schema_version");
+    sql.rows_now("PRAGMA schema_version = " + std::to_string(std::stoi(version) + 1));
+  }
+}
+
+void must_be_named(std::span<const Planted> attacks) {
+  const Folder folder(Folder::Where::in_memory);
+  const std::string original = folder.file("original.db"), path = folder.file();
+  write_twice(original);
+  REQUIRE(Sql(original).one_now("SELECT count(*) FROM asked WHERE name_id > 0") == "4");
+  REQUIRE(findings_of(must_verify(original)) == "consistent:\n");
+  for (const Planted& one : attacks) {
+    CAPTURE(std::string(one.what));
+    std::filesystem::copy_file(original, path, std::filesystem::copy_options::overwrite_existing);
+    attack(path, one.sql);
+    const std::string said = findings_of(must_verify(path));
+    CAPTURE(said);
+    CHECK(said.find("\n" + std::string(one.named) + "\n") != std::string::npos);
+  }
+}
+
+// A row of `asked` under that id, as the fifth.
+std::string asked_as(const std::string& id) {
+  return "INSERT INTO asked SELECT " + id +
+         ", time_us, monotonic_us, sandbox, name, registered_at, type, action, reason, rule, rcode, ede,"
+         " flags, score_milli, charge_millibits, name_id FROM asked WHERE id = 5";
+}
+
+std::string schema_row(const std::string& name, const std::string& change) {
+  return "UPDATE sqlite_schema SET " + change + " WHERE name = '" + name + "'";
+}
+
+}  // namespace
+
+TEST_CASE("what is written into the schema so that it is not compared is named") {
+  const std::string trigger =
+      "CREATE TRIGGER t1 AFTER INSERT ON alert_delivery BEGIN DELETE FROM alert_delivery; END";
+  const Planted attacks[] = {
+      {"an index that was emptied, of a table whose type has the same octets",
+       {schema_row("listed_by_name", "sql = sql || ' WHERE asked < 0'"), "REINDEX listed_by_name",
+        schema_row("listed_by_name", "sql = substr(sql, 1, length(sql) - 16)"),
+        schema_row("listed", "type = CAST('table' AS BLOB)")},
+       "table listed or an index of it does not hold what it must: row 1 missing from index listed_by_name,"
+       " and 8 more"},
+      {"a type of the same octets",
+       {schema_row("listed", "type = CAST('table' AS BLOB)")},
+       "row of the schema \"table listed\" is none that SQLite writes"},
+      {"a name of the same octets",
+       {schema_row("queries", "name = CAST(name AS BLOB)")},
+       "row of the schema \"view queries\" is none that SQLite writes"},
+      {"a trigger in capitals",
+       {trigger, schema_row("t1", "type = 'TRIGGER'")},
+       "row of the schema \"TRIGGER t1\" is none that SQLite writes"},
+      {"a trigger by SQLite's own name",
+       {trigger, schema_row("t1", "name = 'sqlite_t1', sql = replace(sql, ' t1 ', ' sqlite_t1 ')")},
+       "row of the schema \"trigger sqlite_t1\" is none that SQLite writes"},
+  };
+  must_be_named(attacks);
+}
+
+TEST_CASE("tables, indexes and views of the operator's own pass, whatever they are made with") {
+  const Folder folder(Folder::Where::in_memory);
+  write_twice(folder.file());
+  attack(folder.file(),
+         {"CREATE TABLE mine (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT UNIQUE, b)",
+          "CREATE UNIQUE INDEX IF NOT EXISTS mine_by_b ON mine (b) WHERE b > 3",
+          "create view if not exists \"my view\" as select 1", "CREATE TABLE copied AS SELECT id FROM asked",
+          "ALTER TABLE copied RENAME TO \"a b\"", "CREATE VIRTUAL TABLE words USING fts5(text)", "ANALYZE"});
+  CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
+}
+
+TEST_CASE("words for numbers that are gone or were added are named") {
+  const Planted attacks[] = {
+      {"a reason that is used", {"DELETE FROM reason WHERE id = 2"}, "the word for reason 2 is missing"},
+      {"a reason that is used, with all others", {"DELETE FROM reason"}, "the word for reason 2 is missing"},
+      {"a reason before others", {"DELETE FROM reason WHERE id = 3"}, "the word for reason 3 is missing"},
+      {"a type", {"INSERT INTO rr_type VALUES (65280, 'A')"}, "the word for type 65280 was added"},
+      {"an rcode", {"INSERT INTO rcode VALUES (23, 'NOERROR')"}, "the word for rcode 23 was added"},
+      {"a reason, with another's word",
+       {"INSERT INTO reason VALUES (99, 'default')"},
+       "the word for reason 99 was added"},
+      {"a reason that is nearly another's word",
+       {"INSERT INTO reason VALUES (99, 'Default ')"},
+       "the word for reason 99 was added"},
+      {"a reason below none",
+       {"INSERT INTO reason VALUES (-1, 'weather')"},
+       "the word for reason -1 was added"},
+      {"an action, with another's word",
+       {"INSERT INTO action VALUES (9, 'allowed')"},
+       "the word for action 9 was added"},
+  };
+  must_be_named(attacks);
+}
+
+TEST_CASE("a word that a newer Postern may have written alters nothing, and is told") {
+  const Folder folder(Folder::Where::in_memory);
+  write_twice(folder.file());
+  attack(folder.file(),
+         {"INSERT INTO reason VALUES (16, 'weather')", "INSERT INTO action VALUES (6, 'delayed')"});
+  const VerifyReport report = must_verify(folder.file());
+  CHECK(findings_of(report) == "consistent:\n");
+  CHECK(report.newer_words == std::vector<std::string>{"action 6, \"delayed\"", "reason 16, \"weather\""});
+}
+
+TEST_CASE("a reason that an older Postern did not know is not missed") {
+  const Folder folder(Folder::Where::in_memory);
+  write_twice(folder.file());
+  attack(folder.file(), {"DELETE FROM reason WHERE id >= 14"});
+  CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
+}
