@@ -94,6 +94,39 @@ std::string schema_row(const std::string& name, const std::string& change) {
 
 }  // namespace
 
+TEST_CASE("a name is told in one way, as text or by a number that is there") {
+  const std::string why =
+      " was changed: its name must be there either as text or by the number of a row of `name`";
+  const std::string third = "asked 3" + why, seventh = "asked 7" + why;
+  const Planted attacks[] = {
+      {"the catalogue's number for a name that is there as text",
+       {"UPDATE listed SET name = 0 WHERE asked = 3"},
+       "asked 3 is in the catalogue under another name: the views show that one"},
+      {"and for one that is there by its number",
+       {"UPDATE listed SET name = 0 WHERE asked = 7"},
+       "asked 7 is in the catalogue under another name: the views show that one"},
+      {"a name in two parts",
+       {"UPDATE asked SET name = '.evil.example', name_id = (SELECT id FROM name WHERE text = 'www')"
+        " WHERE id = 7"},
+       seventh.c_str()},
+      {"a name in two parts, shown as its first",
+       {"UPDATE asked SET name = '.evil.example', name_id = (SELECT id FROM name WHERE text = 'www')"
+        " WHERE id = 7",
+        "UPDATE listed SET name = (SELECT id FROM name WHERE text = 'www') WHERE asked = 7"},
+       seventh.c_str()},
+      {"a number without a row, and the text beside it",
+       {"UPDATE asked SET name = 'www.evil.example', name_id = 424242 WHERE id = 3",
+        "UPDATE listed SET name = 424242 WHERE asked = 3"},
+       third.c_str()},
+      {"a number below none", {"UPDATE asked SET name_id = -1 WHERE id = 3"}, third.c_str()},
+      {"a name under a number that no writer gives",
+       {"UPDATE name SET id = 0 WHERE text = 'www.evil.example'",
+        "UPDATE listed SET name = 0 WHERE asked IN (3, 7)"},
+       "name 0 has a number that no name has"},
+  };
+  must_be_named(attacks);
+}
+
 TEST_CASE("what is written into the schema so that it is not compared is named") {
   const std::string trigger =
       "CREATE TRIGGER t1 AFTER INSERT ON alert_delivery BEGIN DELETE FROM alert_delivery; END";
@@ -129,6 +162,46 @@ TEST_CASE("tables, indexes and views of the operator's own pass, whatever they a
           "create view if not exists \"my view\" as select 1", "CREATE TABLE copied AS SELECT id FROM asked",
           "ALTER TABLE copied RENAME TO \"a b\"", "CREATE VIRTUAL TABLE words USING fts5(text)", "ANALYZE"});
   CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
+}
+
+TEST_CASE("a sandbox without a session is nobody's, and says nothing") {
+  const auto planted = [](const std::string& values) {
+    return "INSERT INTO sandbox SELECT 9, boot, " + values + " FROM sandbox WHERE id = 1";
+  };
+  const char* const named = "sandbox 9 was inserted: without a session it is nobody's, and it says more";
+  const Planted attacks[] = {
+      {"a name", {planted("'build-9', '', '', '', '{}', '', 0, 7, 7")}, named},
+      {"a user", {planted("'', '', 'bob', '', '{}', '', 0, 7, 7")}, named},
+      {"its code", {planted("'', '', '', 'abc', '{}', '', 0, 7, 7")}, named},
+      {"a label", {planted("'', '', '', '', '{\"a\":\"b\"}', '', 0, 7, 7")}, named},
+      {"a policy", {planted("'', '', '', '', '{}', 'open', 0, 7, 7")}, named},
+      {"that it is protected", {planted("'', '', '', '', '{}', '', 1, 7, 7")}, named},
+      {"an end of its own", {planted("'', '', '', '', '{}', '', 0, 7, 8")}, named},
+  };
+  must_be_named(attacks);
+  const Folder folder(Folder::Where::in_memory);
+  write_twice(folder.file());
+  attack(folder.file(), {planted("'', '', '', '', '{}', '', 0, 7, 7")});
+  CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
+}
+
+TEST_CASE("domains are looked at whatever their number is") {
+  const std::vector<std::string> negative = {
+      "UPDATE domain SET id = -id WHERE text = 'evil.example'",
+      "UPDATE name SET domain = -domain WHERE text LIKE '%.evil.example'",
+      "UPDATE tally SET domain = (SELECT id FROM domain WHERE text = 'evil.example')"
+      " WHERE domain NOT IN (SELECT id FROM domain)",
+      "UPDATE domain_total SET domain = (SELECT id FROM domain WHERE text = 'evil.example')"
+      " WHERE domain NOT IN (SELECT id FROM domain)"};
+  const char* const zero = "domain 0 stands for none, and says more";
+  const Planted attacks[] = {
+      {"a number below none", negative, "domain -2 has a number that no domain has"},
+      {"the text of none", {"UPDATE domain SET text = 'x.example' WHERE id = 0"}, zero},
+      {"the first query of none", {"UPDATE domain SET first_asked = 1 WHERE id = 0"}, zero},
+      {"the time of none", {"UPDATE domain SET first_us = 1 WHERE id = 0"}, zero},
+      {"none at all", {"DELETE FROM domain WHERE id = 0"}, "domain 0 is missing"},
+  };
+  must_be_named(attacks);
 }
 
 TEST_CASE("words for numbers that are gone or were added are named") {
