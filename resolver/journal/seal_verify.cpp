@@ -45,9 +45,7 @@ class Verifier {
   Result<VerifyReport> run() {
     auto id = store_.journal_id();
     if (!id) return tl::unexpected(id.error());
-    if (!*id)
-      return failure("cannot verify journal \"" + connection_.path() +
-                     "\": it was never sealed (written by an older Postern, or not opened since)");
+    if (!*id) return without_id();
     report_.journal = **id;
     for (const auto step : {&Verifier::sort_given_heads, &Verifier::read_tombstones, &Verifier::walk,
                             &Verifier::look_for_others, &Verifier::check_catalogue, &Verifier::check_heads})
@@ -57,6 +55,20 @@ class Verifier {
   }
 
  private:
+  // Its id is written in the transaction of its first block.
+  Result<VerifyReport> without_id() {
+    const auto sealed = connection_.integer(
+        "SELECT EXISTS (SELECT 1 FROM seal) OR EXISTS (SELECT 1 FROM seal_head)"
+        " OR EXISTS (SELECT 1 FROM seal_tombstone)");
+    if (!sealed) return tl::unexpected(sealed.error());
+    if (*sealed == 0)
+      return failure("cannot verify journal \"" + connection_.path() +
+                     "\": it was never sealed (written by an older Postern, or not opened since)");
+    found("meta journal_id", "meta", 0, 0, "was removed: there are blocks");
+    report_.verdict = VerifyReport::Verdict::altered;
+    return std::move(report_);
+  }
+
   void found(const std::string& record, const std::string& table, std::int64_t id, std::int64_t block,
              const std::string& what) {
     ++report_.all_findings;
@@ -285,9 +297,9 @@ class Verifier {
       const auto done = rows_.ids(kind, lowest_id, [&](std::int64_t id) {
         while (run.count != 0 && id > run.last()) run = covered_.at_or_after(kind, id);
         if (run.count != 0 && run.first <= id) return true;
-        if (id <= before) {
+        if (id > 0 && id <= before) {
           ++report_.unsealed_before;
-        } else if (tail_.allows(kind, id) && !removed_.all().has(kind, id)) {
+        } else if (id > 0 && tail_.allows(kind, id) && !removed_.all().has(kind, id)) {
           if (report_.unsealed++ == 0) report_.first_unsealed = record_text(kind, id);
         } else {
           found_record(kind, id, 0, "was inserted, or the block that covered it was removed");

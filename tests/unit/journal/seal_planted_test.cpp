@@ -127,6 +127,40 @@ TEST_CASE("a name is told in one way, as text or by a number that is there") {
   must_be_named(attacks);
 }
 
+TEST_CASE("a row with a number that no writer gives was inserted") {
+  const Planted attacks[] = {
+      {"a query",
+       {asked_as("-5"), "INSERT INTO listed SELECT sandbox, id, name_id FROM asked WHERE id = -5"},
+       "asked -5 was inserted, or the block that covered it was removed"},
+      {"a query 0", {asked_as("0")}, "asked 0 was inserted, or the block that covered it was removed"},
+      {"an outcome",
+       {"INSERT INTO outcome VALUES (-5, 1, 0, 0, 0, 0, 0, 1, 1, '192.0.2.9', 0)"},
+       "outcome -5 was inserted, or the block that covered it was removed"},
+      {"an alert",
+       {"INSERT INTO alert SELECT 0, time_us, sandbox, kind, 'google.com', score, action, evidence, asked,"
+        " 'x', severity, attack, first_us, last_us FROM alert"},
+       "alert 0 was inserted, or the block that covered it was removed"},
+      {"a grant",
+       {"INSERT INTO leak_grant VALUES (-1, 1, 'u1', 's-one', '', 1000000)"},
+       "leak_grant -1 was inserted, or the block that covered it was removed"},
+      {"a gap",
+       {"INSERT INTO gap VALUES (-1, 1, 2, 500, 0, 'disk full')"},
+       "gap -1 was inserted, or the block that covered it was removed"},
+      {"a rule",
+       {"INSERT INTO rule VALUES (-1, 'policy.yaml:9:9 allow **')"},
+       "rule -1 was inserted, or the block that covered it was removed"},
+      {"sandboxes",
+       {"INSERT INTO sandbox SELECT 0, boot, 'build-9', session, user, code_sha256, labels, policy,"
+        " record_protected, attached_us, detached_us FROM sandbox"},
+       "sandbox 0 was inserted, or the block that covered it was removed"},
+      {"a boot",
+       {"INSERT INTO boot SELECT -5, 'another', started_us, started_monotonic_us, first_asked + 5, version,"
+        " ended_us FROM boot"},
+       "boot -5 was inserted, or the block that covered it was removed"},
+  };
+  must_be_named(attacks);
+}
+
 TEST_CASE("what is written into the schema so that it is not compared is named") {
   const std::string trigger =
       "CREATE TRIGGER t1 AFTER INSERT ON alert_delivery BEGIN DELETE FROM alert_delivery; END";
@@ -161,6 +195,48 @@ TEST_CASE("tables, indexes and views of the operator's own pass, whatever they a
           "CREATE UNIQUE INDEX IF NOT EXISTS mine_by_b ON mine (b) WHERE b > 3",
           "create view if not exists \"my view\" as select 1", "CREATE TABLE copied AS SELECT id FROM asked",
           "ALTER TABLE copied RENAME TO \"a b\"", "CREATE VIRTUAL TABLE words USING fts5(text)", "ANALYZE"});
+  CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
+}
+
+TEST_CASE("a boot between queries that are there was inserted, one behind them is told") {
+  const std::string boot =
+      "INSERT INTO boot SELECT 2, 'another', started_us, started_monotonic_us, 5, version, 0 FROM boot";
+  const std::string more =
+      "INSERT INTO boot SELECT 3, 'another', started_us, started_monotonic_us, 4, version, 0 FROM boot"
+      " WHERE id = 1";
+  const Planted attacks[] = {
+      {"one between queries", {boot}, "boot 2 was inserted, or the block that covered it was removed"},
+      {"two", {boot, more}, "boot 3 was inserted, or the block that covered it was removed"},
+      {"one before another that might come",
+       {"INSERT INTO boot SELECT 2, 'another', started_us, started_monotonic_us, 50, version, 0 FROM boot",
+        "INSERT INTO boot SELECT 3, 'another', started_us, started_monotonic_us, 40, version, 0 FROM boot"
+        " WHERE id = 1"},
+       "boot 3 was inserted, or the block that covered it was removed"},
+  };
+  must_be_named(attacks);
+  const Folder folder(Folder::Where::in_memory);
+  write_twice(folder.file());
+  attack(folder.file(), {boot});
+  must_open(folder.file());  // the next writer does not seal it
+  CHECK(
+      findings_of(must_verify(folder.file())) ==
+      "boot 2 was inserted, or the block that covered it was removed:\nboot 2 was inserted, or the block that"
+      " covered it was removed\n");
+}
+
+TEST_CASE("boots of writers that were killed before they sealed anything pass") {
+  const Folder folder(Folder::Where::in_memory);
+  write_twice(folder.file());
+  attack(
+      folder.file(),
+      {"INSERT INTO boot SELECT 2, 'another', started_us, started_monotonic_us, 9, version, 0 FROM boot",
+       "INSERT INTO boot SELECT 3, 'another', started_us, started_monotonic_us, 65546, version, 0 FROM boot"
+       " WHERE id = 1"});
+  const VerifyReport report = must_verify(folder.file());
+  CHECK(findings_of(report) == "consistent:\n");
+  CHECK(report.unsealed == 2);
+  CHECK(report.first_unsealed == "boot 2");
+  must_open(folder.file());
   CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
 }
 
@@ -242,4 +318,26 @@ TEST_CASE("a reason that an older Postern did not know is not missed") {
   write_twice(folder.file());
   attack(folder.file(), {"DELETE FROM reason WHERE id >= 14"});
   CHECK(findings_of(must_verify(folder.file())) == "consistent:\n");
+}
+
+TEST_CASE("what says which journal it is, and what is listed, is missed") {
+  const Planted attacks[] = {
+      {"its id",
+       {"DELETE FROM meta WHERE key = 'journal_id'"},
+       "meta journal_id was removed: there are blocks"},
+      {"an empty id",
+       {"UPDATE meta SET value = '' WHERE key = 'journal_id'"},
+       "meta journal_id was removed: there are blocks"},
+      {"its mark of the catalogue",
+       {"DELETE FROM meta WHERE key = 'listed_upto'"},
+       "meta listed_upto is missing"},
+  };
+  must_be_named(attacks);
+  const Folder folder(Folder::Where::in_memory);
+  {
+    auto options = at(folder.file());
+    options.sealed = false;
+    must_open(options);
+  }
+  CHECK_FALSE(verify(folder.file()).has_value());  // never sealed
 }
