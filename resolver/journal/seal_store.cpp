@@ -39,8 +39,8 @@ Result<std::optional<JournalId>> SealStore::journal_id() {
   if (text->empty()) return std::optional<JournalId>();
   JournalId id;
   if (!read_hex(*text, id))
-    return failure("cannot read the id of journal \"" + connection_->path() + "\": \"" + text->substr(0, 64) +
-                   "\" is none");
+    return failure("cannot read the id of journal \"" + connection_->path() + "\": " + quoted(*text) +
+                   " is none");
   return std::optional(id);
 }
 
