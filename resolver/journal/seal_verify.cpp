@@ -44,8 +44,13 @@ class Verifier {
 
   Result<VerifyReport> run() {
     auto id = store_.journal_id();
+    if (!id && connection_.text("SELECT value FROM meta WHERE key = 'journal_id'"))
+      return without_id("was changed: it is none", id.error());
     if (!id) return tl::unexpected(id.error());
-    if (!*id) return without_id();
+    if (!*id)
+      return without_id("was removed: there are blocks",
+                        Error{"cannot verify journal \"" + connection_.path() +
+                              "\": it was never sealed (written by an older Postern, or not opened since)"});
     report_.journal = **id;
     for (const auto step : {&Verifier::sort_given_heads, &Verifier::read_tombstones, &Verifier::walk,
                             &Verifier::look_for_others, &Verifier::check_catalogue, &Verifier::check_heads})
@@ -56,15 +61,13 @@ class Verifier {
 
  private:
   // Its id is written in the transaction of its first block.
-  Result<VerifyReport> without_id() {
+  Result<VerifyReport> without_id(const std::string& why, const Error& unsealed) {
     const auto sealed = connection_.integer(
         "SELECT EXISTS (SELECT 1 FROM seal) OR EXISTS (SELECT 1 FROM seal_head)"
         " OR EXISTS (SELECT 1 FROM seal_tombstone)");
     if (!sealed) return tl::unexpected(sealed.error());
-    if (*sealed == 0)
-      return failure("cannot verify journal \"" + connection_.path() +
-                     "\": it was never sealed (written by an older Postern, or not opened since)");
-    found("meta journal_id", "meta", 0, 0, "was removed: there are blocks");
+    if (*sealed == 0) return tl::unexpected(unsealed);
+    found("meta journal_id", "meta", 0, 0, why);
     report_.verdict = VerifyReport::Verdict::altered;
     return std::move(report_);
   }
