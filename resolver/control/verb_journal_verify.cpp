@@ -13,7 +13,7 @@
 #include "resolver/journal/seal_verify.h"
 #include "resolver/sandbox/broker_seal.h"
 #include "rules/hex.h"
-#include "rules/quote.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
@@ -116,7 +116,7 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
     case VerifyReport::Verdict::altered: {
       line(path + ": ALTERED");
       for (const auto& one : report.findings)
-        line("  " + printable(one.record + " " + one.what) +
+        line("  " + escaped(one.record + " " + one.what) +
              (one.block != 0 && one.table != "seal" ? " (block " + std::to_string(one.block) + ")" : ""));
       const auto more = report.all_findings - static_cast<std::int64_t>(report.findings.size());
       if (more > 0) line(fmt::format("  and {} more", more));
@@ -176,7 +176,7 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
   if (report.pruned > 0)
     line(fmt::format("  {} records were removed by retention, and said so", report.pruned));
   for (const std::string& word : report.newer_words)
-    line("  a word that this Postern does not know, a newer one's or added: " + printable(word));
+    line("  a word that this Postern does not know, a newer one's or added: " + escaped(word));
   if (report.heads_bad > 0)
     line(fmt::format("  {} of the heads given for this journal are not signed by the key: not used",
                      report.heads_bad));
@@ -215,7 +215,7 @@ int journal_verify_verb(const VerifyFlags& flags) {
   auto report = verify_journal(options);
   if (show) std::fputs("\r\033[K", stderr);
   // What SQLite says of a damaged file has names out of it. JSON: escaped, and what is no UTF-8 replaced.
-  if (!report) return complain(printable(report.error().message));
+  if (!report) return complain(report.error().message);
   if (flags.json)
     std::cout << as_json(options.path, *report, unreadable)
                      .dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace)
