@@ -160,6 +160,8 @@ Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::s
 
 // Writes "postern: MESSAGE" to stderr and returns status_failed.
 int complain(const std::string& message);
+// Control characters must not reach a terminal: names in the journal were chosen by untrusted code.
+std::string tame(const std::string& text);
 
 // A table with a header line, aligned columns and, on a terminal, the header underlined. Cells over 60
 // columns are cut.

@@ -11,6 +11,7 @@
 
 #include "resolver/control/commands.h"
 #include "resolver/journal/reader.h"
+#include "resolver/journal/sql_name.h"
 #include "resolver/journal/statements.h"
 #include "rules/quote.h"
 
@@ -24,11 +25,14 @@ int print_views(const std::vector<std::string>& dbs) {
       run_sql(dbs, "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name", max_views);
   if (!views) return complain(views.error().message);
   for (const auto& view : views->rows) {
-    const auto empty = run_sql(dbs, "SELECT * FROM " + view[0] + " LIMIT 0", 1);
-    if (!empty) return complain(empty.error().message);
-    std::cout << view[0];
+    const auto empty = run_sql(dbs, "SELECT * FROM " + sql_name(view[0]) + " LIMIT 0", 1);
+    if (!empty) {  // one of somebody else's, where there are several files
+      complain(tame(empty.error().message));
+      continue;
+    }
+    std::cout << tame(view[0]);
     for (std::size_t i = 0; i < empty->columns.size(); ++i)
-      std::cout << (i == 0 ? ": " : ", ") << empty->columns[i];
+      std::cout << (i == 0 ? ": " : ", ") << tame(empty->columns[i]);
     std::cout << "\n";
   }
   return 0;

@@ -90,7 +90,7 @@ int journal_stats_verb(const std::string& db, bool json) {
                           (facts->pruned_at_us == 0 ? "at a time unknown" : iso_time(facts->pruned_at_us)))
             << "\n";
   for (const auto& table : facts->tables)
-    std::printf("  %-15s %12lld rows %12s\n", table.name.c_str(), static_cast<long long>(table.rows),
+    std::printf("  %-15s %12lld rows %12s\n", tame(table.name).c_str(), static_cast<long long>(table.rows),
                 table.octets < 0 ? "?" : size_text(table.octets).c_str());
   return 0;
 }

@@ -52,13 +52,6 @@ std::size_t width(const std::string& text) {
   return count;
 }
 
-// Control characters must not reach a terminal: names in the journal were chosen by untrusted code.
-std::string tame(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return out;
-}
-
 std::string utc_text(std::int64_t unix_us) {
   const std::time_t seconds = unix_us / 1'000'000;
   std::tm parts{};
@@ -130,6 +123,12 @@ Result<std::string> ask_json(const std::string& control, const std::string& meth
   auto reply = ask(control, method, target, body);
   if (!reply) return tl::unexpected(reply.error());
   return dump(*reply);
+}
+
+std::string tame(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return out;
 }
 
 int complain(const std::string& message) {

@@ -44,6 +44,8 @@ Result<Connection> open_as(const std::string& path, const std::string& uri) {
   connection->call_it(path);
   sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_busy_timeout(connection->raw(), log_recovered_within_ms);
+  // Who gave it to us may have made it by hand: https://www.sqlite.org/security.html
+  if (auto set = connection->run("PRAGMA cell_size_check = ON"); !set) return tl::unexpected(set.error());
   return connection;
 }
 

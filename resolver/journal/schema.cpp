@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "resolver/journal/open_to_read.h"
+#include "resolver/journal/sql_name.h"
 #include "rules/vocabulary.h"
 
 namespace postern {
@@ -145,8 +147,8 @@ Result<void> check_journal_health(Connection& connection) {
   int code = SQLITE_ROW;
   while ((code = tables->step()) == SQLITE_ROW) {
     const auto newest =
-        connection.integer("SELECT count(*) FROM (SELECT * FROM \"" + tables->text(0) +
-                           "\" ORDER BY rowid DESC LIMIT " + std::to_string(checked_rows) + ")");
+        connection.integer("SELECT count(*) FROM (SELECT * FROM " + sql_name(tables->text(0)) +
+                           " ORDER BY rowid DESC LIMIT " + std::to_string(checked_rows) + ")");
     if (!newest) return tl::unexpected(newest.error());
   }
   if (code != SQLITE_DONE) return tl::unexpected(connection.failed("cannot read"));
