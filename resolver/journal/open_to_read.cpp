@@ -53,13 +53,6 @@ bool may_write(const std::string& folder) {
   return ::faccessat(AT_FDCWD, folder.c_str(), W_OK, AT_EACCESS) == 0;
 }
 
-// SQLite looks for the log beside the file that a symbolic link means.
-std::string real_path(const std::string& path) {
-  std::error_code none;
-  const auto real = std::filesystem::canonical(path, none);
-  return none ? path : real.string();
-}
-
 bool has_log(const std::string& path) {
   struct stat about {};
   return ::stat((real_path(path) + "-wal").c_str(), &about) == 0 && about.st_size > 0;
@@ -78,6 +71,12 @@ Result<void> check_content(Connection& connection) {
 }
 
 }  // namespace
+
+std::string real_path(const std::string& path) {
+  std::error_code none;
+  const auto real = std::filesystem::canonical(path, none);
+  return none ? path : real.string();
+}
 
 Result<Connection> open_to_read_journal(const std::string& path, std::string* attached_as) {
   if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot

@@ -12,6 +12,9 @@
 
 namespace postern {
 
+// What the path means, if it is a symbolic link: there SQLite looks for the log, and a writer has its lock.
+// Where nothing is, the path itself.
+std::string real_path(const std::string& path);
 // A read-only connection that has read the schema, waits a while for a log that is being recovered, and folds
 // nothing into the file when it closes. `attached_as`, if given, becomes what ATTACH opens the same file by.
 // Errors: no such file, not a regular one, no journal or of a newer version, a log with rows that cannot be
