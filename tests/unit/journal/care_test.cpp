@@ -459,3 +459,29 @@ TEST_CASE(
   CHECK(refused(vacuum_journal(folder.file())));
   CHECK(refused(LogReader::open(folder.file(), {}, false)));
 }
+
+TEST_CASE("what an interrupted removal left goes with the next one, by hand and a daemon's") {
+  const Folder folder;
+  const auto left = [&](const char* what) {
+    return Sql(folder.file()).one_now("SELECT count(*) FROM " + std::string(what));
+  };
+  // As a removal that was ended before its sweep leaves it.
+  const auto interrupted = [&] {
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(folder.file() + suffix);
+    write_story(folder.file(), 300);
+    Sql sql(folder.file());
+    for (const char* table : {"listed", "outcome", "asked"})
+      sql.rows_now("DELETE FROM " + std::string(table));
+  };
+  interrupted();
+  REQUIRE(left("name") != "0");
+  REQUIRE(prune_journal(folder.file(), kept_for(hour_us)).has_value());
+  CHECK(left("name") == "0");
+  CHECK(left("resolved") == "0");
+  interrupted();
+  REQUIRE(prune_journal(folder.file(), kept_up_to(1 << 30)).has_value());  // not too large
+  CHECK(left("name") == "0");
+  interrupted();
+  const auto journal = must_open(keeping(folder.file(), kept_for(hour_us)));
+  CHECK(eventually(*journal, [&](const auto&) { return left("name") == "0"; }));
+}
