@@ -84,7 +84,8 @@ std::int64_t now_of_day() {
 
 }  // namespace
 
-Result<JournalFacts> journal_facts(const std::string& path) {
+Result<JournalFacts> journal_facts(const std::string& given) {
+  const std::string path = real_path(given);
   auto connection = open_to_read_journal(path);
   if (!connection) return tl::unexpected(connection.error());
   JournalFacts facts;
@@ -299,7 +300,7 @@ std::string copy_pages(Connection& from, Connection& to, const std::string& log,
 
 }  // namespace
 
-Result<void> backup_journal(const std::string& path, const std::string& to, const CareProgress& progress,
+Result<void> backup_journal(const std::string& given, const std::string& to, const CareProgress& progress,
                             std::int64_t log_limit) {
   auto from = open_to_read_journal(path);
   if (!from) return tl::unexpected(from.error());
@@ -307,6 +308,7 @@ Result<void> backup_journal(const std::string& path, const std::string& to, cons
   const SignalsWait signals;  // outlives the part
   auto part = Part::begin(to);
   if (!part) return failure(cannot + part.error().message);
+  const std::string path = real_path(given);
   {
     auto copy = Connection::open(part->path(), SQLITE_OPEN_READWRITE);
     if (!copy) return failure(cannot + copy.error().message);
@@ -321,7 +323,8 @@ Result<void> backup_journal(const std::string& path, const std::string& to, cons
   return {};
 }
 
-Result<Pruned> prune_journal(const std::string& path, const Retention& keep, const PruneProgress& progress) {
+Result<Pruned> prune_journal(const std::string& given, const Retention& keep, const PruneProgress& progress) {
+  const std::string path = real_path(given);
   if (auto free = free_to_change(path, "prune"); !free) return tl::unexpected(free.error());
   Journal::Options options;
   options.path = path;
@@ -350,8 +353,8 @@ Result<Pruned> prune_journal(const std::string& path, const Retention& keep, con
   }
 }
 
-Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep) {
-  auto connection = open_to_read_journal(path);
+Result<PrunePlan> plan_prune(const std::string& given, const Retention& keep) {
+  auto connection = open_to_read_journal(real_path(given));
   if (!connection) return tl::unexpected(connection.error());
   PrunePlan plan;
   const auto count = [&](const char* table, std::int64_t kept_us) {
@@ -374,7 +377,8 @@ Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep) {
   return plan;
 }
 
-Result<Vacuumed> vacuum_journal(const std::string& path) {
+Result<Vacuumed> vacuum_journal(const std::string& given) {
+  const std::string path = real_path(given);
   if (auto free = free_to_change(path, "vacuum"); !free) return tl::unexpected(free.error());
   const std::int64_t before = octets_of(path) + octets_of(path + "-wal");
   Journal::Options options;

@@ -485,3 +485,27 @@ TEST_CASE("what an interrupted removal left goes with the next one, by hand and 
   const auto journal = must_open(keeping(folder.file(), kept_for(hour_us)));
   CHECK(eventually(*journal, [&](const auto&) { return left("name") == "0"; }));
 }
+
+TEST_CASE("through a symbolic link a journal is looked after as by its own name") {
+  const Folder folder, links;
+  write_story(folder.file(), 300);
+  const std::string link = links.file("link.db");
+  std::filesystem::create_symlink(folder.file(), link);
+  const auto fine = [](const auto& done) {
+    if (!done) MESSAGE(done.error().message);
+    return done.has_value();
+  };
+  CHECK(fine(prune_journal(link, kept_for(hour_us))));
+  CHECK(fine(vacuum_journal(link)));
+  CHECK(fine(plan_prune(link, kept_for(hour_us))));
+  CHECK(fine(backup_journal(link, folder.file("copy.db"))));
+  CHECK(names_in(links) == std::set<std::string>{"link.db"});
+  CHECK(std::filesystem::is_symlink(link));
+  CHECK(verdict(folder.file()) == "consistent");
+  const auto journal = must_open(folder.file());
+  write_rows(*journal, 10);
+  CHECK(journal_facts(link)->log_octets > 0);
+  const auto limited = backup_journal(link, folder.file("more.db"), nullptr, 1);
+  REQUIRE(!limited.has_value());
+  CHECK(tells(limited.error().message, "its log has grown"));
+}
