@@ -7,6 +7,8 @@
 
 #include "resolver/journal/log_reader.h"
 #include "resolver/journal/reader.h"
+#include "resolver/journal/schema.h"
+#include "resolver/journal/sqlite.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/other_process.h"
 #include "tests/unit/journal/prune_support.h"
@@ -508,4 +510,23 @@ TEST_CASE("through a symbolic link a journal is looked after as by its own name"
   const auto limited = backup_journal(link, folder.file("more.db"), nullptr, 1);
   REQUIRE(!limited.has_value());
   CHECK(tells(limited.error().message, "its log has grown"));
+}
+
+TEST_CASE("a journal of any version is counted, and its tables by whatever name they have") {
+  const Folder folder;
+  for (std::size_t version = 1; version <= migrations().size(); ++version) {
+    const std::string path = folder.file("v" + std::to_string(version) + ".db");
+    auto connection = Connection::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(connection.has_value());
+    REQUIRE(migrate(*connection, migrations().first(version)).has_value());
+    REQUIRE(
+        connection->run("CREATE TABLE \"x\"\" y'z\" (a); INSERT INTO \"x\"\" y'z\" VALUES (1)").has_value());
+    const auto facts = journal_facts(path);
+    REQUIRE_MESSAGE(facts.has_value(), facts.error().message);
+    CHECK(facts->version == static_cast<std::int64_t>(version));
+    CHECK(facts->tombstones == 0);
+    CHECK(facts->tables.back().name == "x\" y'z");
+    CHECK(facts->tables.back().rows == 1);
+    CHECK(facts->tables.back().octets != 0);
+  }
 }
