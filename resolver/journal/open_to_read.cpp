@@ -114,7 +114,11 @@ Result<void> look_at_journal(const std::string& path) {
   if (auto ours = check_journal_is_ours(path); !ours) return ours;
   auto connection = has_log(path) ? open_to_read_journal(path) : open_as(path, uri_of(path, true));
   if (!connection) return tl::unexpected(connection.error());
-  return check_content(*connection);
+  if (auto fine = check_content(*connection); !fine) return fine;
+  // A writer would find this, too, after it has made its lock and a log.
+  if (auto whole = check_journal_health(*connection); !whole)
+    return failure(whole.error().message + "; it was left as it is");
+  return {};
 }
 
 }  // namespace postern

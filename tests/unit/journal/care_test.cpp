@@ -530,3 +530,23 @@ TEST_CASE("a journal of any version is counted, and its tables by whatever name 
     CHECK(facts->tables.back().octets != 0);
   }
 }
+
+TEST_CASE("a damaged journal is refused by prune and vacuum, and nothing is left beside it") {
+  const Folder folder;
+  write_story(folder.file(), 300);
+  (void)Sql(folder.file()).rows_now("SELECT 1 FROM meta");  // takes the log away when it closes
+  {
+    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2 * 4096).write(std::string(10 * 4096, '\xff').data(), 10 * 4096);
+  }
+  std::filesystem::remove(folder.file() + ".lock");
+  const std::string before = contents(folder.file());
+  REQUIRE(names_in(folder) == std::set<std::string>{"journal.db"});
+  const auto pruned = prune_journal(folder.file(), kept_for(hour_us));
+  REQUIRE(!pruned.has_value());
+  CHECK_MESSAGE(tells(pruned.error().message, "it was left as it is"), pruned.error().message);
+  CHECK(names_in(folder) == std::set<std::string>{"journal.db"});
+  REQUIRE(!vacuum_journal(folder.file()).has_value());
+  CHECK(names_in(folder) == std::set<std::string>{"journal.db"});
+  CHECK(contents(folder.file()) == before);
+}
