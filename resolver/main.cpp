@@ -6,8 +6,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
+#include <sstream>
 
 #include "resolver/control/command_line.h"
+#include "rules/quote.h"
+#include "rules/terminal_text.h"
 
 namespace {
 
@@ -22,6 +25,14 @@ std::string unknown_subcommand(const CLI::App& app, int argc, char** argv) {
     level = below.front();
   }
   return "";
+}
+
+// Says what was wrong, or the help or version that was asked for; the exit status.
+int refuse(const CLI::App& app, const CLI::ParseError& error) {
+  std::stringstream said;
+  const int code = app.exit(error, std::cout, said);
+  for (std::string line; std::getline(said, line);) std::cerr << postern::escaped(line) << "\n";
+  return code == 0 ? 0 : postern::status_failed;
 }
 
 // Answers that did not reach whoever asked are not a success. What is in neither buffer has been written.
@@ -49,11 +60,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
     if (const std::string strange = unknown_subcommand(app, argc, argv); !strange.empty())
-      return complain("there is no subcommand \"" + strange + "\"; --help lists them");
-    return app.exit(error) == 0 ? 0 : status_failed;
+      return complain("there is no subcommand " + quoted(strange) + "; --help lists them");
+    return refuse(app, error);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : status_failed;
+    return refuse(app, error);
   } catch (const std::exception& error) {
     return complain(error.what());  // out of memory, and what a library throws against its word
   }

@@ -19,6 +19,8 @@
 #include "rules/explain.h"
 #include "rules/list.h"
 #include "rules/public_suffix.h"
+#include "rules/quote.h"
+#include "rules/sandbox_check.h"
 
 namespace postern {
 namespace {
@@ -27,32 +29,6 @@ std::int64_t unix_us() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
-}
-
-constexpr std::size_t max_name = 128;   // octets of a sandbox's name, session, user
-constexpr std::size_t max_labels = 32;  // K=V pairs of a sandbox
-
-Result<void> check(const Sandbox& who) {
-  const auto too_long = [](const std::string& text) {  // or not fit for a log line
-    return text.size() > max_name ||
-           std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
-  };
-  const auto bad = [](const std::string& what, const std::string& value) {
-    return failure("cannot attach: " + what + " \"" + value.substr(0, max_name) + "\" is not usable");
-  };
-  if (who.name.empty() || too_long(who.name)) return bad("the name", who.name);
-  for (const unsigned char c : who.name)
-    if (c <= ' ' || c == '/' || c == 0x7f) return bad("the name", who.name);
-  if (too_long(who.session)) return bad("the session", who.session);
-  if (too_long(who.user)) return bad("the user", who.user);
-  const bool hex = who.code_sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
-  if (!hex || (!who.code_sha256.empty() && who.code_sha256.size() != 64))
-    return failure("cannot attach: the code hash \"" + who.code_sha256.substr(0, max_name) +
-                   "\" is not 64 digits of lower-case hex");
-  if (who.labels.size() > max_labels) return failure("cannot attach: more than 32 labels");
-  for (const auto& [key, value] : who.labels)
-    if (key.empty() || too_long(key) || too_long(value)) return bad("the label", key);
-  return {};
 }
 
 // What the journal calls it.
@@ -214,7 +190,7 @@ void Resolver::set_servers(std::vector<Server> servers) {
 }
 
 Result<void> Resolver::attach(AttachRequest request) {
-  if (auto fine = check(request.who); !fine) return fine;
+  if (auto fine = check_sandbox(request.who); !fine) return fine;
   if (places_.contains(request.who.name))
     return failure("cannot attach: a sandbox \"" + request.who.name + "\" is attached already");
   if ((request.pid > 0) == !request.netns_path.empty())
@@ -237,7 +213,7 @@ Result<void> Resolver::attach(AttachRequest request) {
     as.overlay = std::move(request.overlay);
   }
   auto policy = set->find(request.who.policy);
-  if (!policy) return failure("cannot attach: there is no policy \"" + request.who.policy + "\"");
+  if (!policy) return failure("cannot attach: there is no policy " + quoted(request.who.policy));
 
   auto secrets = secrets_for(request.who, std::move(request.secrets));
   if (!secrets) return tl::unexpected(secrets.error());
@@ -253,7 +229,7 @@ Result<void> Resolver::attach(AttachRequest request) {
 }
 
 Result<void> Resolver::attach(Sandbox who, Listeners listeners, std::vector<SecretValue> secrets) {
-  if (auto fine = check(who); !fine) return fine;
+  if (auto fine = check_sandbox(who); !fine) return fine;
   auto policy = policies_->find(who.policy);
   if (!policy) return failure("there is no policy \"" + who.policy + "\"");
   auto all = secrets_for(who, std::move(secrets));
@@ -321,7 +297,7 @@ std::vector<Pipeline::SessionLeak> Resolver::leaks() {
 
 Result<LeakGrant> Resolver::grant(LeakGrant wanted) {
   const auto bad = [&](const std::string& why) {
-    return failure("cannot grant anything to session \"" + wanted.session.substr(0, max_name) + "\": " + why);
+    return failure("cannot grant anything to session " + quoted(wanted.session) + ": " + why);
   };
   if (wanted.octets == 0) return bad("give the octets");
   if (!wanted.zone.empty() && wanted.zone != LeakGrant::for_answers) {

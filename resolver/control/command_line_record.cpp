@@ -47,8 +47,8 @@ void CommandLine::add_sql(CLI::App& app) {
                    "Journal file; default: journal.db in the state folder. Given several times: each view is "
                    "the union of the files', with a last column `journal`, the file's path")
       ->allow_extra_args(false);
-  sql_app->add_flag("--json", sql.json, "Rows as JSON");
-  sql_app->add_flag("--csv", sql.csv, "Rows as CSV");
+  CLI::Option* json_rows = sql_app->add_flag("--json", sql.json, "Rows as JSON");
+  sql_app->add_flag("--csv", sql.csv, "Rows as CSV")->excludes(json_rows);
   sql_app->add_flag(
       "--wait", sql.wait,
       "Wait until all that is on record now is in the views, 5 s at most. Without it an answer comes "

@@ -113,8 +113,7 @@ int replay_verb(const ReplayFlags& flags);
 struct LogFlags {
   std::string db;
   std::string format = "text", redact = "none";
-  std::optional<std::string> since, until;
-  std::string sandbox, session, user, domain;
+  std::optional<std::string> since, until, sandbox, session, user, domain;  // an empty one is an error
   bool blocked = false;
   bool follow = false;
   bool no_alerts = false;
@@ -160,8 +159,6 @@ Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::s
 
 // Writes "postern: MESSAGE" to stderr and returns status_failed.
 int complain(const std::string& message);
-// Control characters must not reach a terminal: names in the journal were chosen by untrusted code.
-std::string tame(const std::string& text);
 
 // A table with a header line, aligned columns and, on a terminal, the header underlined. Cells over 60
 // columns are cut.

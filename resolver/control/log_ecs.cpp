@@ -26,14 +26,14 @@ int severity_number(const std::string& severity) {
   return 0;
 }
 
-Json document(std::int64_t time_us, const char* dataset, std::int64_t id, const std::string& user,
+Json document(std::int64_t time_us, const char* dataset, const std::string& id, const std::string& user,
               const std::string& code_sha256) {
   Json out = {
       {"@timestamp", iso_text(time_us)},
       {"ecs", {{"version", ecs_version}}},
       {"observer",
        {{"vendor", "Postern"}, {"product", "Postern"}, {"type", "dns"}, {"version", POSTERN_VERSION}}},
-      {"event", {{"id", std::to_string(id)}, {"module", "postern"}, {"dataset", dataset}}}};
+      {"event", {{"id", id}, {"module", "postern"}, {"dataset", dataset}}}};
   if (!user.empty()) out["user"]["name"] = user;
   if (!code_sha256.empty()) out["process"]["hash"]["sha256"] = code_sha256;
   return out;
@@ -42,7 +42,8 @@ Json document(std::int64_t time_us, const char* dataset, std::int64_t id, const 
 class EcsLog final : public LogFormat {
  public:
   std::string line(const LoggedQuery& query) const override {
-    Json out = document(query.time_us, "postern.queries", query.id, query.user, query.code_sha256);
+    Json out = document(query.time_us, "postern.queries", row_uid(query.journal, "queries", query.id),
+                        query.user, query.code_sha256);
     Json& event = out["event"];
     const bool refused = query.refused();
     const bool answered = query.rcode != "unknown";
@@ -55,10 +56,9 @@ class EcsLog final : public LogFormat {
     Json& dns = out["dns"];
     dns["type"] = answered ? "answer" : "query";
     dns["op_code"] = "QUERY";
-    dns["question"] = {{"name", query.name},
-                       {"type", query.type},
-                       {"class", "IN"},
-                       {"registered_domain", query.registered_domain}};
+    dns["question"] = {
+        {"name", query.name}, {"type", query.type}, {"registered_domain", query.registered_domain}};
+    if (query.is_of_class_in()) dns["question"]["class"] = "IN";
     if (query.name.size() > query.registered_domain.size() && !query.registered_domain.empty())
       dns["question"]["subdomain"] =
           query.name.substr(0, query.name.size() - query.registered_domain.size() - 1);
@@ -83,13 +83,14 @@ class EcsLog final : public LogFormat {
   }
 
   std::string line(const LoggedAlert& alert) const override {
-    Json out = document(alert.time_us, "postern.alerts", alert.id, alert.user, alert.code_sha256);
+    Json out = document(alert.time_us, "postern.alerts",
+                        alert.uid.empty() ? row_uid(alert.journal, "alerts", alert.id) : alert.uid,
+                        alert.user, alert.code_sha256);
     Json& event = out["event"];
     event["kind"] = "alert";
     event["category"] = {"intrusion_detection"};
-    event["type"] = {alert.action == "alert" ? "info" : "denied"};
+    event["type"] = {alert.refused() ? "denied" : "info"};
     event["action"] = alert.action;
-    if (!alert.uid.empty()) event["id"] = alert.uid;
     event["severity"] = severity_number(alert.severity);
     event["risk_score"] = alert.score * 100;
     out["rule"] = {{"name", alert.kind}};
@@ -101,11 +102,13 @@ class EcsLog final : public LogFormat {
     if (!whole.empty()) out["threat"] = {{"framework", "MITRE ATT&CK"}, {"technique", {{"id", whole}}}};
     if (!parts.empty()) out["threat"]["technique"]["subtechnique"]["id"] = parts;
     if (!alert.query_name.empty()) out["dns"]["question"]["name"] = alert.query_name;
-    if (!alert.zone.empty()) out["dns"]["question"]["registered_domain"] = alert.zone;
+    if (!alert.query_registered_domain.empty())
+      out["dns"]["question"]["registered_domain"] = alert.query_registered_domain;
     Json evidence = Json::parse(alert.evidence, nullptr, false);
     if (!evidence.is_object()) evidence = Json::object();
     out["postern"] = {{"sandbox", alert.sandbox}, {"session", alert.session}, {"kind", alert.kind},
                       {"zone", alert.zone},       {"score", alert.score},     {"evidence", evidence}};
+    if (alert.query_id > 0) out["postern"]["query_id"] = alert.query_id;
     return text(out);
   }
 

@@ -16,6 +16,10 @@ Result<std::unique_ptr<LogFormat>> log_format(std::string_view name, bool colour
   return failure("a format is text, json, ocsf, ecs or zeek, not " + quoted(name));
 }
 
+std::string row_uid(const std::string& journal, const char* view, std::int64_t id) {
+  return (journal.empty() ? "" : journal + "-") + view + "-" + std::to_string(id);
+}
+
 // "user-1" for the first user met, and so on: the same text, the same number, within one output.
 void Redactor::pseudonym(const char* kind, std::string& text) {
   if (text.empty()) return;
@@ -46,6 +50,8 @@ void Redactor::redact(LoggedAlert& alert) {
   if (level_ == Redaction::none) return;
   const std::string domain = public_domain(alert.zone);
   alert.query_name = alert.zone.empty() || alert.query_name.empty() ? "" : "*." + domain;
+  alert.query_registered_domain =
+      alert.query_name.empty() ? "" : public_domain(alert.query_registered_domain);
   if (!alert.zone.empty()) alert.zone = domain.empty() ? "." : domain;
   alert.evidence = redacted_evidence(alert.evidence, level_);
   if (level_ != Redaction::all) return;

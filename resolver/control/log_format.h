@@ -58,6 +58,8 @@ void for_each_word(std::string_view text, Use use) {
   }
 }
 
+// A row's id, unique over journals: "c0ffee012345-queries-7"; of a file without an id "queries-7".
+std::string row_uid(const std::string& journal, const char* view, std::int64_t id);
 // "2026-11-22T10:00:00.123456Z".
 std::string iso_text(std::int64_t unix_us);
 // A moment as a person writes it, in microseconds since 1970: "2026-11-22", "2026-11-22T10:00:00.5Z" (also

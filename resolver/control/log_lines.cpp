@@ -1,8 +1,10 @@
 // The journal for people and for jq: aligned lines, and JSON with the views' columns.
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "resolver/control/log_format.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
@@ -11,18 +13,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char *red = "\033[31m", *yellow = "\033[33m", *dim = "\033[2m", *plain = "\033[0m";
 
-// A terminal must not obey what a sandbox wrote.
-std::string printable(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return out;
-}
-
-std::string in_column(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
 class TextLog final : public LogFormat {
  public:
   explicit TextLog(bool colour) : colour_(colour) {}
@@ -30,12 +20,13 @@ class TextLog final : public LogFormat {
   std::string line(const LoggedQuery& query) const override {
     std::string out = begin(query.time_us, query.sandbox);
     const std::string verdict = query.refresh ? "refresh" : query.cached ? "cached" : query.action;
-    out += coloured(query.refused() ? red : "", in_column(verdict, 8)) + "  " + in_column(query.type, 5) +
-           "  " + in_column(printable(query.name), 32) + "  " + query.rcode;
+    out += coloured(query.refused() ? red : "", in_columns(fit_for_terminal(verdict), 8)) + "  " +
+           in_columns(fit_for_terminal(query.type), 5) + "  " + in_columns(fit_for_terminal(query.name), 32) +
+           "  " + fit_for_terminal(query.rcode);
     std::string more;
-    if (!query.data.empty()) more += "  " + printable(query.data);
-    if (!query.rule.empty()) more += "  " + printable(query.rule);
-    if (query.refused() && query.rule.empty()) more += "  " + query.reason;
+    if (!query.data.empty()) more += "  " + fit_for_terminal(query.data);
+    if (!query.rule.empty()) more += "  " + fit_for_terminal(query.rule);
+    if (query.refused() && query.rule.empty()) more += "  " + fit_for_terminal(query.reason);
     std::string small;
     if (query.upstream_us >= 0)
       small += (small.empty() ? "" : ", ") + number(query.upstream_us / 1000.0, "ms");
@@ -45,20 +36,21 @@ class TextLog final : public LogFormat {
   }
 
   std::string line(const LoggedAlert& alert) const override {
-    std::string out = begin(alert.time_us, alert.sandbox) + coloured(yellow, "ALERT") + "     " + alert.kind;
-    if (!alert.zone.empty()) out += "  " + printable(alert.zone);
+    std::string out = begin(alert.time_us, alert.sandbox) + coloured(yellow, "ALERT") + "     " +
+                      fit_for_terminal(alert.kind);
+    if (!alert.zone.empty()) out += "  " + fit_for_terminal(alert.zone);
     char score[16];
     std::snprintf(score, sizeof score, "%.2f", alert.score);
-    if (!alert.severity.empty()) out += "  " + alert.severity;
-    return out + "  score " + score + "  " + alert.action + "  " +
-           coloured(dim, "session " + printable(alert.session)) + "\n";
+    if (!alert.severity.empty()) out += "  " + fit_for_terminal(alert.severity);
+    return out + "  score " + score + "  " + fit_for_terminal(alert.action) + "  " +
+           coloured(dim, "session " + fit_for_terminal(alert.session)) + "\n";
   }
 
  private:
   std::string begin(std::int64_t time_us, const std::string& sandbox) const {
     std::string time = iso_text(time_us);
     time.replace(time.size() - 4, 3, "");  // milliseconds are enough to read
-    return coloured(dim, time) + "  " + in_column(printable(sandbox), 12) + "  ";
+    return coloured(dim, time) + "  " + in_columns(fit_for_terminal(sandbox), 12) + "  ";
   }
   static std::string number(double value, const char* unit) {
     char text[40];
@@ -85,7 +77,7 @@ class JsonLog final : public LogFormat {
                 {"name", query.name},
                 {"name_reversed", query.name_reversed},
                 {"registered_domain", query.registered_domain},
-                {"newly_observed_domain", query.newly_observed_domain},
+                {"newly_observed_domain", known(query.newly_observed_domain)},
                 {"type", query.type},
                 {"action", query.action},
                 {"reason", query.reason},
@@ -135,6 +127,7 @@ class JsonLog final : public LogFormat {
 
  private:
   static Json known(std::int64_t value) { return value >= 0 ? Json(value) : Json(); }
+  static Json known(std::optional<bool> value) { return value ? Json(*value) : Json(); }
   static Json known(const std::string& text) { return text.empty() ? Json() : Json(text); }
   static std::string text(const Json& row) {
     return row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

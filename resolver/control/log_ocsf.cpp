@@ -60,7 +60,7 @@ Caption disposition_of(const std::string& action) {
 }
 
 Json event(int category, const char* category_name, int class_uid, const char* class_name, Caption activity,
-           Caption severity, std::int64_t time_us, const char* log_name, std::int64_t id) {
+           Caption severity, std::int64_t time_us, const char* log_name, const std::string& uid) {
   return {{"activity_id", activity.id},
           {"activity_name", activity.caption},
           {"category_uid", category},
@@ -77,7 +77,7 @@ Json event(int category, const char* category_name, int class_uid, const char* c
             {"product", {{"name", "Postern"}, {"vendor_name", "Postern"}, {"version", POSTERN_VERSION}}},
             {"profiles", {"security_control"}},
             {"log_name", log_name},
-            {"uid", std::string(log_name) + "-" + std::to_string(id)}}}};
+            {"uid", uid}}}};
 }
 
 std::string dumped(const Json& object) {
@@ -93,8 +93,9 @@ class OcsfLog final : public LogFormat {
     const Caption severity =
         query.refused() ? Caption{severity_low, "Low"} : Caption{severity_informational, "Informational"};
     Json out = event(4, "Network Activity", 4003, "DNS Activity", activity, severity, query.time_us,
-                     "queries", query.id);
-    out["query"] = {{"hostname", query.name}, {"type", query.type}, {"class", "IN"}, {"opcode_id", 0}};
+                     "queries", row_uid(query.journal, "queries", query.id));
+    out["query"] = {{"hostname", query.name}, {"type", query.type}, {"opcode_id", 0}};
+    if (query.is_of_class_in()) out["query"]["class"] = "IN";
     out["query_time"] = query.time_us / 1000;
     if (answered) {
       const Caption rcode = rcode_of(query.rcode);
@@ -138,16 +139,16 @@ class OcsfLog final : public LogFormat {
   }
 
   std::string line(const LoggedAlert& alert) const override {
+    const std::string uid = row_uid(alert.journal, "alerts", alert.id);
     Json out = event(2, "Findings", 2004, "Detection Finding", {1, "Create"}, severity_of(alert.severity),
-                     alert.time_us, "alerts", alert.id);
+                     alert.time_us, "alerts", uid);
     Json evidence = Json::parse(alert.evidence, nullptr, false);
     if (!evidence.is_object()) evidence = Json::object();
     const std::string about = alert.zone.empty() ? "the session as a whole" : alert.zone;
-    out["finding_info"] = {
-        {"uid", alert.uid.empty() ? "postern-alert-" + std::to_string(alert.id) : alert.uid},
-        {"title", alert.kind + ": " + about},
-        {"types", {alert.kind}},
-        {"created_time", alert.time_us / 1000}};
+    out["finding_info"] = {{"uid", alert.uid.empty() ? uid : alert.uid},
+                           {"title", alert.kind + ": " + about},
+                           {"types", {alert.kind}},
+                           {"created_time", alert.time_us / 1000}};
     if (alert.first_us > 0) out["finding_info"]["first_seen_time"] = alert.first_us / 1000;
     if (alert.last_us > 0) out["finding_info"]["last_seen_time"] = alert.last_us / 1000;
     if (Json attacks = attacks_of(alert.attack); !attacks.empty())
@@ -157,15 +158,18 @@ class OcsfLog final : public LogFormat {
     out["status"] = "New";
     Json artifact = {{"data", evidence}};
     if (!alert.query_name.empty()) {
-      artifact["query"] = {{"hostname", alert.query_name}, {"class", "IN"}};
+      artifact["query"] = {{"hostname", alert.query_name}};
       if (evidence.contains("type")) artifact["query"]["type"] = evidence["type"];
     }
     out["evidences"] = {artifact};
-    const bool acted = alert.action != "alert";
-    out["action_id"] = acted ? 2 : 1;
-    out["action"] = acted ? "Denied" : "Allowed";
+    const Caption action = alert.refused()              ? Caption{2, "Denied"}
+                           : alert.query_action.empty() ? Caption{0, "Unknown"}
+                                                        : Caption{1, "Allowed"};
+    out["action_id"] = action.id;
+    out["action"] = action.caption;
     const Caption disposition = alert.action == "quarantine" ? Caption{3, "Quarantined"}
-                                : acted                      ? Caption{2, "Blocked"}
+                                : alert.acted()              ? Caption{2, "Blocked"}
+                                : alert.refused()            ? disposition_of(alert.query_action)
                                                              : Caption{19, "Alert"};
     out["disposition_id"] = disposition.id;
     out["disposition"] = disposition.caption;

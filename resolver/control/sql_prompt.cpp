@@ -14,11 +14,17 @@
 #include "resolver/journal/sql_name.h"
 #include "resolver/journal/statements.h"
 #include "rules/quote.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
 
 constexpr std::size_t max_views = 1000;
+
+// As a statement must spell a column: one of a view's is called as a word of SQL's own.
+std::string spelled(const std::string& column) {
+  return column == "from" ? "\"from\"" : column;
+}
 
 int print_views(const std::vector<std::string>& dbs) {
   const auto views =
@@ -27,12 +33,12 @@ int print_views(const std::vector<std::string>& dbs) {
   for (const auto& view : views->rows) {
     const auto empty = run_sql(dbs, "SELECT * FROM " + sql_name(view[0]) + " LIMIT 0", 1);
     if (!empty) {  // one of somebody else's, where there are several files
-      complain(tame(empty.error().message));
+      complain(empty.error().message);
       continue;
     }
-    std::cout << tame(view[0]);
+    std::cout << escaped(view[0]);
     for (std::size_t i = 0; i < empty->columns.size(); ++i)
-      std::cout << (i == 0 ? ": " : ", ") << tame(empty->columns[i]);
+      std::cout << (i == 0 ? ": " : ", ") << escaped(spelled(empty->columns[i]));
     std::cout << "\n";
   }
   return 0;

@@ -13,6 +13,7 @@
 #include "resolver/journal/seal_verify.h"
 #include "resolver/sandbox/broker_seal.h"
 #include "rules/hex.h"
+#include "rules/quote.h"
 
 namespace postern {
 namespace {
@@ -87,6 +88,7 @@ nlohmann::ordered_json as_json(const std::string& path, const VerifyReport& repo
                               {"unsealed", report.unsealed},
                               {"unlisted", report.unlisted},
                               {"closed", report.closed}};
+  if (!report.newer_words.empty()) json["newer_words"] = report.newer_words;
   if (report.signer)
     json["signed"] = {{"key", hex_text(*report.signer)},
                       {"fingerprint", fingerprint(*report.signer)},
@@ -114,7 +116,7 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
     case VerifyReport::Verdict::altered: {
       line(path + ": ALTERED");
       for (const auto& one : report.findings)
-        line("  " + one.record + " " + one.what +
+        line("  " + printable(one.record + " " + one.what) +
              (one.block != 0 && one.table != "seal" ? " (block " + std::to_string(one.block) + ")" : ""));
       const auto more = report.all_findings - static_cast<std::int64_t>(report.findings.size());
       if (more > 0) line(fmt::format("  and {} more", more));
@@ -173,6 +175,8 @@ void say(const std::string& path, const VerifyReport& report, std::size_t unread
     line(fmt::format("  {} records are older than the seals", report.unsealed_before));
   if (report.pruned > 0)
     line(fmt::format("  {} records were removed by retention, and said so", report.pruned));
+  for (const std::string& word : report.newer_words)
+    line("  a word that this Postern does not know, a newer one's or added: " + printable(word));
   if (report.heads_bad > 0)
     line(fmt::format("  {} of the heads given for this journal are not signed by the key: not used",
                      report.heads_bad));
@@ -210,9 +214,12 @@ int journal_verify_verb(const VerifyFlags& flags) {
   }
   auto report = verify_journal(options);
   if (show) std::fputs("\r\033[K", stderr);
-  if (!report) return complain(report.error().message);
+  // What SQLite says of a damaged file has names out of it. JSON: escaped, and what is no UTF-8 replaced.
+  if (!report) return complain(printable(report.error().message));
   if (flags.json)
-    std::cout << as_json(options.path, *report, unreadable).dump(2) << "\n";
+    std::cout << as_json(options.path, *report, unreadable)
+                     .dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace)
+              << "\n";
   else
     say(options.path, *report, unreadable);
   return report->verdict == VerifyReport::Verdict::altered ? 1 : 0;

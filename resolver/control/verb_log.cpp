@@ -6,18 +6,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <climits>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <utility>
 
 #include "resolver/control/commands.h"
 #include "resolver/control/log_format.h"
 #include "resolver/journal/log_follow.h"
 #include "resolver/sandbox/broker.h"
+#include "rules/idn.h"
 #include "rules/name.h"
 #include "rules/quote.h"
 
@@ -170,16 +173,39 @@ struct Output {
   }
 };
 
+// As the journal has it; empty: the root, so every name. Errors: what can be above no name that was asked.
+Result<std::string> wanted_domain(const std::string& text) {
+  const auto bad = [&](const char* why) { return failure("--domain " + quoted(text) + ": " + why); };
+  if (text == "*" || text == "**" || text.starts_with("*.") || text.starts_with("**."))
+    return bad("it is a pattern; give the name alone, and all below it is meant");
+  const bool is_ascii =
+      std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  const Result<std::string> spelled = is_ascii ? Result<std::string>(text) : to_a_labels(text);
+  if (!spelled) return tl::unexpected(Error{"--domain: " + spelled.error().message});
+  if (spelled->find_first_of(" \t\r\n\v\f") != std::string::npos)
+    return bad("it has white space (a blank that a label holds is written \\032)");
+  const auto name = Name::parse(*spelled);
+  if (!name) return tl::unexpected(Error{"--domain: " + name.error().message});
+  return name->is_root() ? "" : name->text();
+}
+
 Result<LogFilter> filter_of(const LogFlags& flags, std::int64_t now_us) {
   LogFilter filter;
-  filter.sandbox = flags.sandbox;
-  filter.session = flags.session;
-  filter.user = flags.user;
+  const std::pair<const char*, const std::optional<std::string>&> given[] = {{"--sandbox", flags.sandbox},
+                                                                             {"--session", flags.session},
+                                                                             {"--user", flags.user},
+                                                                             {"--domain", flags.domain}};
+  for (const auto& [option, value] : given)  // as of a variable that is not set: all were let through
+    if (value && value->empty())
+      return failure(std::string(option) + " \"\": nothing is named so; leave the option out to have all");
+  filter.sandbox = flags.sandbox.value_or("");
+  filter.session = flags.session.value_or("");
+  filter.user = flags.user.value_or("");
   filter.blocked = flags.blocked;
-  if (!flags.domain.empty()) {
-    const auto domain = Name::parse(flags.domain);
+  if (flags.domain) {
+    auto domain = wanted_domain(*flags.domain);
     if (!domain) return tl::unexpected(domain.error());
-    filter.domain = domain->text();
+    filter.domain = std::move(*domain);
   }
   if (flags.follow && flags.until)
     return failure("--follow and --until " + quoted(*flags.until) + " do not go together");

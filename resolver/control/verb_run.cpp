@@ -22,6 +22,7 @@
 #include "resolver/journal/schema.h"
 #include "resolver/sandbox/run.h"
 #include "rules/explain.h"
+#include "rules/sandbox_check.h"
 
 namespace postern {
 namespace {
@@ -176,6 +177,13 @@ int run_verb(const RunFlags& flags) {
   spdlog::set_level(spdlog::level::warn);  // the terminal is the command's
   auto labels = parse_labels(flags.labels);
   if (!labels) return complain(labels.error().message);
+  Sandbox who;
+  who.name = flags.name.empty() ? fresh_name() : flags.name;
+  who.session = flags.session;
+  who.user = flags.user.empty() ? user_name() : flags.user;
+  who.labels = std::move(*labels);
+  who.policy = flags.overlay.base;
+  if (auto fine = check_sandbox(who); !fine) return complain(fine.error().message);
 
   // Policy and upstreams are checked before anything is started.
   std::string policy_text;
@@ -282,12 +290,6 @@ int run_verb(const RunFlags& flags) {
   if (!prepared) return complain(prepared.error().message);
   SandboxedCommand& command = **prepared;
 
-  Sandbox who;
-  who.name = flags.name.empty() ? fresh_name() : flags.name;
-  who.session = flags.session;
-  who.user = flags.user.empty() ? user_name() : flags.user;
-  who.labels = std::move(*labels);
-  who.policy = flags.overlay.base;
   who.record_protected = command.record_protected();
   if (!command.program().empty()) {
     if (auto code = code_hash(flags.command, command.program())) {

@@ -15,6 +15,9 @@
 #include "resolver/control/sql_output.h"
 #include "resolver/control/sql_prompt.h"
 #include "resolver/journal/reader.h"
+#include "rules/quote.h"
+#include "rules/sandbox_check.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
@@ -43,13 +46,6 @@ std::string dump(const Json& json) {
 std::size_t terminal_width() {
   winsize size{};
   return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 0;
-}
-
-// Columns a text takes: one per UTF-8 character, which is right for what is stored here.
-std::size_t width(const std::string& text) {
-  std::size_t count = 0;
-  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  return count;
 }
 
 std::string utc_text(std::int64_t unix_us) {
@@ -96,6 +92,10 @@ std::vector<std::string> journal_notes(const Json& journal) {
   if (!journal.value("writable", true))
     notes.push_back("the journal cannot be written since " + utc_text(number("outage_since_us")) + ": " +
                     journal.value("last_error", ""));
+  constexpr std::int64_t stalled_us = 2'000'000;  // as long as a query waits (pipeline.h)
+  if (const auto waits_us = number("oldest_pending_us");
+      journal.value("writable", true) && waits_us > stalled_us)
+    notes.push_back("the journal's disk has not answered for " + std::to_string(waits_us / 1'000'000) + " s");
   if (journal.value("wal_held", false)) {
     const std::int64_t reader = number("wal_reader");
     notes.push_back("the journal's log has " + std::to_string(number("wal_octets") >> 20) +
@@ -125,14 +125,8 @@ Result<std::string> ask_json(const std::string& control, const std::string& meth
   return dump(*reply);
 }
 
-std::string tame(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return out;
-}
-
 int complain(const std::string& message) {
-  std::cerr << "postern: " << message << "\n";
+  std::cerr << "postern: " << escaped(message) << "\n";
   return status_failed;
 }
 
@@ -141,7 +135,7 @@ Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::s
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
-      return failure("a label must be KEY=VALUE, not \"" + text + "\"");
+      return failure("a label must be KEY=VALUE, not " + quoted(text));
     labels[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return labels;
@@ -150,23 +144,21 @@ Result<std::map<std::string, std::string>> parse_labels(const std::vector<std::s
 void print_table(const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows) {
   constexpr std::size_t widest = 60;
   std::vector<std::size_t> widths;
-  for (const std::string& column : columns) widths.push_back(width(column));
+  for (const std::string& column : columns) widths.push_back(columns_of(fit_for_terminal(column)));
   for (const auto& row : rows)
     for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
-      widths[i] = std::max(widths[i], std::min(widest, width(tame(row[i]))));
+      widths[i] = std::max(widths[i], std::min(widest, columns_of(fit_for_terminal(row[i]))));
   const bool terminal = isatty(STDOUT_FILENO) != 0;
   const std::size_t limit = terminal ? terminal_width() : 0;
   const auto line = [&](const std::vector<std::string>& cells) {
     std::string out;
     for (std::size_t i = 0; i < cells.size() && i < widths.size(); ++i) {
-      std::string cell = tame(cells[i]);
-      if (width(cell) > widths[i] && terminal) cell = cell.substr(0, widths[i] - 1) + "…";
+      std::string cell = fit_for_terminal(cells[i]);
+      if (terminal) cell = cut_to_columns(std::move(cell), widths[i]);
       if (i > 0) out += "  ";
-      out += cell;
-      if (i + 1 < cells.size() && width(cell) < widths[i]) out.append(widths[i] - width(cell), ' ');
+      out += i + 1 < cells.size() ? in_columns(std::move(cell), widths[i]) : cell;
     }
-    if (limit > 0 && width(out) > limit) out = out.substr(0, limit - 1) + "…";
-    return out;
+    return limit > 0 ? cut_to_columns(std::move(out), limit) : out;
   };
   std::cout << (terminal ? "\033[1m" : "") << line(columns) << (terminal ? "\033[0m" : "") << "\n";
   for (const auto& row : rows) std::cout << line(row) << "\n";
@@ -175,11 +167,18 @@ void print_table(const std::vector<std::string>& columns, const std::vector<std:
 int attach_verb(const AttachFlags& flags) {
   auto labels = parse_labels(flags.labels);
   if (!labels) return complain(labels.error().message);
+  Sandbox who;
+  who.name = flags.name;
+  who.session = flags.session;
+  who.user = flags.user;
+  who.code_sha256 = flags.code_hash;
+  who.labels = std::move(*labels);
+  if (auto fine = check_sandbox(who); !fine) return complain(fine.error().message);  // as it is, before JSON
   auto secrets = read_secrets(flags.secret_env, flags.secret_file);
   if (!secrets) return complain(secrets.error().message);
-  Json body = {{"name", flags.name}, {"session", flags.session},
-               {"user", flags.user}, {"code_sha256", flags.code_hash},
-               {"labels", *labels},  {"policy", flags.policy}};
+  Json body = {{"name", who.name},     {"session", who.session},
+               {"user", who.user},     {"code_sha256", who.code_sha256},
+               {"labels", who.labels}, {"policy", flags.policy}};
   if (!secrets->empty()) body["secrets"] = secrets_json(*secrets);
   if (flags.pid > 0) body["pid"] = flags.pid;
   if (!flags.netns.empty()) body["netns"] = flags.netns;
@@ -237,9 +236,10 @@ int ls_verb(const std::string& control, bool json) {
     std::cout << "\npublic suffix list of " << status->value("public_suffix_list", "")
               << suffix_list_age(*status) << "\n";
     if (const std::string error = status->value("policy_error", ""); !error.empty())
-      std::cout << "\npolicy not reloaded, the old one is in force: " << error << "\n";
+      std::cout << "\npolicy not reloaded, the old one is in force: " << fit_for_terminal(error) << "\n";
     std::cout << journal_kept(journal) << "\n";
-    for (const std::string& line : journal_notes(journal)) std::cout << "\n" << line << "\n";
+    for (const std::string& line : journal_notes(journal))
+      std::cout << "\n" << fit_for_terminal(line) << "\n";
   }
   return 0;
 }
@@ -271,7 +271,7 @@ int answer(const std::vector<std::string>& dbs, const std::string& statement, co
     print_table(table->columns, table->rows);
   }
   if (table->cut_off) std::cerr << "postern: cut off after " << flags.limit << " rows (--limit)\n";
-  for (const Lack& lack : table->lacks) std::cerr << "postern: " << lack_note(lack) << "\n";
+  for (const Lack& lack : table->lacks) complain(lack_note(lack));
   return 0;
 }
 

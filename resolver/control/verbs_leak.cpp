@@ -6,6 +6,7 @@
 
 #include "resolver/control/commands.h"
 #include "rules/budgets.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
@@ -70,7 +71,7 @@ std::string quarantine_note(const std::string& session, const std::string& why, 
     note += "postern grant " + session + " AMOUNT --zone " + zone + ", then ";
   else if (why == "session")
     note += "postern grant " + session + " AMOUNT, then ";
-  return note + "postern thaw " + sandbox;
+  return fit_for_terminal(note + "postern thaw " + sandbox);
 }
 
 int leak_verb(const LeakFlags& flags) {
@@ -130,7 +131,7 @@ int grant_verb(const GrantFlags& flags) {
             << (flags.answers        ? "the answers of "
                 : flags.zone.empty() ? ""
                                      : "zone " + flags.zone + " of ")
-            << "session " << flags.session << "\n";
+            << "session " << fit_for_terminal(flags.session) << "\n";
   return 0;
 }
 

@@ -43,6 +43,7 @@ class FileJournal final : public Journal {
   void append(Outcome outcome) override;
   void alert(AlertRow alert) override;
   void answered_unrecorded() override { outage_.answered(1); }
+  void refused_unrecorded() override { outage_.refused(1); }
   Result<std::vector<Delivery>> pending(const std::string& hook, std::size_t most) override {
     return in_use_->outbox().pending(hook, most);
   }
@@ -85,6 +86,8 @@ class FileJournal final : public Journal {
   bool take();
   Clock::time_point due() const;
   void make_attachments();
+  bool was_carried_over(const Attachment& attachment, std::int64_t id);
+  void leave_out_carried();
   void leave_out_finished();
   void write_hand();
   void note_written();
@@ -118,6 +121,7 @@ class FileJournal final : public Journal {
   // The journal's thread's own: taken from the inbox, not yet committed.
   Inbox hand_;
   std::vector<NewRule> new_rules_;
+  bool in_lost_file_ = false;                   // a commit succeeded, and then the file was not in its place
   Clock::time_point last_failure_, next_look_;  // next_look_: at the file, when nothing else is to do
   bool last_try_ = false;
   std::size_t unasked_ends_ = 0;  // of those in hand_: of attachments that nobody waits for any more

@@ -9,11 +9,14 @@
 #include <cstring>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
+#include "resolver/journal/carry_over.h"
+
 namespace postern {
 namespace {
 
 constexpr const char* watched_suffixes[] = {"", "-wal", "-shm", ".lock"};
-constexpr off_t least_octets = 512;  // the smallest page that SQLite knows: less is no database
 
 // The locks of readers in the log's index: https://www.sqlite.org/walformat.html#wal_locks, bytes 123 to 127.
 constexpr off_t first_read_lock = 123, read_locks = 5;
@@ -46,12 +49,13 @@ FileWatch::State FileWatch::look(std::size_t files) {
   for (std::size_t i = 0; i < files; ++i) {
     struct stat now {};
     const bool there = ::stat(files_[i].path.c_str(), &now) == 0;
+    if (!there && errno != ENOENT && errno != ENOTDIR) return State::hidden;
     const bool same = there && now.st_dev == files_[i].device && now.st_ino == files_[i].inode;
     if (i == 0) {
       if (!there || (!same && now.st_size == 0)) return State::gone;
       if (!same) return State::replaced;
-      if (filled_ && now.st_size < least_octets) return State::emptied;
-      filled_ = filled_ || now.st_size >= least_octets;
+      if (now.st_size < octets_) return State::cut;
+      octets_ = now.st_size;
     } else if (!same) {
       return State::beside;
     }
@@ -59,14 +63,26 @@ FileWatch::State FileWatch::look(std::size_t files) {
   return State::in_place;
 }
 
+bool FileWatch::is_stranger(std::size_t file, off_t least_octets) const {
+  struct stat now {};
+  return ::stat(files_[file].path.c_str(), &now) == 0 && now.st_size >= least_octets &&
+         (now.st_dev != files_[file].device || now.st_ino != files_[file].inode);
+}
+
 bool FileWatch::has_strangers() const {
-  for (std::size_t i = 1; i <= 2; ++i) {
-    struct stat now {};
-    if (::stat(files_[i].path.c_str(), &now) == 0 && now.st_size > 0 &&
-        (now.st_dev != files_[i].device || now.st_ino != files_[i].inode))
-      return true;
+  return is_stranger(1, 1) || is_stranger(2, 1);
+}
+
+Result<void> FileWatch::remove_strangers() const {
+  const std::string& path = files_[0].path;
+  if (is_stranger(1, 1)) {
+    const auto aside = set_orphaned_log_aside(path);
+    if (!aside) return tl::unexpected(aside.error());
+    spdlog::error("a log beside journal \"{}\" that is not its own was set aside as \"{}\"", path, *aside);
   }
-  return false;
+  if (is_stranger(2, 0) && ::unlink(files_[2].path.c_str()) != 0 && errno != ENOENT)
+    return failure("\"" + files_[2].path + "\" cannot be removed: " + std::strerror(errno));
+  return {};
 }
 
 const char* FileWatch::words(State state) {
@@ -77,8 +93,10 @@ const char* FileWatch::words(State state) {
       return "it was deleted or moved away";
     case State::replaced:
       return "another file was put in its place; move that away, or restart Postern to go on in it";
-    case State::emptied:
-      return "it was cut to nothing in its place";
+    case State::cut:
+      return "it was cut short in its place";
+    case State::hidden:
+      return "it cannot be looked at: may its folder be searched?";
     case State::beside:
       return "a file beside it (-wal, -shm or .lock) was deleted or replaced";
   }

@@ -21,7 +21,8 @@ class FileWatch {
     in_place,
     gone,      // nothing is at the path, or another file without content
     replaced,  // another file is there
-    emptied,   // it lost what it had: cut to nothing in its place
+    cut,       // it is shorter than it was: SQLite never cuts it while a writer has it
+    hidden,    // it cannot be looked at: its folder may not be searched, or the disk fails
     beside,    // the journal is in place, but the log, its index or the writer's lock is not
   };
 
@@ -34,6 +35,10 @@ class FileWatch {
   State look_at_all();
   // Is there a log or an index with content that is not ours?
   bool has_strangers() const;
+  // A log with content that is not ours is renamed (carry_over.h), an index that is not ours removed: who
+  // opens the journal would read them as its own. Every connection to it is closed. Errors: the folder cannot
+  // be written to.
+  Result<void> remove_strangers() const;
   // "it was deleted or moved away"
   static const char* words(State state);
 
@@ -44,8 +49,9 @@ class FileWatch {
     ino_t inode = 0;
   };
   State look(std::size_t files);
+  bool is_stranger(std::size_t file, off_t least_octets) const;
   std::array<Identity, 4> files_;
-  bool filled_ = false;  // a new journal is empty on disk until its log is folded back
+  off_t octets_ = 0;  // the journal's, when it was looked at last
 };
 
 // Which process reads an old state of the journal, and so keeps the log from starting over. Holds a

@@ -266,6 +266,8 @@ class Journal {
   // A query was answered although its row could not be written (audit: relaxed): counted, and told in the
   // next row of the view `gaps`.
   virtual void answered_unrecorded() {}
+  // A query was refused, and not submitted, since the disk stalls (audit: strict): told in `gaps`, too.
+  virtual void refused_unrecorded() {}
   // The outbox. What waits for `hook`, soonest first, due or not; any thread, one at a time. A result is
   // written at once and never dropped.
   virtual Result<std::vector<Delivery>> pending(const std::string& /*hook*/, std::size_t /*most*/) {

@@ -48,11 +48,11 @@ void sync_folder(const std::string& path) {
   ::close(fd);
 }
 
-// Creates the file before SQLite does, so that it never has other rights than 0640.
-Result<void> create_file(const std::string& path) {
+// Creates the file before SQLite does, so that it never has other rights than 0640. True: it was not there.
+Result<bool> create_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
   if (fd < 0) {
-    if (errno == EEXIST) return {};
+    if (errno == EEXIST) return false;
     return failure("cannot create journal \"" + path + "\": " + std::strerror(errno));
   }
   const bool done = ::fchmod(fd, 0640) == 0;  // whatever the umask says
@@ -60,7 +60,12 @@ Result<void> create_file(const std::string& path) {
   ::close(fd);
   if (!done) return failure("cannot create journal \"" + path + "\": " + std::strerror(reason));
   sync_folder(path);
-  return {};
+  return true;
+}
+
+ino_t inode_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
 // What is at the path, before anything is opened for writing.
@@ -71,7 +76,7 @@ bool is_damage(int code) {
 }
 
 // A file that is not ours must not change: a read-write connection would fold its log back into it.
-Result<Fitness> examine(const std::string& path, std::int64_t newest, std::string& damage) {
+Result<Fitness> examine(const std::string& path, std::int64_t newest, int patience_ms, std::string& damage) {
   if (auto checked = check_journal_magic(path); !checked) return tl::unexpected(checked.error());
   const bool ours = check_journal_is_ours(path).has_value();
   struct stat status {};
@@ -79,7 +84,7 @@ Result<Fitness> examine(const std::string& path, std::int64_t newest, std::strin
   auto connection = Connection::open(path, SQLITE_OPEN_READONLY);
   if (!connection) return tl::unexpected(connection.error());
   sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_busy_timeout(connection->raw(), busy_at_start_ms);
+  sqlite3_busy_timeout(connection->raw(), patience_ms);
   auto checked = check_journal_identity(*connection, newest);
   if (checked) checked = check_journal_health(*connection);
   if (checked) return Fitness::fit;
@@ -121,7 +126,7 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
   if (!lock) return tl::unexpected(lock.error());
   JournalFile file(options, std::move(*lock));
   std::string damage;
-  const auto fitness = examine(options.path, newest, damage);
+  const auto fitness = examine(options.path, newest, busy_at_start_ms, damage);
   if (!fitness) return tl::unexpected(fitness.error());
   if (*fitness == Fitness::damaged) {
     if (!options.may_begin_anew) return failure(damage + "; it was left as it is: give another file");
@@ -159,7 +164,7 @@ Result<JournalFile> JournalFile::open(const Journal::Options& options) {
 // Opens or creates the file at the path, as far as any writer needs it; waits that long for others' locks.
 Result<void> JournalFile::prepare(bool create, int busy_at_first_ms) {
   if (create)
-    if (auto created = create_file(options_.path); !created) return created;
+    if (auto created = create_file(options_.path); !created) return tl::unexpected(created.error());
   auto connection = connect();
   if (!connection) return tl::unexpected(connection.error());
   connection_ = std::move(*connection);
@@ -179,7 +184,13 @@ Result<void> JournalFile::prepare(bool create, int busy_at_first_ms) {
   return {};
 }
 
-Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id) {
+Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id, const std::string& aside) {
+  Connection damaged;
+  if (!aside.empty()) {
+    lost.connection_ = Connection();  // in one process, SQLite would share its view of the log
+    if (auto opened = Connection::open(aside, SQLITE_OPEN_READONLY)) damaged = std::move(*opened);
+  }
+
   // What the log at the path holds belongs to the lost file, and is folded into it by now: in the new one it
   // would be another file's pages.
   for (const char* suffix : {"-wal", "-shm"})
@@ -188,20 +199,60 @@ Result<JournalFile> JournalFile::in_place_of(JournalFile& lost, RowId next_id) {
                      "\" cannot be removed: " + std::strerror(errno));
   auto lock = lost.lock_.again(lost.path());
   if (!lock) return tl::unexpected(lock.error());
+  auto created = create_file(lost.path());
+  if (!created) return tl::unexpected(created.error());
+  if (!*created)
+    return failure("cannot begin journal \"" + lost.path() + "\" anew: another file came to its place");
+  const ino_t ours = inode_of(lost.path());
   JournalFile file(lost.options_, std::move(*lock));
   const auto give_up = [&](const Error& error) {
     file.connection_ = Connection();
-    for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((lost.path() + suffix).c_str());
+    if (inode_of(lost.path()) == ours)  // or the lost one was moved back meanwhile
+      for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((lost.path() + suffix).c_str());
     return tl::unexpected(error);
   };
-  if (auto done = file.prepare(true, busy_ms); !done) return give_up(done.error());
+  if (auto done = file.prepare(false, busy_ms); !done) return give_up(done.error());
   if (auto seeded = seed_vocabulary(file.connection_); !seeded) return give_up(seeded.error());
-  if (auto carried = carry_over(lost.connection_, file.connection_, false); !carried)
-    return give_up(carried.error());
   file.boot_ = lost.boot_;
+  file.boot_first_asked_ = lost.boot_first_asked_;
   file.boot_offset_us_ = lost.boot_offset_us_;
   file.first_id_ = next_id;
+  if (auto carried = file.carry_over_from(aside.empty() ? lost.connection_ : damaged, aside); !carried)
+    return give_up(carried.error());
+  if (!aside.empty()) ::unlink((aside + "-shm").c_str());  // made by reading it, and of no use to anybody
   return file;
+}
+
+// What cannot be read of a damaged one is left out, and told; this boot's row is there all the same.
+Result<void> JournalFile::carry_over_from(Connection& from, const std::string& aside) {
+  Result<std::size_t> hurt = 1;
+  if (from.raw() != nullptr) hurt = carry_over(from, connection_, !aside.empty());
+  if (!hurt) return tl::unexpected(hurt.error());
+  if (*hurt > 0)
+    spdlog::error("of what \"{}\" had of sandboxes, rules and leak ledgers, some could not be read", aside);
+  if (aside.empty()) return {};
+  auto insert = connection_.prepare(
+      "INSERT OR IGNORE INTO boot (id, boot_id, started_us, started_monotonic_us, first_asked, version, "
+      "ended_us)"
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)");
+  if (!insert) return tl::unexpected(insert.error());
+  const std::string boot_id = options_.boot_id.empty() ? kernel_boot_id() : options_.boot_id;
+  const std::int64_t monotonic = clock_us(CLOCK_BOOTTIME);
+  insert->bind(1, boot_);
+  insert->bind(2, std::string_view(boot_id));
+  insert->bind(3, monotonic + boot_offset_us_);
+  insert->bind(4, monotonic);
+  insert->bind(5, boot_first_asked_);  // rows that were drawn before are still to come
+  insert->bind(6, std::string_view(POSTERN_VERSION));
+  if (insert->run() != SQLITE_OK) return tl::unexpected(connection_.failed("cannot write"));
+  return {};
+}
+
+bool JournalFile::is_damaged() const {
+  std::string damage;
+  const auto fitness =
+      examine(options_.path, static_cast<std::int64_t>(migrations().size()), busy_ms, damage);
+  return fitness && *fitness == Fitness::damaged;
 }
 
 Result<void> JournalFile::reopen() {
@@ -269,7 +320,7 @@ Result<void> JournalFile::begin() {
   insert->bind(5, std::string_view(POSTERN_VERSION));
   if (insert->step() != SQLITE_ROW) return give_up(connection_.failed("cannot write"));
   boot_ = insert->integer(0);
-  first_id_ = insert->integer(1);
+  first_id_ = boot_first_asked_ = insert->integer(1);
   insert->reset();
   if (connection_.exec("COMMIT") != SQLITE_OK) return give_up(connection_.failed("cannot write"));
   return {};

@@ -21,8 +21,10 @@ class JournalFile {
   // A damaged one is set aside, and a new one begun (carry_over.h).
   static Result<JournalFile> open(const Journal::Options& options);
   // A new file in the place of `lost`, whose connection still reads it: with the same boot, sandboxes, rules
-  // and ledgers. `next_id` is above every id drawn. Errors: something is at the path, or it cannot be made.
-  static Result<JournalFile> in_place_of(JournalFile& lost, RowId next_id);
+  // and ledgers. `next_id` is above every id drawn. `aside`: where a damaged one went; `lost` is closed, and
+  // what can be read there is carried over. Errors: something is at the path, which stays as it is, or it
+  // cannot be made.
+  static Result<JournalFile> in_place_of(JournalFile& lost, RowId next_id, const std::string& aside = "");
 
   // The same file again, after one beside it was lost; every other connection to it is closed already. After
   // an error it is not open.
@@ -31,6 +33,8 @@ class JournalFile {
   // Folds the log back into the file, wherever that is by now. False: not all of it, since somebody reads an
   // old state of it, or for an error.
   bool fold();
+  // Is what is at the path damaged, so that it may be set aside? Opens it anew.
+  bool is_damaged() const;
 
   // A further connection, set up like the first.
   Result<Connection> connect() const;
@@ -50,12 +54,13 @@ class JournalFile {
   JournalFile(const Journal::Options& options, FileLock lock) : options_(options), lock_(std::move(lock)) {}
   Result<void> prepare(bool create, int busy_at_first_ms);
   Result<void> begin();
+  Result<void> carry_over_from(Connection& from, const std::string& aside);
 
   Journal::Options options_;
   FileLock lock_;
   Connection connection_;
   std::int64_t boot_ = 0, boot_offset_us_ = 0;
-  RowId first_id_ = 1;
+  RowId first_id_ = 1, boot_first_asked_ = 1;
   std::string aside_;
 };
 

@@ -109,7 +109,10 @@ int FileJournal::transact(WorkToDo&& work, std::size_t batches) {
     gate_.enter();
     code = work(why);
     gate_.leave();
-    if (code == SQLITE_OK && !in_use_->still_there(why)) code = SQLITE_IOERR;
+    if (code == SQLITE_OK && !in_use_->still_there(why)) {
+      code = SQLITE_IOERR;
+      in_lost_file_ = true;
+    }
   }
   if (code != SQLITE_OK) failed(code, batches, why);
   return code;
@@ -128,7 +131,8 @@ void FileJournal::make_attachments() {
       why = made.error().message;
       return SQLITE_ERROR;
     });
-    if (code != SQLITE_OK && made) made = failure(last_error_);  // it is in a file that is lost
+    if (code != SQLITE_OK && made && !was_carried_over(*attachment, *made))
+      made = failure(last_error_);  // it is in a file that is lost
     const std::lock_guard lock(mutex_);
     if (attachment->abandoned && made && !attachment->grant) {
       hand_.ends.push_back({*made, attachment->time_us});
@@ -138,6 +142,37 @@ void FileJournal::make_attachments() {
   }
   hand_.attachments.clear();
   answered_.notify_all();
+}
+
+// A commit into a file that is lost may have come along into the one that goes on.
+bool FileJournal::was_carried_over(const Attachment& attachment, std::int64_t id) {
+  if (!in_use_->ready(next_id_.load()).empty()) return false;
+  auto row = in_use_->connection().prepare(attachment.grant
+                                               ? "SELECT 1 FROM leak_grant WHERE id = ?1 AND time_us = ?2"
+                                               : "SELECT 1 FROM sandbox WHERE id = ?1 AND attached_us = ?2");
+  if (!row) return false;
+  row->bind(1, id);
+  row->bind(2, attachment.grant ? attachment.grant->time_us : attachment.time_us);
+  return row->step() == SQLITE_ROW;
+}
+
+// Likewise of alerts: whom the file has is not written twice, nor told of twice.
+void FileJournal::leave_out_carried() {
+  if (!std::exchange(in_lost_file_, false) || hand_.alerts.empty()) return;
+  auto row = in_use_->connection().prepare("SELECT 1 FROM alert WHERE uid = ?1 LIMIT 1");
+  if (!row) return;
+  const std::size_t there = std::erase_if(hand_.alerts, [&](const AlertRow& alert) {
+    row->bind(1, std::string_view(alert.uid));
+    const bool found = !alert.uid.empty() && row->step() == SQLITE_ROW;
+    row->reset();
+    return found;
+  });
+  committed_alerts_ += there;
+  {
+    const std::lock_guard lock(mutex_);
+    if (there > 0 && tell_outbox_) tell_outbox_({});
+  }
+  waiting_alerts_ -= there;
 }
 
 // Outcomes that come after a block has said that they do not are lost, as after a kill (seal_finished.h).
@@ -197,13 +232,11 @@ std::size_t FileJournal::write_group(std::size_t from) {
 }
 
 int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
-  // After the batches were taken: whatever rule their rows name was interned before them.
   new_rules_.clear();
-  if (in_use_->rules().has_unwritten()) new_rules_ = in_use_->rules().unwritten();
   const std::size_t outcomes = with_rest ? std::min(hand_.outcomes.size(), max_rows_per_transaction) : 0;
   const std::size_t snapshots =
       with_rest ? std::min(hand_.snapshots.size(), max_snapshots_per_transaction) : 0;
-  Work work{.rules = new_rules_, .batches = {}, .outcomes = {}, .alerts = {}, .ends = {}, .snapshots = {}};
+  Work work{.rules = {}, .batches = {}, .outcomes = {}, .alerts = {}, .ends = {}, .snapshots = {}};
   work.batches = std::span(hand_.batches).subspan(from, count);
   work.outcomes = std::span(hand_.outcomes).first(outcomes);
   if (with_rest) {
@@ -212,14 +245,21 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
     work.snapshots = std::span(hand_.snapshots).first(snapshots);
     work.deliveries = hand_.deliveries;
   }
-  const bool nothing = work.empty(), sealing = in_use_->seal_due() <= Clock::now();
+  // After the batches were taken: whatever rule their rows name was interned before them.
+  const bool nothing = work.empty() && !in_use_->rules().has_unwritten(),
+             sealing = in_use_->seal_due() <= Clock::now();
   if (nothing && writable_ && !sealing && Clock::now() < next_look_) return SQLITE_OK;
   next_look_ = Clock::now() + FileInUse::looked_every;
   const int code = transact(
       [&](std::string& why) {
         if (nothing && writable_ && !sealing) return SQLITE_OK;  // only a look at the file
+        // Now that the file is in its place: another one may have brought along what this was to write.
+        leave_out_carried();
+        if (with_rest) work.alerts = hand_.alerts;
+        if (in_use_->rules().has_unwritten()) new_rules_ = in_use_->rules().unwritten();
+        work.rules = new_rules_;
         RecordWriter& writer = in_use_->writer();
-        const int done = nothing && !writable_ ? writer.probe() : writer.write(work);
+        const int done = work.empty() && !writable_ ? writer.probe() : writer.write(work);
         if (done != SQLITE_OK) why = writer.error();
         return done;
       },

@@ -15,6 +15,15 @@ namespace {
 constexpr int frame_header_size = 24;
 constexpr int least_page = 512;
 
+// SQLite writes its log without holes: one that ends before `at` was cut by somebody else, and what it held
+// is lost. Behind a hole nobody would find what was written after it.
+int write_after_its_end(sqlite3_file* file, const void* from, int size, std::int64_t at) {
+  sqlite3_int64 end = 0;
+  if (const int code = file->pMethods->xFileSize(file, &end); code != SQLITE_OK) return code;
+  if (end < at) return SQLITE_CORRUPT;
+  return file->pMethods->xWrite(file, from, size, at);
+}
+
 // The log's end, as the frames build it.
 //
 // Invariant: what SQLite was told is written is in the file, or in `octets_`, or `lost_from_` says from where
@@ -48,7 +57,7 @@ class LogEnd {
       return commits_ ? flush(file) : SQLITE_OK;
     }
     if (const int code = flush(file); code != SQLITE_OK) return code;
-    if (const int code = file->pMethods->xWrite(file, from, size, at); code != SQLITE_OK) return code;
+    if (const int code = write_after_its_end(file, from, size, at); code != SQLITE_OK) return code;
     // The log's header (32 octets at its begin), or a frame that does not follow what is known of the log:
     // where it ends, the next may begin. The header of one that is written again ends nothing.
     if (at == 0) end_ = size;
@@ -66,7 +75,7 @@ class LogEnd {
 
   int flush(sqlite3_file* file) {
     if (octets_.empty()) return SQLITE_OK;
-    const int code = file->pMethods->xWrite(file, octets_.data(), static_cast<int>(octets_.size()), begin_);
+    const int code = write_after_its_end(file, octets_.data(), static_cast<int>(octets_.size()), begin_);
     octets_.clear();
     header_open_ = false;
     if (code == SQLITE_OK) return code;

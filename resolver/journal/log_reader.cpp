@@ -8,23 +8,30 @@
 #include "resolver/journal/name_text.h"
 #include "resolver/journal/open_to_read.h"
 #include "resolver/journal/schema.h"
+#include "resolver/journal/shadow_views.h"
+#include "resolver/journal/unlisted_rows.h"
 
 namespace postern {
 namespace {
 
 constexpr const char* id_of_journal = "SELECT value FROM meta WHERE key = 'journal_id'";
 
-constexpr const char* query_columns =
-    "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, reason, "
-    "rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, charge_bits, "
-    "coalesce(answers, -1), data, policy, transport, name_reversed, newly_observed_domain, "
-    "coalesce(monotonic_us, -1), coalesce(boot_id, ''), coalesce(process, ''), coalesce(code_line, '') "
-    "FROM on_record WHERE ";
+const std::string& query_columns() {
+  static const std::string sql =
+      "SELECT id, time_us, sandbox, session, user, code_sha256, name, registered_domain, type, action, "
+      "reason, rule, rcode, coalesce(ede, -1), cached, refresh, coalesce(upstream_us, -1), score, "
+      "charge_bits, coalesce(answers, -1), data, policy, transport, name_reversed, coalesce(" +
+      newly_observed_sql("main", "NULL") +
+      ", -1), coalesce(monotonic_us, -1), coalesce(boot_id, ''), coalesce(process, ''), "
+      "coalesce(code_line, '') FROM on_record AS v WHERE ";
+  return sql;
+}
 constexpr const char* alert_columns =
     "SELECT id, time_us, sandbox, session, user, code_sha256, kind, zone, action, score, evidence, "
     "coalesce(query_id, 0), coalesce(query_name, ''), uid, severity, attack, first_us, last_us, "
-    "action <> 'alert' OR EXISTS (SELECT 1 FROM on_record AS q WHERE q.id = alerts.query_id "
-    "AND q.action IN ('blocked', 'refused', 'dropped')) FROM alerts WHERE ";
+    "coalesce((SELECT q.action FROM on_record AS q WHERE q.id = alerts.query_id), ''), "
+    "coalesce((SELECT q.registered_domain FROM on_record AS q WHERE q.id = alerts.query_id), '') "
+    "FROM alerts WHERE ";
 
 LoggedQuery query_of(Statement& row) {
   LoggedQuery query;
@@ -48,7 +55,7 @@ LoggedQuery query_of(Statement& row) {
   query.transport = row.text(22);
   query.name_reversed = row.text(23);
   if (query.name_reversed.empty()) query.name_reversed = reversed_labels(query.name);  // not listed yet
-  query.newly_observed_domain = row.integer(24) != 0;
+  if (row.integer(24) >= 0) query.newly_observed_domain = row.integer(24) != 0;
   query.monotonic_us = row.integer(25);
   query.boot_id = row.text(26);
   query.process = row.text(27);
@@ -56,8 +63,7 @@ LoggedQuery query_of(Statement& row) {
   return query;
 }
 
-// `refused`: it, or its query was.
-LoggedAlert alert_of(Statement& row, bool& refused) {
+LoggedAlert alert_of(Statement& row) {
   LoggedAlert alert;
   alert.id = row.integer(0);
   alert.time_us = row.integer(1);
@@ -74,14 +80,9 @@ LoggedAlert alert_of(Statement& row, bool& refused) {
   alert.attack = row.text(15);
   alert.first_us = row.integer(16);
   alert.last_us = row.integer(17);
-  refused = row.integer(18) != 0;
+  alert.query_action = row.text(18);
+  alert.query_registered_domain = row.text(19);
   return alert;
-}
-
-bool at_or_below(const std::string& name, const std::string& domain) {
-  if (name == domain) return true;
-  return name.size() > domain.size() && name.ends_with(domain) &&
-         name[name.size() - domain.size() - 1] == '.';
 }
 
 // But for the times.
@@ -152,11 +153,29 @@ class Reader final : public LogReader {
     const auto more = at_.live ? read_live(now_us, page) : read_window(now_us, page);
     if (!more) return tl::unexpected(more.error());
     page.end = !*more;
+    if (auto told = tell_new_domains(page); !told) return tl::unexpected(told.error());
     if (auto read = read_alerts(page); !read) return tl::unexpected(read.error());
+    for (LoggedQuery& query : page.queries) query.journal = id_.substr(0, journal_digits);
+    for (LoggedAlert& alert : page.alerts) alert.journal = id_.substr(0, journal_digits);
     return page;
   }
 
-  // What was written long ago: the filter is SQLite's. False: there is no more.
+  // A domain that the catalogue lacks was asked in rows alone that are not listed yet: within a day, if all
+  // of those are. What a kill left may be older; then nobody has looked.
+  Result<void> tell_new_domains(Page& page) {
+    std::int64_t latest_us = 0;
+    for (const LoggedQuery& query : page.queries)
+      if (!query.newly_observed_domain) latest_us = std::max(latest_us, query.time_us);
+    if (latest_us == 0) return {};
+    const auto older = lacks_older(connection_, "main", latest_us - newly_observed_us);
+    if (!older) return tl::unexpected(older.error());
+    for (LoggedQuery& query : page.queries)
+      if (!query.newly_observed_domain && !*older) query.newly_observed_domain = true;
+    return {};
+  }
+
+  // What was written long ago: the filter is SQLite's, but for dots that a label holds. False: there is no
+  // more.
   Result<bool> read_window(std::int64_t now_us, Page& page) {
     auto ahead = connection_.prepare("SELECT id FROM on_record WHERE id >= ?1 ORDER BY id LIMIT 1 OFFSET ?2");
     if (!ahead) return tl::unexpected(ahead.error());
@@ -186,7 +205,7 @@ class Reader final : public LogReader {
     also(filter_.since_us > 0, "(time_us >= :since OR id > :past)");
     also(filter_.until_us < INT64_MAX, "(time_us < :until OR id > :past)");
     auto rows =
-        connection_.prepare(query_columns + where + " ORDER BY id LIMIT " + std::to_string(page_rows));
+        connection_.prepare(query_columns() + where + " ORDER BY id LIMIT " + std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
     const auto bind = [&](const char* name, const auto& value) {
       if (const int at = sqlite3_bind_parameter_index(rows->raw(), name); at > 0) rows->bind(at, value);
@@ -200,13 +219,14 @@ class Reader final : public LogReader {
     bind(":past", past_.query);
     bind(":since", filter_.since_us);
     bind(":until", filter_.until_us);
-    int code = 0;
-    while ((code = rows->step()) == SQLITE_ROW) page.queries.push_back(query_of(*rows));
-    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
-    if (page.queries.size() == page_rows) {
-      at_.next = page.queries.back().id + 1;
-      return true;
+    int code = 0, seen = 0;
+    for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
+      LoggedQuery query = query_of(*rows);
+      at_.next = query.id + 1;
+      if (matches(filter_, query)) page.queries.push_back(std::move(query));
     }
+    if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
+    if (seen == page_rows) return true;
     if (!last_window) {
       at_.next = end;
       return true;
@@ -224,8 +244,8 @@ class Reader final : public LogReader {
 
   // What was written just now: every row is looked at, since a missing id may be one that comes late.
   Result<bool> read_live(std::int64_t now_us, Page& page) {
-    auto rows = connection_.prepare(std::string(query_columns) + "id >= ?1 ORDER BY id LIMIT " +
-                                    std::to_string(page_rows));
+    auto rows =
+        connection_.prepare(query_columns() + "id >= ?1 ORDER BY id LIMIT " + std::to_string(page_rows));
     if (!rows) return tl::unexpected(rows.error());
     rows->bind(1, at_.next);
     int code = 0, seen = 0;
@@ -250,7 +270,7 @@ class Reader final : public LogReader {
       Range range = before.front();
       range.since_us = std::min(range.since_us, now_us);  // the clock was set back
       const bool over = range.since_us <= now_us - settle_us || before.size() > max_unsettled;
-      auto rows = connection_.prepare(std::string(query_columns) + "id BETWEEN ?1 AND ?2 ORDER BY id");
+      auto rows = connection_.prepare(query_columns() + "id BETWEEN ?1 AND ?2 ORDER BY id");
       if (!rows) return tl::unexpected(rows.error());
       rows->bind(1, range.from);
       rows->bind(2, range.to);
@@ -316,12 +336,11 @@ class Reader final : public LogReader {
     rows->bind(4, past_.alert);
     int code = 0, seen = 0;
     for (; (code = rows->step()) == SQLITE_ROW; ++seen) {
-      bool refused = false;
-      LoggedAlert alert = alert_of(*rows, refused);
+      LoggedAlert alert = alert_of(*rows);
       at_.last_alert = alert.id;
       if ((!filter_.sandbox.empty() && alert.sandbox != filter_.sandbox) ||
           (!filter_.session.empty() && alert.session != filter_.session) ||
-          (!filter_.user.empty() && alert.user != filter_.user) || (filter_.blocked && !refused) ||
+          (!filter_.user.empty() && alert.user != filter_.user) || (filter_.blocked && !alert.refused()) ||
           (!filter_.domain.empty() && !at_or_below(alert.zone, filter_.domain) &&
            !at_or_below(alert.query_name, filter_.domain)))
         continue;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,13 @@
 
 namespace postern {
 
+inline bool is_refusal(const std::string& action) {
+  return action == "blocked" || action == "refused" || action == "dropped";
+}
+
 // One row of the view `queries`; -1 stands for "unknown" or "none".
 struct LoggedQuery {
+  std::string journal;  // the first digits of its file's id, meta.journal_id; empty: it was never sealed
   std::int64_t id = 0, time_us = 0;
   std::string sandbox, session, user, code_sha256;
   std::string name, registered_domain, type;
@@ -27,26 +33,33 @@ struct LoggedQuery {
   std::string data;  // addresses and targets, space separated; " ..." at its end: it was cut
   std::string policy, transport;
   std::string name_reversed;
-  bool newly_observed_domain = false;
+  std::optional<bool> newly_observed_domain;  // nothing: not listed yet, and what is may be days old
   std::int64_t monotonic_us = -1;  // CLOCK_BOOTTIME: with `boot_id` the order, whoever sets the clock
   std::string boot_id;             // empty: not known
   std::string process, code_line;  // empty: not known
 
-  bool refused() const { return action == "blocked" || action == "refused" || action == "dropped"; }
+  bool refused() const { return is_refusal(action); }
+  // Of another class no more than that is on record.
+  bool is_of_class_in() const { return reason != "query_class"; }
 };
 
 // One row of the view `alerts`; query_id 0: none.
 struct LoggedAlert {
+  std::string journal;  // as of a query
   std::int64_t id = 0, time_us = 0;
   std::string sandbox, session, user, code_sha256;
   std::string kind, zone, action;
   double score = 0;
   std::string evidence;  // JSON object
   std::int64_t query_id = 0;
-  std::string query_name;
+  std::string query_name, query_registered_domain;
+  std::string query_action;      // empty: no query, or not on record any more
   std::string uid;               // what hooks know it by; these three are empty in rows of an older schema
   std::string severity, attack;  // low to critical; technique ids of MITRE ATT&CK, space separated
   std::int64_t first_us = 0, last_us = 0;
+
+  bool acted() const { return action != "alert"; }
+  bool refused() const { return acted() || is_refusal(query_action); }  // by it, or its query was
 };
 
 // Empty texts match everything; times in microseconds since 1970, `until` not included.
@@ -69,6 +82,7 @@ class LogReader {
   // How long a row may be late or its outcome unknown in `follow` before it is taken as it is: the path waits
   // 2 s for a commit and up to 4 s for upstreams.
   static constexpr std::int64_t settle_us = 6'000'000;
+  static constexpr std::size_t journal_digits = 12;   // 48 random bits; std::string holds them in itself
   static constexpr std::size_t max_unsettled = 4096;  // ranges; beyond it the oldest is taken as it is
 
   // `follow`: rows are given once they are settled, those that are committed out of order later.

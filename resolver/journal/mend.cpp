@@ -149,7 +149,9 @@ void FileInUse::failed(int code) {
 void FileInUse::end(RowId last_id_drawn, const std::function<void()>& sealed) && {
   checkpointer_.reset();
   if (!file_->is_open() || damaged_) return;
-  if (!seal_ || !writer_) return file_->end(last_id_drawn);
+  if (!options_.sealed) return file_->end(last_id_drawn);
+  if (!seal_ || !writer_)
+    return;  // an end that is not sealed would be called inserted: it is left as by a kill
   // When the disk is full even now, the next writer sees a boot without an end, skips ids, so that nothing is
   // reused, and seals what is left.
   const std::int64_t ended_us = clock_us(CLOCK_REALTIME);
@@ -188,12 +190,13 @@ std::optional<pid_t> FileInUse::wal_reader() const {
 std::string FileInUse::mend(RowId next_id) {
   const std::string cannot = "cannot write journal \"" + options_.path + "\": ";
   state_ = watch_.look_at_all();
+  if (state_ == FileWatch::State::hidden) return cannot + FileWatch::words(state_);
   const bool whole = state_ == FileWatch::State::in_place && !damaged_;
   if (!options_.may_begin_anew && !whole)
     return cannot + (damaged_ ? "it is damaged" : FileWatch::words(state_)) +
            ", and no other file may take its place";
   if (was_set_aside_ && state_ == FileWatch::State::gone) return begin_anew(next_id, false);
-  if (damaged_ || state_ == FileWatch::State::emptied) {
+  if (damaged_ || state_ == FileWatch::State::cut) {
     const auto now = Clock::now();
     if (state_ == FileWatch::State::gone || state_ == FileWatch::State::replaced)
       damaged_ = false;  // whatever it was, it is not here any more
@@ -220,38 +223,56 @@ std::string FileInUse::mend(RowId next_id) {
     case FileWatch::State::gone:
       return begin_anew(next_id, true);
     case FileWatch::State::replaced:
-    case FileWatch::State::emptied:
+    case FileWatch::State::cut:
+    case FileWatch::State::hidden:
       return cannot + FileWatch::words(state_);
     case FileWatch::State::beside:
       // What is in a log that nobody else can see is put where everybody can.
       checkpointer_->release();
       if (file_->is_open() && !file_->fold())
-        return cannot + FileWatch::words(state_) + ", and its log cannot be folded back yet";
+        return cannot + FileWatch::words(state_) + ", and " + not_folded();
       break;
   }
   unbind();
-  if (auto opened = file_->reopen(); !opened) return opened.error().message;
-  if (auto bound = bind(next_id); !bound) return bound.error().message;
+  file_->connection() = Connection();
+  if (auto removed = watch_.remove_strangers(); !removed) return cannot + removed.error().message;
+  auto opened = file_->reopen();
+  if (opened) opened = bind(next_id);
+  if (!opened) {
+    damaged_ = file_->is_damaged();  // set aside at the next try
+    return opened.error().message;
+  }
   spdlog::warn("journal \"{}\" was opened again, with a new log beside it", options_.path);
   return {};
 }
 
+// Why the log could not be folded just now.
+std::string FileInUse::not_folded() {
+  if ((sqlite3_errcode(file_->connection().raw()) & 0xff) == SQLITE_BUSY)
+    return "somebody still reads an old state of it";
+  return "its log cannot be folded back: " + file_->connection().error();
+}
+
 std::string FileInUse::begin_anew(RowId next_id, bool fold) {
   const std::string cannot = "cannot write journal \"" + options_.path + "\": ";
-  if (!file_->is_open()) return cannot + "it is lost, and so is what it held; restart Postern";
+  if (!was_set_aside_ && !file_->is_open())
+    return cannot + FileWatch::words(state_) + " while it was closed; put it back, or restart Postern";
   unbind();
-  if (fold && !file_->fold())
-    return cannot + FileWatch::words(state_) + ", and somebody still reads an old state of it";
+  if (fold && !file_->fold()) return cannot + FileWatch::words(state_) + ", and " + not_folded();
   if (watch_.has_strangers())
     return cannot + FileWatch::words(state_) + ", and another database's log is beside its place";
-  auto begun = JournalFile::in_place_of(*file_, next_id);
+  auto begun = JournalFile::in_place_of(*file_, next_id, was_set_aside_ ? aside() : "");
   if (!begun) return begun.error().message;
   file_ = std::make_unique<JournalFile>(std::move(*begun));
-  if (auto bound = bind(next_id); !bound) return bound.error().message;
   was_set_aside_ = false;
   new_files_.fetch_add(1, std::memory_order_relaxed);
+  // It is ours from now on, even if not all can be bound to it just now.
+  auto watch = FileWatch::of(file_->path());
+  if (!watch) return watch.error().message;
+  watch_ = std::move(*watch);
   spdlog::error("journal \"{}\" {}: a new one was begun, with the sandboxes, rules and ledgers of the old",
                 options_.path, fold ? "was deleted or moved away" : "was damaged");
+  if (auto bound = bind(next_id); !bound) return bound.error().message;
   return {};
 }
 

@@ -6,9 +6,11 @@
 // `ready` (at most every `tried_every`) tries to put things right:
 //   - the journal is gone: its log is folded into it, wherever it is now, and a new file begun that carries
 //     over its sandboxes, rules, ledgers and alerts;
-//   - it is damaged, or was cut to nothing: it is set aside first;
+//   - it is damaged, or it or its log was cut: it is set aside first;
 //   - another file is in its place: nothing, until that is gone or the old one is back;
-//   - its log, the log's index or the writer's lock is gone: the log is folded, and all is opened anew.
+//   - its log, the log's index or the writer's lock is gone: the log is folded, another that is in its place
+//     set aside, and all is opened anew;
+//   - it cannot be looked at: nothing, until it can.
 //
 // Thread: the journal's, but for what says otherwise.
 #pragma once
@@ -96,6 +98,7 @@ class FileInUse {
   void unbind();
   std::string mend(RowId next_id);
   std::string begin_anew(RowId next_id, bool fold);
+  std::string not_folded();
   std::string ceiling_reached() const;
 
   const Journal::Options options_;

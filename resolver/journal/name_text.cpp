@@ -27,16 +27,26 @@ void NameText::set(const Name& name, std::size_t registered_labels) noexcept {
   registered_at_ = static_cast<std::int64_t>(registered_labels == 0 ? size_ : registered) + 1;
 }
 
+bool is_border(std::string_view text, std::size_t at) noexcept {
+  std::size_t escapes = 0;
+  while (escapes < at && text[at - 1 - escapes] == '\\') ++escapes;
+  return escapes % 2 == 0;
+}
+
+bool at_or_below(std::string_view name, std::string_view domain) noexcept {
+  if (!name.ends_with(domain)) return false;
+  if (name.size() == domain.size()) return true;
+  const std::size_t dot = name.size() - domain.size() - 1;
+  return name[dot] == '.' && is_border(name, dot);
+}
+
 std::string reversed_labels(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 1);
   if (text == ".") return out;
   std::size_t end = text.size();
   for (std::size_t at = text.size(); at-- > 0;) {
-    if (text[at] != '.') continue;
-    std::size_t escapes = 0;  // a dot after an odd number of backslashes belongs to its label
-    while (escapes < at && text[at - 1 - escapes] == '\\') ++escapes;
-    if (escapes % 2 == 1) continue;
+    if (text[at] != '.' || !is_border(text, at)) continue;
     out.append(text.substr(at + 1, end - at - 1)).append(".");
     end = at;
   }

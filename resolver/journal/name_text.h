@@ -28,6 +28,11 @@ class NameText {
   std::int64_t registered_at_ = 1;
 };
 
+// Is the dot at `at` of such a text a border of labels? After an odd number of backslashes it belongs to one.
+bool is_border(std::string_view text, std::size_t at) noexcept;
+// Of two such texts: is the name the domain or below it?
+bool at_or_below(std::string_view name, std::string_view domain) noexcept;
+
 // The labels of such a text from the right, each with a dot after it: "www.example.com" is "com.example.www."
 // A range of these is a name and all that is below it. Of the root: nothing.
 std::string reversed_labels(std::string_view text);

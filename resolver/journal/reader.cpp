@@ -1,16 +1,22 @@
 // The analyst's side: a read-only connection that can do nothing but SELECT.
 #include "resolver/journal/reader.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "resolver/journal/backlog.h"
 #include "resolver/journal/open_to_read.h"
 #include "resolver/journal/shadow_views.h"
+#include "rules/quote.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
 
-constexpr int instructions_between_looks =
-    10000;                              // of SQLite's virtual machine, between two looks at the clock
-constexpr std::size_t shown_sql = 200;  // octets of a statement quoted in an error
+// Of SQLite's virtual machine, between two looks at the clock.
+constexpr int instructions_between_looks = 10000;
 
 using Clock = std::chrono::steady_clock;
 
@@ -85,18 +91,56 @@ int permit_views(void*, int action, const char* first, const char* second, const
   }
 }
 
-std::string quoted(std::string_view sql) {
-  return "\"" + std::string(sql.substr(0, shown_sql)) + (sql.size() > shown_sql ? "..." : "") + "\"";
+// What tells a file and its copies from other journals.
+struct Identity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::string journal_id;  // empty: never sealed
+};
+
+Result<Identity> identity_of(Connection& connection) {
+  struct stat about {};
+  if (::stat(connection.path().c_str(), &about) != 0)
+    return failure("cannot open journal \"" + connection.path() + "\": " + std::strerror(errno));
+  auto id = connection.text("SELECT value FROM meta WHERE key = 'journal_id'");
+  if (!id) return tl::unexpected(id.error());
+  return Identity{about.st_dev, about.st_ino, std::move(*id)};
+}
+
+// Rows that two files have would count twice.
+Result<void> check_apart(std::span<const std::string> paths, std::span<const Identity> before,
+                         const Identity& last) {
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const auto refuse = [&](const char* why) {
+      return failure("cannot read journals together: \"" + paths[i] + "\" and \"" + paths[before.size()] +
+                     "\" are " + why + ": its rows would count twice");
+    };
+    if (before[i].device == last.device && before[i].inode == last.inode) return refuse("one file");
+    if (!last.journal_id.empty() && before[i].journal_id == last.journal_id)
+      return refuse("one journal, or copies of it");
+  }
+  return {};
 }
 
 // The further files beside the first, checked as it was.
 Result<void> attach_others(Connection& connection, std::span<const std::string> paths) {
+  if (paths.size() == 1) return {};
   const auto version = connection.integer("PRAGMA user_version");
   if (!version) return tl::unexpected(version.error());
+  std::vector<Identity> identities;
+  const auto check_next = [&](Connection& next) -> Result<void> {
+    auto identity = identity_of(next);
+    if (!identity) return tl::unexpected(identity.error());
+    auto apart = check_apart(paths, identities, *identity);
+    identities.push_back(std::move(*identity));
+    return apart;
+  };
+  if (auto checked = check_next(connection); !checked) return checked;
   for (std::size_t i = 1; i < paths.size(); ++i) {
     std::string uri;
     auto alone = open_to_read_journal(paths[i], &uri);
     if (!alone) return tl::unexpected(alone.error());
+    if (auto checked = check_next(*alone); !checked) return checked;
     const auto other = alone->integer("PRAGMA user_version");
     if (!other) return tl::unexpected(other.error());
     if (*other != *version)
@@ -172,7 +216,7 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
   CatalogueReads reads;
 
   const auto refuse = [&](const std::string& why) {
-    return failure("cannot run " + quoted(sql) + ": " + why);
+    return failure("cannot run " + quoted(sql) + ": " + escaped(why));
   };
   const auto prepare = [&]() -> Result<Statement> {
     sqlite3_set_authorizer(raw, permit, &reads);

@@ -40,8 +40,8 @@ inline constexpr std::size_t max_sql_files = 10;
 // of them waits until the writer has listed the last moment's, up to three seconds; with `wait` each that
 // reads what is listed does, and leaves nothing out of `queries`. With several files see shadow_views.h;
 // their tables are not to be had by name. Errors: no such file, not a journal, files of different versions,
-// more than one statement, a statement that does more than read, a table of several files, SQL errors (quoted
-// with SQLite's words), out of time.
+// one journal twice (the same file, or one with its copy), more than one statement, a statement that does
+// more than read, a table of several files, SQL errors (quoted with SQLite's words), out of time.
 Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, std::size_t limit,
                       std::chrono::milliseconds time_limit = sql_time_limit, bool wait = false);
 inline Result<Table> run_sql(const std::string& path, std::string_view sql, std::size_t limit,

@@ -1,6 +1,9 @@
 // The rule book: looking up, numbering, and handing over what is new.
 #include "resolver/journal/rule_book.h"
 
+#include <algorithm>
+#include <unordered_set>
+
 namespace postern {
 
 Result<std::unique_ptr<RuleBook>> RuleBook::open(Connection reader) {
@@ -24,7 +27,19 @@ Result<std::unique_ptr<RuleBook>> RuleBook::open(Connection reader) {
 Result<void> RuleBook::use(Connection reader) {
   auto by_text = reader.prepare("SELECT id FROM rule WHERE text = ?1 ORDER BY id LIMIT 1");
   if (!by_text) return tl::unexpected(by_text.error());
+  auto all = reader.prepare("SELECT id FROM rule ORDER BY id");
+  if (!all) return tl::unexpected(all.error());
+  std::unordered_set<std::int64_t> there;
+  int code = SQLITE_ROW;
+  while ((code = all->step()) == SQLITE_ROW) there.insert(all->integer(0));
+  if (code != SQLITE_DONE) return tl::unexpected(reader.failed("cannot read the rules of"));
   const std::lock_guard lock(mutex_);
+  unwritten_.clear();
+  for (const auto& [text, id] : known_)
+    if (there.count(id) == 0) unwritten_.push_back({id, text});
+  std::sort(unwritten_.begin(), unwritten_.end(),
+            [](const NewRule& a, const NewRule& b) { return a.id < b.id; });
+  unwritten_count_.store(unwritten_.size(), std::memory_order_release);
   by_text_ = std::move(*by_text);
   reader_ = std::move(reader);
   return {};

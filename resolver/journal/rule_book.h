@@ -27,7 +27,9 @@ class RuleBook {
   // `reader`: an own connection to the file, for looking up.
   static Result<std::unique_ptr<RuleBook>> open(Connection reader);
 
-  // Another connection to look up in, or none for a while: then a forgotten text gets a second number.
+  // Another connection to look up in, or none for a while: then a forgotten text gets a second number. What
+  // the file has of what was not known to be written is written now, and what it has lost is not: a commit
+  // may be carried over that failed for its caller.
   Result<void> use(Connection reader);
   void release();
 

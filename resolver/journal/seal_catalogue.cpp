@@ -2,9 +2,9 @@
 #include "resolver/journal/seal_catalogue.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "resolver/journal/name_text.h"
+#include "resolver/journal/seal_tables.h"
 
 namespace postern {
 namespace {
@@ -12,17 +12,22 @@ namespace {
 // Differences of one kind that are looked for: verify keeps no more, and the first is what people need.
 constexpr int most_differences = 16;
 
+// A name is told as text, or by the number of a row: the sealed text, spelled of both, would fit other parts
+// as well, and the views show only one of them.
+enum RowTrouble : std::int64_t { other_name = 0, not_listed = 1, two_names = 2 };
 constexpr std::string_view unlisted_sql =
-    "SELECT a.id, x.asked IS NULL FROM asked AS a LEFT JOIN listed AS x ON x.sandbox = a.sandbox AND x.asked "
-    "="
-    " a.id"
-    " WHERE CASE WHEN x.asked IS NULL THEN 1 WHEN x.name = a.name_id THEN 0"
-    "   ELSE (SELECT n.text FROM name AS n WHERE n.id = x.name) IS NOT"
-    "     coalesce((SELECT m.text FROM name AS m WHERE m.id = a.name_id), '') || a.name END"
-    " ORDER BY a.id";
+    "SELECT id, trouble FROM (SELECT a.id AS id, CASE"
+    "   WHEN a.name_id < 0 OR (a.name_id > 0) = (a.name <> '')"
+    "     OR (a.name_id > 0 AND NOT EXISTS (SELECT 1 FROM name AS m WHERE m.id = a.name_id)) THEN 2"
+    "   WHEN x.asked IS NULL THEN 1"
+    "   WHEN a.name_id > 0 THEN CASE WHEN x.name = a.name_id THEN NULL ELSE 0 END"
+    "   WHEN (SELECT n.text FROM name AS n WHERE n.id = x.name) IS a.name THEN NULL ELSE 0 END AS trouble"
+    "   FROM asked AS a LEFT JOIN listed AS x ON x.sandbox = a.sandbox AND x.asked = a.id)"
+    " WHERE trouble IS NOT NULL ORDER BY id";
 // Rows of `listed` less rows of `asked`: each of these has one at most.
 constexpr std::string_view listed_surplus_sql =
     "SELECT (SELECT count(*) FROM listed) - (SELECT count(*) FROM asked)";
+constexpr std::string_view no_domain_sql = "SELECT count(*) FROM domain WHERE id = 0";
 constexpr std::string_view strays_sql =
     "SELECT x.asked, x.sandbox FROM listed AS x WHERE NOT EXISTS"
     " (SELECT 1 FROM asked AS a WHERE a.id = x.asked AND a.sandbox = x.sandbox) ORDER BY x.sandbox, x.asked";
@@ -41,7 +46,12 @@ constexpr std::string_view domains_sql =
     " LEFT JOIN (SELECT m.domain AS domain, min(y.asked) AS asked"
     "   FROM (SELECT name, min(asked) AS asked FROM listed WHERE asked > ?1 GROUP BY name) AS y"
     "   JOIN name AS m ON m.id = y.name GROUP BY m.domain) AS f ON f.domain = d.id"
-    " WHERE d.id > 0 ORDER BY d.id";
+    " ORDER BY d.id";
+// What the lister puts in the place of a sandbox that is not there (lister_sql.h) is nobody's record: it may
+// say nothing but when the query came.
+constexpr std::string_view nobody_sql =
+    "SELECT id FROM sandbox WHERE session = '' AND (name <> '' OR user <> '' OR code_sha256 <> ''"
+    " OR labels <> '{}' OR policy <> '' OR record_protected <> 0 OR attached_us <> detached_us) ORDER BY id";
 constexpr std::string_view domain_totals_sql =
     "WITH said AS (SELECT domain, queries, blocked, nxdomain, charge_millibits, sandboxes, last_us"
     "   FROM domain_total),"
@@ -105,9 +115,12 @@ class Comparison {
     const std::int64_t all_upto = std::max(*mark, facts_.listed_upto);
     std::int64_t not_listed = 0;
     auto done = each_of(connection_, *rows, [&] {
-      const std::int64_t id = rows->integer(0);
-      not_listed += rows->integer(1);
-      if (rows->integer(1) == 0)
+      const std::int64_t id = rows->integer(0), trouble = rows->integer(1);
+      not_listed += trouble == RowTrouble::not_listed ? 1 : 0;
+      if (trouble == RowTrouble::two_names)
+        differs("asked ", "asked", id,
+                "was changed: its name must be there either as text or by the number of a row of `name`");
+      else if (trouble == RowTrouble::other_name)
         differs("asked ", "listed", id, "is in the catalogue under another name: the views show that one");
       else if (id <= all_upto)
         differs("asked ", "listed", id, "is not in the catalogue: the views do not show it");
@@ -136,10 +149,24 @@ class Comparison {
     differences_ = 0;
     auto rows = connection_.prepare(domains_sql);
     if (!rows) return tl::unexpected(rows.error());
+    const auto no_domain = connection_.integer(no_domain_sql);
+    if (!no_domain) return tl::unexpected(no_domain.error());
+    if (*no_domain == 0) differs("domain ", "domain", 0, "is missing");
     rows->bind(1, facts_.unsealed_before);
     return each_of(connection_, *rows, [&] {
       const std::string why = wrong_with_domain(*rows);
       if (!why.empty()) differs("domain ", "domain", rows->integer(0), why);
+      return differences_ < most_differences;
+    });
+  }
+
+  Result<void> sandboxes() {
+    differences_ = 0;
+    auto rows = connection_.prepare(nobody_sql);
+    if (!rows) return tl::unexpected(rows.error());
+    return each_of(connection_, *rows, [&] {
+      differs("sandbox ", "sandbox", rows->integer(0),
+              "was inserted: without a session it is nobody's, and it says more");
       return differences_ < most_differences;
     });
   }
@@ -182,6 +209,7 @@ class Comparison {
   // was in force (rules/public_suffix.cpp, `registered`): a name of two labels has a domain, of two labels at
   // least. In the names of secrets that were hidden, one label less (path/pipeline_guard.cpp).
   std::string wrong_with_name(Statement& row) const {
+    if (row.integer(0) <= 0) return "has a number that no name has";
     const std::string text = row.text(1), domain = row.text(4);
     if (row.text(2) != reversed_labels(text))
       return "is " + in_quotes(text) + ", and backwards " + in_quotes(row.text(2)) +
@@ -213,6 +241,9 @@ class Comparison {
 
   std::string wrong_with_domain(Statement& row) const {
     const std::int64_t first = row.integer(2);
+    if (row.integer(0) < 0) return "has a number that no domain has";
+    if (row.integer(0) == 0)
+      return row.text(1).empty() && first == 0 && row.integer(3) == 0 ? "" : "stands for none, and says more";
     const std::string is =
         "is " + in_quotes(row.text(1)) + ", said to be first asked by query " + std::to_string(first);
     if (first > 0 && first <= facts_.unsealed_before) return "";  // nobody vouches for that query
@@ -235,28 +266,20 @@ class Comparison {
 Result<void> differing_catalogue(Connection& connection, const CatalogueFacts& facts,
                                  const CatalogueFound& found) {
   Comparison comparison(connection, facts, found);
-  for (const auto part : {&Comparison::rows, &Comparison::names, &Comparison::domains, &Comparison::totals})
+  for (const auto part : {&Comparison::rows, &Comparison::names, &Comparison::domains, &Comparison::sandboxes,
+                          &Comparison::totals})
     if (auto done = (comparison.*part)(); !done) return done;
   return {};
 }
 
 Result<void> differing_indexes(Connection& connection, const CatalogueFound& found,
                                const std::function<void(const std::string& table)>& doing) {
-  auto list = connection.prepare(
-      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-      " AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name");
-  if (!list) return tl::unexpected(list.error());
-  std::vector<std::string> tables;
-  auto listed = each_of(connection, *list, [&] {
-    tables.push_back(list->text(0));
-    return true;
-  });
-  if (!listed) return listed;
-  for (const std::string& table : tables) {
+  // Not those that the file's schema says it has: it may have been told that one is none.
+  const auto tables = own_tables();
+  if (!tables) return tl::unexpected(tables.error());
+  for (const std::string& table : *tables) {
     if (doing) doing(table);
-    std::string name = table;  // as SQL quotes it
-    for (std::size_t at = 0; (at = name.find('"', at)) != std::string::npos; at += 2) name.insert(at, 1, '"');
-    auto check = connection.prepare("PRAGMA integrity_check(\"" + name + "\")");
+    auto check = connection.prepare("PRAGMA integrity_check(\"" + table + "\")");
     if (!check) return tl::unexpected(check.error());
     std::string first;
     int more = -1;

@@ -35,12 +35,13 @@ struct CatalogueFound {
 
 // Each row of `asked` is listed, under its own name, and nothing else is; each name is spelled backwards as
 // it is forwards, and counted for the domain that its first query says; a domain is first asked by the first
-// query of it; totals are the sums of `tally`.
+// query of it; what is there in the place of a sandbox says nothing; totals are the sums of `tally`.
 Result<void> differing_catalogue(Connection& connection, const CatalogueFacts& facts,
                                  const CatalogueFound& found);
 
-// SQLite's integrity check of each table of Postern's own: are rows in order, and does each index say what
-// its table says, no less and no more? One difference per table is told. `doing` is told each table before.
+// SQLite's integrity check of each table that the migrations make: are rows in order, and does each index say
+// what its table says, no less and no more? One difference per table is told. `doing` is told each table
+// before.
 Result<void> differing_indexes(Connection& connection, const CatalogueFound& found,
                                const std::function<void(const std::string& table)>& doing);
 

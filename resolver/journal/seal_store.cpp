@@ -2,8 +2,10 @@
 #include "resolver/journal/seal_store.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "rules/hex.h"
+#include "rules/quote.h"
 
 namespace postern {
 namespace {
@@ -37,8 +39,8 @@ Result<std::optional<JournalId>> SealStore::journal_id() {
   if (text->empty()) return std::optional<JournalId>();
   JournalId id;
   if (!read_hex(*text, id))
-    return failure("cannot read the id of journal \"" + connection_->path() + "\": \"" + text->substr(0, 64) +
-                   "\" is none");
+    return failure("cannot read the id of journal \"" + connection_->path() + "\": " + quoted(*text) +
+                   " is none");
   return std::optional(id);
 }
 
@@ -118,6 +120,19 @@ Result<void> SealTail::of_boot(Connection& connection, std::int64_t boot) {
   if (!sandbox) return tl::unexpected(sandbox.error());
   first_asked = *asked;
   first_sandbox = *sandbox;
+  const auto last = connection.integer("SELECT coalesce(max(id), 0) FROM asked");
+  if (!last) return tl::unexpected(last.error());
+  auto boots = connection.prepare("SELECT id, first_asked FROM boot ORDER BY id");
+  if (!boots) return tl::unexpected(boots.error());
+  misplaced_boots.clear();
+  std::int64_t begun = std::numeric_limits<std::int64_t>::min();
+  int code = SQLITE_ROW;
+  while ((code = boots->step()) == SQLITE_ROW) {
+    const std::int64_t id = boots->integer(0), first = boots->integer(1);
+    if (boot != 0 && id > boot && (first <= *last || first <= begun)) misplaced_boots.push_back(id);
+    begun = std::max(begun, first);
+  }
+  if (code != SQLITE_DONE) return tl::unexpected(connection.failed("cannot read the boots of"));
   return {};
 }
 
@@ -129,7 +144,8 @@ void SealTail::note_stranger(std::int64_t mark) {
 bool SealTail::allows(SealKind kind, std::int64_t id) const {
   const bool later = id > covered->highest(kind);
   // A writer's own row comes first, in a transaction of its own.
-  if (kind == SealKind::boot) return later;
+  if (kind == SealKind::boot)
+    return later && !std::binary_search(misplaced_boots.begin(), misplaced_boots.end(), id);
   if (closed) return false;
   switch (kind) {
     case SealKind::asked:

@@ -66,9 +66,13 @@ struct SealTail {
   std::array<std::int64_t, last_row_kind + 1> strangers{};  // nor, of these kinds, what was there already
   std::int64_t first_asked = 0;    // of the boot that the last blocks belong to: ids below are older
   std::int64_t first_sandbox = 0;  // likewise: only this boot's sandboxes have an end to come
+  // Boots after that one that begin before a query which is there, or not after each earlier boot. A writer
+  // begins behind all that it finds, and seals its own row before it takes a query; one that was killed in
+  // between leaves it without a block.
+  std::vector<std::int64_t> misplaced_boots;
   const SealSet* covered = nullptr;
 
-  // Looks up where that boot's ids begin.
+  // Looks up where that boot's ids begin, and what came after it.
   Result<void> of_boot(Connection& connection, std::int64_t boot);
   void note_stranger(std::int64_t mark);  // what such a mark says
   bool allows(SealKind kind, std::int64_t id) const;

@@ -44,10 +44,13 @@ class Verifier {
 
   Result<VerifyReport> run() {
     auto id = store_.journal_id();
+    if (!id && connection_.text("SELECT value FROM meta WHERE key = 'journal_id'"))
+      return without_id("was changed: it is none", id.error());
     if (!id) return tl::unexpected(id.error());
     if (!*id)
-      return failure("cannot verify journal \"" + connection_.path() +
-                     "\": it was never sealed (written by an older Postern, or not opened since)");
+      return without_id("was removed: there are blocks",
+                        Error{"cannot verify journal \"" + connection_.path() +
+                              "\": it was never sealed (written by an older Postern, or not opened since)"});
     report_.journal = **id;
     for (const auto step : {&Verifier::sort_given_heads, &Verifier::read_tombstones, &Verifier::walk,
                             &Verifier::look_for_others, &Verifier::check_catalogue, &Verifier::check_heads})
@@ -57,6 +60,18 @@ class Verifier {
   }
 
  private:
+  // Its id is written in the transaction of its first block.
+  Result<VerifyReport> without_id(const std::string& why, const Error& unsealed) {
+    const auto sealed = connection_.integer(
+        "SELECT EXISTS (SELECT 1 FROM seal) OR EXISTS (SELECT 1 FROM seal_head)"
+        " OR EXISTS (SELECT 1 FROM seal_tombstone)");
+    if (!sealed) return tl::unexpected(sealed.error());
+    if (*sealed == 0) return tl::unexpected(unsealed);
+    found("meta journal_id", "meta", 0, 0, why);
+    report_.verdict = VerifyReport::Verdict::altered;
+    return std::move(report_);
+  }
+
   void found(const std::string& record, const std::string& table, std::int64_t id, std::int64_t block,
              const std::string& what) {
     ++report_.all_findings;
@@ -285,9 +300,9 @@ class Verifier {
       const auto done = rows_.ids(kind, lowest_id, [&](std::int64_t id) {
         while (run.count != 0 && id > run.last()) run = covered_.at_or_after(kind, id);
         if (run.count != 0 && run.first <= id) return true;
-        if (id <= before) {
+        if (id > 0 && id <= before) {
           ++report_.unsealed_before;
-        } else if (tail_.allows(kind, id) && !removed_.all().has(kind, id)) {
+        } else if (id > 0 && tail_.allows(kind, id) && !removed_.all().has(kind, id)) {
           if (report_.unsealed++ == 0) report_.first_unsealed = record_text(kind, id);
         } else {
           found_record(kind, id, 0, "was inserted, or the block that covered it was removed");
@@ -375,12 +390,17 @@ Result<VerifyReport> verify_journal(const VerifyOptions& options) {
   if (!connection) return tl::unexpected(connection.error());
   VerifyReport report;
   bool readable = true;
-  auto compared = differing_tables(*connection, [&](const std::string& what, const std::string& why) {
+  TablesFound found;
+  found.difference = [&](const std::string& what, const std::string& why) {
     readable = readable && !what.starts_with("table ");
     ++report.all_findings;
     if (report.findings.size() < VerifyReport::findings_kept)
       report.findings.push_back({what, "", 0, 0, why});
-  });
+  };
+  found.newer = [&](const std::string& word) {
+    if (report.newer_words.size() < VerifyReport::findings_kept) report.newer_words.push_back(word);
+  };
+  auto compared = differing_tables(*connection, found);
   if (!compared) return tl::unexpected(compared.error());
   if (!readable) {  // what a table of another shape says proves nothing
     report.verdict = VerifyReport::Verdict::altered;

@@ -65,6 +65,8 @@ struct VerifyReport {
   std::string first_unsealed;   // "asked 812"
   std::int64_t unlisted = 0;    // queries that are not in the catalogue yet: the views do not show them
   std::int64_t first_unlisted = 0;
+  // Words that this build does not know, as a newer one may have written them: "reason 16, \"weather\"".
+  std::vector<std::string> newer_words;
   bool closed = false;  // the last block is a clean end
   std::int64_t last_block_us = 0;
 

@@ -27,16 +27,6 @@ std::string sql_text(const std::string& text) {
   return out + "'";
 }
 
-// Of a row `v` that the catalogue may not have: `first_us`, when the earliest of those was asked, NULL if it
-// is not known. What is not in `domain` was first asked in one of them.
-std::string newly_observed(const std::string& schema, const std::string& first_us) {
-  const std::string day = "86400000000";
-  return "CASE WHEN v.registered_domain = '' THEN 0 ELSE coalesce((SELECT v.time_us - d.first_us BETWEEN 0 "
-         "AND " +
-         day + " FROM " + schema +
-         ".domain AS d WHERE d.text = v.registered_domain), CASE WHEN v.time_us - " + first_us +
-         " <= " + day + " THEN 1 END) END";
-}
 constexpr const char* reversed =
     "CASE v.name_reversed WHEN '' THEN reversed_labels(v.name) ELSE v.name_reversed END";
 
@@ -75,6 +65,15 @@ void reverse(sqlite3_context* out, int, sqlite3_value** values) {
 }
 
 }  // namespace
+
+std::string newly_observed_sql(const std::string& schema, const std::string& first_us) {
+  const std::string day = std::to_string(newly_observed_us);
+  return "CASE WHEN v.registered_domain = '' THEN 0 ELSE coalesce((SELECT v.time_us - d.first_us BETWEEN 0 "
+         "AND " +
+         day + " FROM " + schema +
+         ".domain AS d WHERE d.text = v.registered_domain), CASE WHEN v.time_us - " + first_us +
+         " <= " + day + " THEN 1 END) END";
+}
 
 std::string schema_of_file(std::size_t file) {
   return file == 0 ? "main" : "j" + std::to_string(file);
@@ -158,7 +157,7 @@ std::string ShadowViews::arm(const View& view, std::size_t file, const std::stri
     else if (late && column == "name_reversed")
       value = reversed;
     else if (late && column == "newly_observed_domain")
-      value = newly_observed(schema, "NULL");
+      value = newly_observed_sql(schema, "NULL");
     sql += (&column == &view.columns.front() ? "" : ", ") + value + " AS " + sql_name(column);
   }
   if (several()) sql += ", " + sql_text(paths_[file]) + " AS journal";
@@ -222,7 +221,7 @@ std::string ShadowViews::unlisted_arm(std::size_t file, const std::string& first
     std::string value = "v." + sql_name(column);
     if (column == "id" && file > 0) value += " + " + std::to_string(shift_of_file(file));
     if (column == "name_reversed") value = reversed;
-    if (column == "newly_observed_domain") value = newly_observed(schema, first_us);
+    if (column == "newly_observed_domain") value = newly_observed_sql(schema, first_us);
     sql += (sql.empty() ? "SELECT " : ", ") + value + " AS " + sql_name(column);
   }
   if (several()) sql += ", " + sql_text(paths_[file]) + " AS journal";

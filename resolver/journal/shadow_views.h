@@ -8,6 +8,7 @@
 // otherwise: `name_reversed`, and `newly_observed_domain`, NULL where it cannot be told.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,13 @@
 #include "resolver/journal/unlisted_rows.h"
 
 namespace postern {
+
+inline constexpr std::int64_t newly_observed_us = 86'400'000'000;  // so long a domain is new
+
+// Of a row `v` that the catalogue of the attached file `schema` may not have: is its domain new? `first_us`:
+// when the earliest of such rows was asked, as what is not in `domain` was first asked in one of them; NULL
+// if it is not known, and then the answer may be.
+std::string newly_observed_sql(const std::string& schema, const std::string& first_us);
 
 std::string schema_of_file(std::size_t file);  // as it is attached: "main", "j1", "j2"
 

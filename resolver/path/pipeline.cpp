@@ -245,6 +245,7 @@ void Pipeline::receive(SandboxState& sandbox, Peer peer, wire::Octets message) {
   if (waits_in_vain() && audit_ == Audit::strict) {
     ++sandbox.counters.unrecorded;
     ++counters_.unrecorded;
+    ports_.journal.refused_unrecorded();
     fail(*x, Ede::other, "the journal cannot be written");
     return finish(x);
   }

@@ -9,6 +9,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <future>
 
 #include "resolver/path/listener.h"
@@ -20,8 +21,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds tick_time{
-    100};                          // c-ares time-outs and the journal's patience; ten idle wake-ups a second
-constexpr int ticks_a_sweep = 10;  // idle TCP connections: every second
+    100};  // c-ares time-outs and the journal's patience; ten idle wake-ups a second
+constexpr std::chrono::seconds stall_told_every{10};  // a slow disk stalls again and again
+constexpr int ticks_a_sweep = 10;                     // idle TCP connections: every second
 
 // Suspend must not reorder a story, so the monotonic clock is CLOCK_BOOTTIME.
 std::int64_t clock_us(clockid_t clock) {
@@ -46,7 +48,8 @@ struct Shard::State {
   std::unique_ptr<asio::posix::stream_descriptor> upstream_watch;
   std::unique_ptr<asio::steady_timer> timer;
   int ticks = 0;
-  Instant now{};
+  Instant now{}, stall_told{};
+  bool stall_is_told = false;
 
   Instant turn() {
     now = Instant(clock_us(CLOCK_BOOTTIME));
@@ -57,6 +60,7 @@ struct Shard::State {
   void watch_upstream();
   void arm_timer();
   void tick();
+  void tell_of_stall();
 
   // Runs on the shard's thread and waits for the result.
   template <class Work>
@@ -117,8 +121,22 @@ void Shard::State::tick() {
   transport->expire(now);
   pipeline->tick();
   pipeline->flush();  // nothing should be left; what is must not wait
+  tell_of_stall();
   if (++ticks % ticks_a_sweep == 0)
     for (auto& [name, one] : attached) one.first->tick(now);
+}
+
+// The journal's thread cannot: it waits for the disk.
+void Shard::State::tell_of_stall() {
+  const bool stalled = pipeline->journal_stalled();
+  if (stalled == stall_is_told) return;
+  if (stalled && stall_told != Instant{} && now - stall_told < stall_told_every) return;
+  stall_is_told = stalled;
+  if (!stalled) return spdlog::warn("the journal's disk answers again");
+  stall_told = now;
+  spdlog::error("the journal's disk has not answered for {} s: from now on queries are {}",
+                Pipeline::journal_patience.count(),
+                pipeline->audit() == Audit::strict ? "answered SERVFAIL" : "answered without a record");
 }
 
 Shard::Shard(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -269,8 +269,8 @@ def _():
     # From a terminal: a prompt, which outlives an error.
     shown = at_terminal([binary(), "sql", "--db", daemon.db],
                         [".views", "selec;", ".nothing", "SELECT name", "FROM queries;", ".quit"])
-    for part in ("queries: id, time, ", 'near "selec"', 'there is no ".nothing"', "...> FROM queries;",
-                 "\nwww.example.com"):
+    for part in ("queries: id, time, ", 'gaps: id, "from", until, ', 'near "selec"', 'there is no ".nothing"',
+                 "...> FROM queries;", "\nwww.example.com"):
         holds(part in shown, (part, shown))
     equal(len(daemon.rows()), 1)
 

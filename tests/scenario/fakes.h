@@ -19,7 +19,7 @@ class FakeJournal : public Journal {
   std::map<RowId, Outcome> outcomes;
   std::vector<AlertRow> alerts;
   std::vector<std::string> rules{""};
-  std::size_t answered_without = 0;
+  std::size_t answered_without = 0, refused_without = 0;
 
   Result<SandboxId> attach(const Sandbox&, std::int64_t) override { return ++sandboxes_; }
   void detach(SandboxId, std::int64_t) override {}
@@ -29,6 +29,11 @@ class FakeJournal : public Journal {
   void append(Outcome outcome) override { outcomes[outcome.asked] = std::move(outcome); }
   void alert(AlertRow alert) override { alerts.push_back(std::move(alert)); }
   void answered_unrecorded() override { ++answered_without; }
+  void refused_unrecorded() override { ++refused_without; }
+  void expect_refused(std::size_t count) const {
+    if (refused_without != count)
+      throw std::runtime_error(std::to_string(refused_without) + " were refused without being submitted");
+  }
   void expect_unrecorded(std::size_t count) const {
     if (answered_without != count)
       throw std::runtime_error(std::to_string(answered_without) + " were answered without a record");

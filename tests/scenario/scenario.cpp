@@ -12,8 +12,9 @@
 //   upstream nothing is under way reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD;
 //   ...]     the oldest reply not yet looked at no reply row ACTION REASON RCODE [cached] [rule=WORDS] the
 //   oldest committed row not yet looked at, outcome merged no row journal works|fails|stalls audit unrecorded
-//   advance MILLISECONDS alert KIND [ZONE] ACTION | no alert exfiltrate SANDBOX ZONE MOST       random names,
-//   answered, until there is a tunnel alert detach SANDBOX N x LINE | LINE     N times; @ differs each time
+//   advance MILLISECONDS refused N            queries refused and not submitted, since the journal stalls
+//   alert KIND [ZONE] ACTION | no alert exfiltrate SANDBOX ZONE MOST       random names, answered, until
+//   there is a tunnel alert detach SANDBOX N x LINE | LINE     N times; @ differs each time
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -186,6 +187,7 @@ class Story {
     if (word[0] == "exfiltrate") return exfiltrate(word);
     if (word[0] == "detach") return detach(word.at(1));
     if (word[0] == "audit") return pipeline_.set_audit(Audit::relaxed);
+    if (word[0] == "refused") return journal_.expect_refused(std::stoul(word.at(1)));
     if (word[0] == "unrecorded") return journal_.expect_unrecorded(std::stoul(word.at(1)));
     if (word[0] == "journal") {
       if (word.at(1) == "works") return journal_.resume(), turn();

@@ -54,6 +54,8 @@ LoggedAlert alert() {
       R"({"name":"aGVsbG8.example.com","why":[{"feature":"length","names":["x"]}],"user":"ada"})";
   alert.query_id = 7;
   alert.query_name = "aGVsbG8.example.com";
+  alert.query_action = "allowed";
+  alert.query_registered_domain = "example.com";
   alert.uid = "a1b2-3";
   alert.severity = "high";
   alert.attack = "T1071.004 T1572";
@@ -234,9 +236,62 @@ TEST_CASE("an alert in OCSF is a Detection Finding, also with evidence that is n
   broken.zone.clear();
   broken.uid.clear();  // as of a row of an older schema
   broken.attack.clear();
-  CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["uid"] == "postern-alert-3");
+  CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["uid"] == "alerts-3");
   CHECK(checked(ocsf_log()->line(broken), detection_finding)["finding_info"]["title"] ==
         "tunnel: the session as a whole");
+}
+
+TEST_CASE("an alert does not contradict the record of its query") {
+  struct Row {
+    const char *action, *query_action;
+    int action_id, disposition_id;
+    const char* type;
+  };
+  for (const Row& row : {Row{"alert", "allowed", 1, 19, "info"},
+                         {"alert", "local", 1, 19, "info"},
+                         {"alert", "blocked", 2, 2, "denied"},
+                         {"alert", "refused", 2, 2, "denied"},
+                         {"alert", "dropped", 2, 6, "denied"},
+                         {"alert", "", 0, 19, "info"},
+                         {"block-zone", "allowed", 2, 2, "denied"},
+                         {"quarantine", "", 2, 3, "denied"}}) {
+    INFO(row.action << " " << row.query_action);
+    LoggedAlert one = alert();
+    one.action = row.action;
+    one.query_action = row.query_action;
+    const json finding = checked(ocsf_log()->line(one), detection_finding);
+    CHECK(finding["action_id"] == row.action_id);
+    CHECK(finding["disposition_id"] == row.disposition_id);
+    CHECK(json::parse(ecs_log()->line(one))["event"]["type"] == json::array({row.type}));
+  }
+  LoggedAlert shared = alert();
+  shared.zone = ".";  // the ledger's, of names that nobody has registered
+  const json told = json::parse(ecs_log()->line(shared));
+  CHECK(told["dns"]["question"]["registered_domain"] == "example.com");
+  CHECK(told["postern"]["zone"] == ".");
+  CHECK(told["postern"]["query_id"] == 7);
+  LoggedAlert alone = alert();
+  alone.query_id = 0;
+  alone.query_name = alone.query_action = alone.query_registered_domain = "";
+  const json lone = json::parse(ecs_log()->line(alone));
+  CHECK(!lone.contains("dns"));
+  CHECK(!lone["postern"].contains("query_id"));
+}
+
+TEST_CASE("an id is unique over journals, for a SIEM that reads several") {
+  LoggedQuery one = query();
+  LoggedAlert told = alert();
+  told.uid.clear();
+  for (const std::string before : {"", "c0ffee012345"}) {
+    const std::string prefix = before.empty() ? "" : before + "-";
+    one.journal = told.journal = before;
+    CHECK(json::parse(ocsf_log()->line(one))["metadata"]["uid"] == prefix + "queries-7");
+    CHECK(json::parse(ecs_log()->line(one))["event"]["id"] == prefix + "queries-7");
+    const json finding = json::parse(ocsf_log()->line(told));
+    CHECK(finding["metadata"]["uid"] == prefix + "alerts-3");
+    CHECK(finding["finding_info"]["uid"] == prefix + "alerts-3");
+    CHECK(json::parse(ecs_log()->line(told))["event"]["id"] == prefix + "alerts-3");
+  }
 }
 
 TEST_CASE("ECS has the fields that its readers always need, and the parts of the name") {
@@ -279,6 +334,27 @@ TEST_CASE("a Zeek log is read back by replay as it was, each sandbox a client") 
   CHECK(line.find("\tcdn.example.net,93.184.215.14\t") != std::string::npos);
 }
 
+TEST_CASE("what nobody recorded is left out: the class of a query refused for it, and flags of messages") {
+  LoggedQuery chaos = query();
+  chaos.name = "version.bind";
+  chaos.type = "TXT";
+  chaos.action = "refused";
+  chaos.reason = "query_class";
+  CHECK(!checked(ocsf_log()->line(chaos), dns_activity)["query"].contains("class"));
+  CHECK(checked(ocsf_log()->line(query()), dns_activity)["query"]["class"] == "IN");
+  CHECK(!checked(ocsf_log()->line(alert()), detection_finding)["evidences"][0]["query"].contains("class"));
+  CHECK(!json::parse(ecs_log()->line(chaos))["dns"]["question"].contains("class"));
+  CHECK(json::parse(ecs_log()->line(query()))["dns"]["question"]["class"] == "IN");
+  const auto zeek = zeek_log();
+  CHECK(zeek->line(query()).find("\twww.example.com\t1\tC_INTERNET\t1\tA\t0\tNOERROR\t-\t-\t-\t-\t-\tcdn.") !=
+        std::string::npos);
+  CHECK(zeek->line(chaos).find("\tversion.bind\t-\t-\t16\tTXT\t") != std::string::npos);
+  const recorded::Read back = recorded::read(zeek->head(0) + zeek->line(chaos));
+  CHECK(back.error.empty());
+  REQUIRE(back.queries.size() == 1);
+  CHECK(back.queries[0].find(" version.bind TXT") != std::string::npos);
+}
+
 TEST_CASE("no format lets a control character of a sandbox's through") {
   LoggedQuery hostile = query();
   hostile.sandbox = "\033[2Jbox";
@@ -312,6 +388,7 @@ TEST_CASE("JSON has every column of the views under its name, NULL where it is n
   for (const std::string& column : queries->columns) CHECK_MESSAGE(one.contains(column), column);
   for (const std::string& column : alerts->columns) CHECK_MESSAGE(told.contains(column), column);
   CHECK(one["boot_id"].is_null());
+  CHECK(one["newly_observed_domain"].is_null());
   CHECK(one["monotonic_us"].is_null());
   LoggedQuery known = query();
   known.boot_id = "b";

@@ -12,6 +12,7 @@ LoggedAlert with_zone(const std::string& zone) {
   LoggedAlert alert;
   alert.zone = zone;
   alert.query_name = "aGVsbG8." + zone;
+  alert.query_registered_domain = zone;
   alert.evidence = "{}";
   return alert;
 }
@@ -162,6 +163,7 @@ TEST_CASE(
   Redactor(Redaction::names).redact(told);
   CHECK(told.zone == ".");
   CHECK(told.query_name == "*.");
+  CHECK(told.query_registered_domain.empty());
   told = with_zone(".");
   Redactor(Redaction::names).redact(told);
   CHECK(told.query_name == "*.");

@@ -370,3 +370,117 @@ TEST_CASE("a row without an outcome is not waited for longer after the clock was
   CHECK(all(*reader, back_us + LogReader::settle_us - 1).empty());
   CHECK(all(*reader, back_us + LogReader::settle_us) == "1 ");
 }
+
+TEST_CASE(
+    "a newly observed domain is told as one, whether its name had a number or its row is listed by then") {
+  constexpr std::int64_t day_us = 86'400'000'000;
+  const Folder folder;
+  auto journal = must_open(folder.file());
+  auto follower = must_read(folder.file(), {}, true);
+  const auto told = [](LogReader& reader) {
+    std::string out;
+    const auto page = reader.next(epoch_us + 4 * day_us);
+    REQUIRE_MESSAGE(page.has_value(), page.error().message);
+    for (const LoggedQuery& query : page->queries)
+      out += !query.newly_observed_domain ? "?" : *query.newly_observed_domain ? "1" : "0";
+    return out;
+  };
+  const auto write = [&](RowId id, const char* text, std::int64_t time_us) {
+    Asked row = asked(id, text);
+    row.time_us = time_us;
+    if (row.name.labels() == 1) row.registered_labels = 0;
+    REQUIRE(write_one(*journal, row) == true);
+  };
+  write(1, "www.example.com", epoch_us);
+  CHECK(told(*follower) == "1");
+  CHECK(told(*must_read(folder.file())) == "1");
+  Sql(folder.file()).wait_until_listed();
+  write(2, "ftp.example.com", epoch_us + day_us);
+  write(3, "old.example.com", epoch_us + day_us + 1);
+  write(4, "single", epoch_us + day_us + 1);  // no domain, so no new one
+  CHECK(told(*follower) == "100");
+  CHECK(told(*must_read(folder.file())) == "1100");
+  journal.reset();
+  Sql sql(folder.file());
+  for (const char* lost :
+       {"DELETE FROM listed", "DELETE FROM name WHERE id > 0", "DELETE FROM domain WHERE id > 0",
+        "UPDATE meta SET value = '0' WHERE key = 'listed_upto'"})
+    sql.rows_now(lost);
+  CHECK(told(*must_read(folder.file())) == "???0");  // days lie between those that nobody has listed
+  sql.rows_now("UPDATE asked SET time_us = time_us - 1 WHERE id > 2");
+  CHECK(told(*must_read(folder.file())) == "1110");
+}
+
+TEST_CASE(
+    "a dot that a label holds is no border of a domain's, in what is read at once and what is followed") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  LogFilter filter;
+  filter.domain = "evil.com";
+  filter.since_us = epoch_us;
+  auto follower = must_read(folder.file(), filter, true);
+  CHECK(all(*follower).empty());  // what comes now is read as it comes
+  RowId id = 0;
+  for (const char* text : {"evil.com", "a\\.evil.com", "a\\\\.evil.com", "a\\\\\\.evil.com", "b.a\\.evil.com",
+                           "a\\.b.evil.com"}) {
+    Asked row = asked(++id, text);
+    row.rcode = 0;
+    REQUIRE(write_one(*journal, row) == true);
+    AlertRow alert{
+        .time_us = epoch_us + id, .kind = "tunnel", .zone = {}, .action = "alert", .evidence = "{}"};
+    if (id % 2 == 0)
+      alert.zone = text;
+    else
+      alert.asked = id;  // by its query's name
+    journal->alert(alert);
+  }
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 6; }));
+  const auto once = must_read(folder.file(), filter);
+  for (LogReader* reader : {once.get(), follower.get()}) CHECK(all(*reader) == "1 3 6 !1 !3 !6 ");
+}
+
+TEST_CASE(
+    "an alert has of its query what became of it and whose domain it is, nothing where that is not told") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  for (RowId id = 1; id <= 2; ++id) {
+    Asked row = asked(id);
+    if (id == 2) row.action = Action::block_name;
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  for (const RowId id : {1, 2, 0, 9}) {  // 9: its query is gone
+    AlertRow alert{
+        .time_us = epoch_us + 3, .kind = "tunnel", .zone = ".", .action = "alert", .evidence = "{}"};
+    alert.asked = id;
+    journal->alert(alert);
+  }
+  REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 4; }));
+  const auto page = must_read(folder.file())->next(0);
+  REQUIRE((page.has_value() && page->alerts.size() == 4));
+  std::string told;
+  for (const LoggedAlert& alert : page->alerts)
+    told += alert.query_action + ":" + alert.query_registered_domain + " ";
+  CHECK(told == "allowed:example.com blocked:example.com : : ");
+}
+
+TEST_CASE("each record says which journal it is of, nothing where the file was never sealed") {
+  const Folder folder;
+  {
+    const auto journal = must_open(folder.file());
+    REQUIRE(write_one(*journal, asked(1)) == true);
+    AlertRow alert{
+        .time_us = epoch_us + 1, .kind = "tunnel", .zone = {}, .action = "alert", .evidence = "{}"};
+    journal->alert(alert);
+    REQUIRE(eventually(*journal, [](const auto& stats) { return stats.committed_alerts == 1; }));
+  }
+  Sql sql(folder.file());
+  const std::string id = sql.one("SELECT value FROM meta WHERE key = 'journal_id'");
+  REQUIRE(id.size() == 32);
+  for (const std::string& expected : {id.substr(0, 12), std::string()}) {
+    const auto page = must_read(folder.file())->next(0);
+    REQUIRE((page.has_value() && page->queries.size() == 1 && page->alerts.size() == 1));
+    CHECK(page->queries[0].journal == expected);
+    CHECK(page->alerts[0].journal == expected);
+    sql.rows_now("DELETE FROM meta WHERE key = 'journal_id'");
+  }
+}

@@ -1,5 +1,7 @@
 // The journal's files deleted, moved, replaced or emptied under it: no row is called recorded that nobody can
 // find, and it goes on by itself.
+#include "resolver/journal/journal_file.h"
+#include "tests/unit/journal/seal_support.h"
 #include "tests/unit/journal/support.h"
 
 using namespace postern;
@@ -137,6 +139,129 @@ TEST_CASE("a journal that is cut to nothing in its place fails the rows and harm
   const auto again = must_open(world.folder.file());
   const Asked row = asked(again->reserve(1));
   CHECK(write_one(*again, row) == true);
+}
+
+TEST_CASE("a rule that is spoken first when the file is lost costs no more than these rows") {
+  for (const char* lost : {"journal.db", "journal.db-wal"}) {
+    INFO(lost);
+    World world;
+    std::filesystem::remove(world.folder.file(lost));
+    world.rule = world.journal->intern_rule("a new rule");
+    CHECK(world.write("lost.example.com") == false);
+    REQUIRE(world.works_again());
+    CHECK(world.write("after.example.com") == true);
+    CHECK(world.names().back() == "after.example.com|box|a new rule");
+    CHECK(Sql(world.folder.file()).one("SELECT count(*) FROM rule WHERE text = 'a new rule'") == "1");
+  }
+}
+
+TEST_CASE("what was committed to a file that is lost, and carried over, is there once and was done") {
+  for (const char* lost : {"journal.db", "journal.db-wal"}) {
+    INFO(lost);
+    World world;
+    std::filesystem::remove(world.folder.file(lost));
+    AlertRow alert;
+    alert.sandbox = world.box;
+    alert.kind = "tunnel";
+    alert.evidence = "{}";
+    alert.uid = "one";
+    world.journal->alert(alert);
+    REQUIRE(eventually(*world.journal, [](const auto& stats) { return stats.waiting_alerts == 0; }));
+    Sql sql(world.folder.file());
+    CHECK(sql.one("SELECT count(*) FROM alert") == "1");
+    CHECK(world.journal->stats().committed_alerts == 1);
+    REQUIRE(world.works_again());
+    std::filesystem::remove(world.folder.file(lost));
+    Sandbox other;
+    other.name = "other";
+    other.session = "s";
+    CHECK(world.journal->attach(other, 2).has_value());
+    REQUIRE(world.works_again());
+    CHECK(Sql(world.folder.file()).one("SELECT count(*) FROM sandbox WHERE name = 'other'") == "1");
+    CHECK(world.write("after.example.com") == true);
+  }
+}
+
+TEST_CASE(
+    "a log that is cut under its writer, and a journal cut in two, are set aside; nothing more is lost") {
+  for (const bool log : {true, false}) {
+    INFO(log);
+    World world;
+    if (!log)
+      REQUIRE(eventually(*world.journal, [&](const auto&) {
+        return std::filesystem::file_size(world.folder.file("journal.db-wal")) == 0;  // all is in the file
+      }));
+    REQUIRE(world.write("seen.example.com") == true);
+    const Asked drawn = asked(world.journal->reserve(1), "drawn-before.example.com", world.box);
+    const std::string file = world.folder.file(log ? "journal.db-wal" : "journal.db");
+    std::filesystem::resize_file(file, log ? 0 : std::filesystem::file_size(file) / 2);
+    CHECK(world.write("lost.example.com") == false);
+    REQUIRE(world.works_again());
+    CHECK(world.write("after.example.com") == true);
+    CHECK(write_one(*world.journal, drawn) == true);
+    CHECK(world.names().size() == 2);
+    CHECK(world.journal->stats().new_files == 1);
+    CHECK(world.journal->stats().set_aside.find("journal.db.corrupt-") != std::string::npos);
+    Sql sql(world.folder.file());
+    CHECK(sql.one("SELECT count(*) FROM rule WHERE text = 'the rule'") == "1");
+    CHECK(sql.one("PRAGMA integrity_check") == "ok");
+    CHECK(sql.one("SELECT count(*) FROM boot WHERE ended_us = 0") == "1");
+    world.journal.reset();
+    CHECK(verdict(world.folder.file()) == "consistent");
+  }
+}
+
+TEST_CASE("an older log that is put in the place of the log is set aside, and takes no row back") {
+  World world;
+  std::filesystem::copy_file(world.folder.file("journal.db-wal"), world.folder.file("older"));
+  REQUIRE(world.write("second.example.com") == true);
+  REQUIRE(eventually(*world.journal, [&](const auto&) {
+    return std::filesystem::file_size(world.folder.file("journal.db-wal")) == 0;  // all is in the file
+  }));
+  world.move("older", "journal.db-wal");
+  CHECK(world.write("in-the-log.example.com") == false);
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  const auto names = world.names();
+  REQUIRE(names.size() >= 3);
+  CHECK(names[0] == "before.example.com|box|the rule");
+  CHECK(names[1] == "second.example.com|box|the rule");
+  CHECK(names.back() == after);
+  std::size_t aside = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(world.folder.path()))
+    aside += entry.path().string().ends_with(".log");
+  CHECK(aside == 1);
+}
+
+TEST_CASE("damage that is met when a file is opened again is set aside, too") {
+  World world;
+  REQUIRE(eventually(*world.journal, [&](const auto&) {
+    return std::filesystem::file_size(world.folder.file("journal.db-wal")) == 0;  // all is in the file
+  }));
+  {
+    std::fstream file(world.folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(100);
+    file << std::string(1000, '\xff');
+  }
+  std::filesystem::remove(world.folder.file("journal.db-shm"));
+  REQUIRE(eventually(*world.journal, [](const auto& stats) { return stats.new_files == 1; }));
+  REQUIRE(world.works_again());
+  CHECK(world.write("after.example.com") == true);
+  CHECK(world.names().back().starts_with("after.example.com"));
+}
+
+TEST_CASE("a file that comes to the path while a new journal is begun there stays as it is") {
+  const Folder folder;
+  auto lost = JournalFile::open(at(folder.file()));
+  REQUIRE(lost.has_value());
+  std::filesystem::rename(folder.file(), folder.file("moved.db"));
+  std::ofstream(folder.file()) << "notes";
+  const auto begun = JournalFile::in_place_of(*lost, 1);
+  REQUIRE(!begun.has_value());
+  CHECK(begun.error().message.find("another file came to its place") != std::string::npos);
+  CHECK(contents(folder.file()) == "notes");
+  std::filesystem::remove(folder.file());
+  CHECK(JournalFile::in_place_of(*lost, 1).has_value());
 }
 
 TEST_CASE("where no new file may take its place, a lost journal stays closed until it is back") {

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "resolver/journal/care.h"
 #include "resolver/journal/journal_file.h"
 #include "resolver/journal/reader.h"
 #include "tests/support/other_process.h"
@@ -84,6 +85,44 @@ TEST_CASE("several journals read as one, each row with its file") {
   CHECK(uneven.error().message.find("of version 3") != std::string::npos);
   const std::vector<std::string> many(11, paths[0]);
   CHECK(!run_sql(many, "SELECT 1", 10).has_value());
+}
+
+TEST_CASE("an error quotes a statement, and what SQLite says of it, by escapes") {
+  const Folder folder;
+  const auto journal = must_open(folder.file());
+  const std::string error = error_of(folder.file(), "SELECT \x1b]0;\u009b\u202e\a\x9b 1");
+  CHECK_MESSAGE(error.starts_with("cannot run \"SELECT \\x1b]0;\\xc2\\x9b\\xe2\\x80\\xae\\x07\\x9b 1\": "),
+                error);
+  CHECK_MESSAGE(error.find("\"\\x1b\"") != std::string::npos, error);
+  CHECK(error.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("one journal is not counted twice: itself, by a link, or with a copy of it") {
+  const Folder folder;
+  const std::string file = folder.file(), copy = folder.file("copy.db"), link = folder.file("link.db"),
+                    hard = folder.file("hard.db"), other = folder.file("other.db");
+  for (const std::string& path : {file, other}) {
+    const auto journal = must_open(path);
+    const Asked row = asked(journal->reserve(1), "a.example.com");
+    REQUIRE(write_one(*journal, row) == true);
+  }
+  REQUIRE(backup_journal(file, copy).has_value());
+  std::filesystem::create_symlink(file, link);
+  std::filesystem::create_hard_link(file, hard);
+  for (const std::string& again : {file, link, hard, copy}) {
+    const std::string paths[] = {other, file, again};
+    const auto both = run_sql(paths, "SELECT count(*) FROM queries", 10);
+    INFO(again);
+    REQUIRE(!both.has_value());
+    CHECK(both.error().message.find("\"" + file + "\" and \"" + again + "\"") != std::string::npos);
+  }
+  const std::string paths[] = {other, copy};
+  CHECK(run_sql(paths, "SELECT count(*) FROM queries", 10)->rows[0][0] == "2");
+  // Without an id, as before the first seal, only the file itself tells.
+  for (const std::string& path : {file, copy}) Sql(path).rows("DELETE FROM meta WHERE key = 'journal_id'");
+  const std::string unsealed[] = {file, copy}, same[] = {copy, copy};
+  CHECK(run_sql(unsealed, "SELECT count(*) FROM queries", 10).has_value());
+  CHECK(!run_sql(same, "SELECT count(*) FROM queries", 10).has_value());
 }
 
 TEST_CASE("the sums of several journals are added up, and what both have counts once") {
