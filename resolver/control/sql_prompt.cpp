@@ -11,8 +11,10 @@
 
 #include "resolver/control/commands.h"
 #include "resolver/journal/reader.h"
+#include "resolver/journal/sql_name.h"
 #include "resolver/journal/statements.h"
 #include "rules/quote.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
@@ -29,11 +31,14 @@ int print_views(const std::vector<std::string>& dbs) {
       run_sql(dbs, "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name", max_views);
   if (!views) return complain(views.error().message);
   for (const auto& view : views->rows) {
-    const auto empty = run_sql(dbs, "SELECT * FROM " + view[0] + " LIMIT 0", 1);
-    if (!empty) return complain(empty.error().message);
-    std::cout << view[0];
+    const auto empty = run_sql(dbs, "SELECT * FROM " + sql_name(view[0]) + " LIMIT 0", 1);
+    if (!empty) {  // one of somebody else's, where there are several files
+      complain(empty.error().message);
+      continue;
+    }
+    std::cout << escaped(view[0]);
     for (std::size_t i = 0; i < empty->columns.size(); ++i)
-      std::cout << (i == 0 ? ": " : ", ") << spelled(empty->columns[i]);
+      std::cout << (i == 0 ? ": " : ", ") << escaped(spelled(empty->columns[i]));
     std::cout << "\n";
   }
   return 0;

@@ -10,6 +10,7 @@
 #include "resolver/control/config.h"
 #include "resolver/control/log_format.h"
 #include "resolver/journal/care.h"
+#include "rules/terminal_text.h"
 
 namespace postern {
 namespace {
@@ -90,7 +91,7 @@ int journal_stats_verb(const std::string& db, bool json) {
                           (facts->pruned_at_us == 0 ? "at a time unknown" : iso_time(facts->pruned_at_us)))
             << "\n";
   for (const auto& table : facts->tables)
-    std::printf("  %-15s %12lld rows %12s\n", table.name.c_str(), static_cast<long long>(table.rows),
+    std::printf("  %-15s %12lld rows %12s\n", escaped(table.name).c_str(), static_cast<long long>(table.rows),
                 table.octets < 0 ? "?" : size_text(table.octets).c_str());
   return 0;
 }

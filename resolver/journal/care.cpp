@@ -16,6 +16,7 @@
 #include "resolver/journal/file_watch.h"
 #include "resolver/journal/journal_file.h"
 #include "resolver/journal/open_to_read.h"
+#include "resolver/journal/sql_name.h"
 
 namespace postern {
 namespace {
@@ -84,24 +85,30 @@ std::int64_t now_of_day() {
 
 }  // namespace
 
-Result<JournalFacts> journal_facts(const std::string& path) {
+Result<JournalFacts> journal_facts(const std::string& given) {
+  const std::string path = real_path(given);
   auto connection = open_to_read_journal(path);
   if (!connection) return tl::unexpected(connection.error());
   JournalFacts facts;
   auto names = connection->prepare(
-      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name");
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite%'"
+      " ORDER BY name");  // a virtual one has no page, and may be of a kind that we do not have
   if (!names) return tl::unexpected(names.error());
   while (names->step() == SQLITE_ROW) facts.tables.push_back({names->text(0), 0, -1});
   names->reset();
+  auto octets = connection->prepare(
+      "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = TRUE AND name IN"
+      " (SELECT name FROM sqlite_schema WHERE tbl_name = ?1)");  // else this SQLite cannot tell
+  bool has_tombstones = false;                                   // version 6 brought them
   for (JournalFacts::Table& table : facts.tables) {
-    const auto rows = connection->integer("SELECT count(*) FROM \"" + table.name + "\"");
+    const auto rows = connection->integer("SELECT count(*) FROM " + sql_name(table.name));
     if (!rows) return tl::unexpected(rows.error());
     table.rows = *rows;
-    const auto octets = connection->integer(
-        "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = TRUE AND name IN"
-        " (SELECT name FROM sqlite_schema WHERE tbl_name = '" +
-        table.name + "')");
-    if (octets) table.octets = *octets;
+    if (table.name == "seal_tombstone") has_tombstones = true;
+    if (!octets) continue;
+    octets->bind(1, std::string_view(table.name));
+    if (octets->step() == SQLITE_ROW) table.octets = octets->integer(0);
+    octets->reset();
   }
   std::int64_t pages = 0, free_pages = 0;
   const auto meta = [](const std::string& key) {
@@ -113,7 +120,7 @@ Result<JournalFacts> journal_facts(const std::string& path) {
       {&free_pages, "PRAGMA freelist_count"},
       {&facts.oldest_us, "SELECT min(time_us) FROM asked"},
       {&facts.newest_us, "SELECT max(time_us) FROM asked"},
-      {&facts.tombstones, "SELECT count(*) FROM seal_tombstone"},
+      {&facts.tombstones, has_tombstones ? "SELECT count(*) FROM seal_tombstone" : "SELECT 0"},
       {&facts.pruned_until_us, meta("pruned_until_us")},
       {&facts.pruned_at_us, meta("pruned_at_us")},
       {&facts.pruned_rows, meta("pruned_rows")},
@@ -299,8 +306,9 @@ std::string copy_pages(Connection& from, Connection& to, const std::string& log,
 
 }  // namespace
 
-Result<void> backup_journal(const std::string& path, const std::string& to, const CareProgress& progress,
+Result<void> backup_journal(const std::string& given, const std::string& to, const CareProgress& progress,
                             std::int64_t log_limit) {
+  const std::string path = real_path(given);
   auto from = open_to_read_journal(path);
   if (!from) return tl::unexpected(from.error());
   const std::string cannot = "cannot copy journal \"" + path + "\" to \"" + to + "\": ";
@@ -321,7 +329,8 @@ Result<void> backup_journal(const std::string& path, const std::string& to, cons
   return {};
 }
 
-Result<Pruned> prune_journal(const std::string& path, const Retention& keep, const PruneProgress& progress) {
+Result<Pruned> prune_journal(const std::string& given, const Retention& keep, const PruneProgress& progress) {
+  const std::string path = real_path(given);
   if (auto free = free_to_change(path, "prune"); !free) return tl::unexpected(free.error());
   Journal::Options options;
   options.path = path;
@@ -350,8 +359,8 @@ Result<Pruned> prune_journal(const std::string& path, const Retention& keep, con
   }
 }
 
-Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep) {
-  auto connection = open_to_read_journal(path);
+Result<PrunePlan> plan_prune(const std::string& given, const Retention& keep) {
+  auto connection = open_to_read_journal(real_path(given));
   if (!connection) return tl::unexpected(connection.error());
   PrunePlan plan;
   const auto count = [&](const char* table, std::int64_t kept_us) {
@@ -374,7 +383,8 @@ Result<PrunePlan> plan_prune(const std::string& path, const Retention& keep) {
   return plan;
 }
 
-Result<Vacuumed> vacuum_journal(const std::string& path) {
+Result<Vacuumed> vacuum_journal(const std::string& given) {
+  const std::string path = real_path(given);
   if (auto free = free_to_change(path, "vacuum"); !free) return tl::unexpected(free.error());
   const std::int64_t before = octets_of(path) + octets_of(path + "-wal");
   Journal::Options options;

@@ -124,6 +124,7 @@ class FileJournal final : public Journal {
   bool in_lost_file_ = false;                   // a commit succeeded, and then the file was not in its place
   Clock::time_point last_failure_, next_look_;  // next_look_: at the file, when nothing else is to do
   bool last_try_ = false;
+  std::size_t unasked_ends_ = 0;  // of those in hand_: of attachments that nobody waits for any more
 
   std::atomic<std::int64_t> listing_cpu_us_ = 0,
                             in_hand_since_us_ = 0;  // when its oldest batch came; 0: none

@@ -134,8 +134,10 @@ void FileJournal::make_attachments() {
     if (code != SQLITE_OK && made && !was_carried_over(*attachment, *made))
       made = failure(last_error_);  // it is in a file that is lost
     const std::lock_guard lock(mutex_);
-    if (attachment->abandoned && made && !attachment->grant)
+    if (attachment->abandoned && made && !attachment->grant) {
       hand_.ends.push_back({*made, attachment->time_us});
+      ++unasked_ends_;
+    }
     attachment->result = std::move(made);
   }
   hand_.attachments.clear();
@@ -282,7 +284,7 @@ int FileJournal::write(std::size_t from, std::size_t count, bool with_rest) {
                           hand_.snapshots.begin() + static_cast<std::ptrdiff_t>(snapshots));
     if (!hand_.ends.empty()) {
       const std::lock_guard lock(mutex_);
-      ends_written_ += hand_.ends.size();
+      ends_written_ += hand_.ends.size() - std::exchange(unasked_ends_, 0);  // detach() counts its own
       hand_.ends.clear();
     }
   }

@@ -244,7 +244,7 @@ bool Lister::read_old_rows() {
 int Lister::step() {
   read_failed_ = SQLITE_OK;
   if (!in_run_ && !start_run()) return read_failed_;
-  after_ = {unnamed_at_, run_at_, outcome_at_, false};
+  after_ = {unnamed_at_, run_at_, outcome_at_, false, mark_};
   int code = sql_->begin.run();
   const bool begun = code == SQLITE_OK;
   knows_ = knows_sums_ = true;
@@ -277,6 +277,7 @@ void Lister::remember() {
   unnamed_at_ = after_.unnamed;
   run_at_ = after_.row;
   outcome_at_ = after_.outcome;
+  mark_ = after_.mark;
   if (!after_.over) return;
   in_run_ = false;
   unnamed_at_ = run_at_ = outcome_at_ = 0;
@@ -291,7 +292,11 @@ void Lister::finish(RowId last_id_drawn) {
     if (step() != SQLITE_OK) return;
   const RowId upto = catching_up() ? catch_up_at_ : last_id_drawn;
   if (upto <= mark_ || sql_->begin.run() != SQLITE_OK) return;
-  if (write_mark(upto) != SQLITE_OK || sql_->commit.run() != SQLITE_OK) sql_->rollback.run();
+  if (write_mark(upto) != SQLITE_OK || sql_->commit.run() != SQLITE_OK) {
+    sql_->rollback.run();
+    return;
+  }
+  mark_ = upto;
 }
 
 }  // namespace postern

@@ -182,6 +182,7 @@ class Lister {
   struct Progress {
     std::size_t unnamed = 0, row = 0, outcome = 0;
     bool over = false;
+    RowId mark = 0;
   };
   Progress after_;
 
@@ -194,7 +195,7 @@ class Lister {
   bool knows_ = false, knows_sums_ = false;  // whether any of these may hold something
   std::int64_t next_name_ = 1, next_domain_ = 1;
 
-  RowId highest_ = 0, mark_ = 0;  // the greatest id listed; meta.listed_upto
+  RowId highest_ = 0, mark_ = 0;  // the greatest id listed; meta.listed_upto, as it was committed
   RowId finished_ = 0;
   // When the run began: highest_, above which no domain below next_domain_ of then is first asked.
   RowId highest_before_ = 0;

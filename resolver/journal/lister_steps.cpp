@@ -279,6 +279,7 @@ int Lister::sum_outcomes() {
   after_.over = true;
   RowId safe = catching_up() ? catch_up_at_ : highest_ - in_doubt;
   if (!catching_up() && waiting_.empty()) safe = std::max(safe, std::min(finished_, highest_));
+  after_.mark = std::max(safe, mark_);
   return safe > mark_ ? write_mark(safe) : SQLITE_OK;
 }
 
@@ -336,9 +337,7 @@ int Lister::enter_values(std::vector<Value>& values) {
 int Lister::write_mark(RowId upto) {
   const std::string text = std::to_string(upto);
   sql_->mark.bind(1, std::string_view(text));
-  const int code = sql_->mark.run();
-  if (code == SQLITE_OK) mark_ = upto;
-  return code;
+  return sql_->mark.run();
 }
 
 }  // namespace postern

@@ -44,18 +44,13 @@ Result<Connection> open_as(const std::string& path, const std::string& uri) {
   connection->call_it(path);
   sqlite3_db_config(connection->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_busy_timeout(connection->raw(), log_recovered_within_ms);
+  // Who gave it to us may have made it by hand: https://www.sqlite.org/security.html
+  if (auto set = connection->run("PRAGMA cell_size_check = ON"); !set) return tl::unexpected(set.error());
   return connection;
 }
 
 bool may_write(const std::string& folder) {
   return ::faccessat(AT_FDCWD, folder.c_str(), W_OK, AT_EACCESS) == 0;
-}
-
-// SQLite looks for the log beside the file that a symbolic link means.
-std::string real_path(const std::string& path) {
-  std::error_code none;
-  const auto real = std::filesystem::canonical(path, none);
-  return none ? path : real.string();
 }
 
 bool has_log(const std::string& path) {
@@ -76,6 +71,12 @@ Result<void> check_content(Connection& connection) {
 }
 
 }  // namespace
+
+std::string real_path(const std::string& path) {
+  std::error_code none;
+  const auto real = std::filesystem::canonical(path, none);
+  return none ? path : real.string();
+}
 
 Result<Connection> open_to_read_journal(const std::string& path, std::string* attached_as) {
   if (::access(path.c_str(), F_OK) != 0)  // SQLite would only say that it cannot
@@ -113,7 +114,11 @@ Result<void> look_at_journal(const std::string& path) {
   if (auto ours = check_journal_is_ours(path); !ours) return ours;
   auto connection = has_log(path) ? open_to_read_journal(path) : open_as(path, uri_of(path, true));
   if (!connection) return tl::unexpected(connection.error());
-  return check_content(*connection);
+  if (auto fine = check_content(*connection); !fine) return fine;
+  // A writer would find this, too, after it has made its lock and a log.
+  if (auto whole = check_journal_health(*connection); !whole)
+    return failure(whole.error().message + "; it was left as it is");
+  return {};
 }
 
 }  // namespace postern

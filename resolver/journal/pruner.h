@@ -162,7 +162,7 @@ class Pruner {
   bool waits_for_lister_ = false;            // the walk came to a row that is not in the catalogue yet
   int batch_ = first_step;                   // rows of the next step
   bool aged_ = false;                        // this pass is for age, too
-  bool unswept_ = false;                     // something was removed since the last sweep, or it left some
+  bool unswept_ = true;                      // something may be left to sweep, at first by the last writer
   bool more_unused_ = false;                 // this sweep leaves names to the next one
   RowId row_at_ = 0;                         // rows up to here are gone or kept
   RowId passed_ = 0;                         // the furthest that was

@@ -63,6 +63,34 @@ int permit(void* data, int action, const char* first, const char* second, const 
   }
 }
 
+// The same for our own SQL, which makes views and tables of the connection's alone: the file's SQL, should it
+// come in there, can do no more. VACUUM INTO attaches what it writes.
+int permit_views(void*, int action, const char* first, const char* second, const char* schema, const char*) {
+  switch (action) {
+    case SQLITE_READ:
+    case SQLITE_SELECT:
+    case SQLITE_FUNCTION:
+    case SQLITE_RECURSIVE:
+    case SQLITE_TRANSACTION:
+    case SQLITE_CREATE_TEMP_VIEW:
+    case SQLITE_DROP_TEMP_VIEW:
+      return SQLITE_OK;
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_INSERT:
+    case SQLITE_DELETE:
+      return schema != nullptr && std::string_view(schema) == "temp" ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_UPDATE:  // likewise, or of what is declared: see permit()
+      return (schema != nullptr && std::string_view(schema) == "temp") ||
+                     std::string_view(first) == "sqlite_master"
+                 ? SQLITE_OK
+                 : SQLITE_DENY;
+    case SQLITE_PRAGMA:
+      return harmless_pragma(first, second) ? SQLITE_OK : SQLITE_DENY;
+    default:
+      return SQLITE_DENY;
+  }
+}
+
 // What tells a file and its copies from other journals.
 struct Identity {
   dev_t device = 0;
@@ -182,6 +210,7 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
   // The file's size decides what an analyst can sort, not a temporary folder that may not exist.
   if (auto done = connection->run("PRAGMA temp_store = MEMORY"); !done) return tl::unexpected(done.error());
   if (auto done = attach_others(*connection, paths); !done) return tl::unexpected(done.error());
+  sqlite3_set_authorizer(raw, permit_views, nullptr);
   ShadowViews views(*connection, paths);
   if (auto done = views.create(); !done) return tl::unexpected(done.error());
   CatalogueReads reads;
@@ -215,7 +244,7 @@ Result<Table> run_sql(std::span<const std::string> paths, std::string_view sql, 
   Table table;
   if (reads.any()) {
     statement = Statement();
-    sqlite3_set_authorizer(raw, nullptr, nullptr);
+    sqlite3_set_authorizer(raw, permit_views, nullptr);
     Backlog backlog(*connection, paths);
     auto begun = begin_with_unlisted(*connection, views, backlog, sql, reads, wait);
     if (!begun) return tl::unexpected(begun.error());

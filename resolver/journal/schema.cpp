@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "resolver/journal/open_to_read.h"
+#include "resolver/journal/sql_name.h"
 #include "rules/vocabulary.h"
 
 namespace postern {
@@ -48,6 +50,34 @@ class Descriptor {
  private:
   int fd_;
 };
+
+constexpr off_t id_at = 68;  // in the first page
+
+std::uint32_t big_endian(const std::uint8_t* octets) {
+  return std::uint32_t{octets[0]} << 24 | std::uint32_t{octets[1]} << 16 | std::uint32_t{octets[2]} << 8 |
+         octets[3];
+}
+
+// The application id of the newest first page in the file's log; 0: there is none. A checkpoint beside an
+// early reader folds other pages before that one. Read by hand, since SQLite would make an index beside a
+// file that may be another program's. https://www.sqlite.org/fileformat2.html#walformat
+std::int32_t id_in_log(const std::string& path) {
+  constexpr std::size_t log_head = 32, frame_head = 24;
+  const Descriptor log(::open((real_path(path) + "-wal").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  std::uint8_t head[log_head], frame[frame_head], id[4];
+  if (log.get() < 0 || ::pread(log.get(), head, sizeof head, 0) != sizeof head) return 0;
+  const std::uint32_t page = big_endian(head + 8);
+  if (page < 512 || page > 65536) return 0;
+  std::int32_t found = 0;
+  for (off_t at = log_head; ::pread(log.get(), frame, sizeof frame, at) == sizeof frame;
+       at += frame_head + page) {
+    if (std::memcmp(frame + 8, head + 16, 8) != 0) break;  // left from before the log started over
+    const off_t id_there = at + static_cast<off_t>(frame_head) + id_at;
+    if (big_endian(frame) == 1 && ::pread(log.get(), id, sizeof id, id_there) == sizeof id)
+      found = static_cast<std::int32_t>(big_endian(id));
+  }
+  return found;
+}
 
 Error newer(const std::string& path, std::int64_t version, std::int64_t newest) {
   return Error{"cannot open journal \"" + path + "\": its schema is version " + std::to_string(version) +
@@ -96,15 +126,15 @@ Result<void> check_journal_is_ours(const std::string& path) {
   if (auto fine = check_journal_magic(path); !fine) return fine;
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return {};  // check_journal_magic has told other errors than "not there"
-  constexpr std::size_t id_at = 68, first_page = 4096;
+  constexpr std::size_t first_page = 4096;
   std::uint8_t id[4];
   struct stat status {};
   if (::fstat(file.get(), &status) != 0 || status.st_size == 0) return {};
   const bool read = ::pread(file.get(), id, sizeof id, id_at) == sizeof id;
-  const auto number = static_cast<std::int32_t>(std::uint32_t{id[0]} << 24 | std::uint32_t{id[1]} << 16 |
-                                                std::uint32_t{id[2]} << 8 | id[3]);
+  const auto number = static_cast<std::int32_t>(big_endian(id));
   const bool young = number == 0 && static_cast<std::size_t>(status.st_size) <= first_page;
   if (read && (number == journal_application_id || young)) return {};
+  if (read && number == 0 && id_in_log(path) == journal_application_id) return {};
   return failure("cannot open journal \"" + path +
                  "\": it is another program's database; it was left as it is");
 }
@@ -116,7 +146,8 @@ Result<void> check_journal_identity(Connection& connection, std::int64_t newest_
   if (!version) return tl::unexpected(version.error());
   const auto tables = connection.integer("SELECT count(*) FROM sqlite_schema");
   if (!tables) return tl::unexpected(tables.error());
-  if (*application != journal_application_id && (*application != 0 || *version != 0 || *tables != 0))
+  if (*version < 0 ||
+      (*application != journal_application_id && (*application != 0 || *version != 0 || *tables != 0)))
     return failure("cannot open journal \"" + connection.path() +
                    "\": it is an SQLite file of another program" + " (application id " +
                    std::to_string(*application) + "); it was left as it is");
@@ -145,8 +176,8 @@ Result<void> check_journal_health(Connection& connection) {
   int code = SQLITE_ROW;
   while ((code = tables->step()) == SQLITE_ROW) {
     const auto newest =
-        connection.integer("SELECT count(*) FROM (SELECT * FROM \"" + tables->text(0) +
-                           "\" ORDER BY rowid DESC LIMIT " + std::to_string(checked_rows) + ")");
+        connection.integer("SELECT count(*) FROM (SELECT * FROM " + sql_name(tables->text(0)) +
+                           " ORDER BY rowid DESC LIMIT " + std::to_string(checked_rows) + ")");
     if (!newest) return tl::unexpected(newest.error());
   }
   if (code != SQLITE_DONE) return tl::unexpected(connection.failed("cannot read"));

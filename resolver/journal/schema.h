@@ -22,9 +22,10 @@ std::span<const Migration> migrations();
 
 // What a journal's path must be: a regular file, or nothing yet in a folder that exists. Opens nothing.
 Result<void> check_journal_path(const std::string& path);
-// Is it a journal of Postern's, an empty file, or nothing yet? Reads the first page alone, touches nothing:
-// to be asked before a file changes hands. A journal that was killed before its first checkpoint has one page
-// and no application id.
+// Is it a journal of Postern's, an empty file, or nothing yet? Reads the first page alone, or where that says
+// nothing the one in the log, and touches nothing: to be asked before a file changes hands. A journal that
+// was killed before its first checkpoint has one page and no application id; one that was killed beside a
+// reader from its first moments may have it in its log alone.
 Result<void> check_journal_is_ours(const std::string& path);
 // Do its first octets say SQLite? An empty file passes. Opens the file itself, and closing it drops this
 // process's POSIX locks on it: only for whoever holds the writer's lock and has no connection yet.

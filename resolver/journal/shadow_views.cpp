@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "resolver/journal/name_text.h"
+#include "resolver/journal/schema.h"
 #include "resolver/journal/shifted_ids.h"
+#include "resolver/journal/sql_name.h"
 
 namespace postern {
 namespace {
@@ -84,8 +86,45 @@ Result<void> ShadowViews::create() {
     return tl::unexpected(connection_.failed("cannot prepare to read"));
   for (std::size_t i = 1; i < paths_.size(); ++i)
     if (auto offered = offer_shifted_ids(connection_, i); !offered) return offered;
-  auto columns = connection_.prepare(
-      "SELECT s.name, c.name FROM main.sqlite_schema AS s JOIN pragma_table_info(s.name) AS c"
+  if (auto known = know_views(); !known) return known;
+  std::string sql;
+  for (const View& view : views_) {
+    // A file's own view is as good, and nearer to what other tools see.
+    if (!several() && view.name != "on_record" && view.name != "unlisted") continue;
+    const std::string made = "CREATE TEMP VIEW " + sql_name(view.name) + " AS " + whole(view) + ";";
+    if (view.name == "queries") queries_ = made;
+    sql += made;
+  }
+  auto tables = connection_.prepare(
+      "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%'"
+      " ORDER BY name");
+  if (!tables) return tl::unexpected(tables.error());
+  // A view in front of each table, and of each view of somebody else's, of something that is not there:
+  // SQLite says so, and we in its words.
+  int step = several() ? SQLITE_ROW : SQLITE_DONE;
+  while (step == SQLITE_ROW && (step = tables->step()) == SQLITE_ROW) {
+    const std::string table = tables->text(0);
+    if (is_known(table)) continue;
+    const std::string why = table_of_several + table +
+                            ": ask the views, which are of all of them, or say main." + table +
+                            " for the first file's, j1." + table + " for the second's";
+    sql += "CREATE TEMP VIEW " + sql_name(table) + " AS SELECT * FROM temp." + sql_name(why) + ";";
+  }
+  tables->reset();
+  if (step != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read the tables' names"));
+  return sql.empty() ? Result<void>() : connection_.run(sql.c_str());
+}
+
+Result<void> ShadowViews::know_views() {
+  const auto version = connection_.integer("PRAGMA main.user_version");
+  if (!version) return tl::unexpected(version.error());
+  const auto known = migrations();
+  auto fresh = Connection::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (!fresh) return tl::unexpected(fresh.error());
+  const auto upto = std::clamp<std::int64_t>(*version, 0, static_cast<std::int64_t>(known.size()));
+  if (auto made = migrate(*fresh, known.first(static_cast<std::size_t>(upto))); !made) return made;
+  auto columns = fresh->prepare(
+      "SELECT s.name, c.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c"
       " WHERE s.type = 'view' ORDER BY s.name, c.cid");
   if (!columns) return tl::unexpected(columns.error());
   int code = SQLITE_ROW;
@@ -93,30 +132,13 @@ Result<void> ShadowViews::create() {
     if (views_.empty() || views_.back().name != columns->text(0)) views_.push_back({columns->text(0), {}});
     views_.back().columns.push_back(columns->text(1));
   }
-  columns->reset();
-  if (code != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read"));
-  std::string sql;
-  for (const View& view : views_) {
-    // A file's own view is as good, and nearer to what other tools see.
-    if (!several() && view.name != "on_record" && view.name != "unlisted") continue;
-    const std::string made = "CREATE TEMP VIEW " + view.name + " AS " + whole(view) + ";";
-    if (view.name == "queries") queries_ = made;
-    sql += made;
-  }
-  auto tables = connection_.prepare(
-      "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name");
-  if (!tables) return tl::unexpected(tables.error());
-  // A view in front of each table, of something that is not there: SQLite says so, and we in its words.
-  int step = several() ? SQLITE_ROW : SQLITE_DONE;
-  while (step == SQLITE_ROW && (step = tables->step()) == SQLITE_ROW) {
-    const std::string table = tables->text(0);
-    sql += "CREATE TEMP VIEW \"" + table + "\" AS SELECT * FROM temp.\"" + table_of_several + table +
-           ": ask the views, which are of all of them, or say main." + table + " for the first file's, j1." +
-           table + " for the second's\";";
-  }
-  tables->reset();
-  if (step != SQLITE_DONE) return tl::unexpected(connection_.failed("cannot read the tables' names"));
-  return sql.empty() ? Result<void>() : connection_.run(sql.c_str());
+  if (code != SQLITE_DONE) return tl::unexpected(fresh->failed("cannot read"));
+  return {};
+}
+
+bool ShadowViews::is_known(const std::string& name) const {  // as SQLite compares names
+  return std::any_of(views_.begin(), views_.end(),
+                     [&](const View& view) { return sqlite3_stricmp(view.name.c_str(), name.c_str()) == 0; });
 }
 
 // What a view shows of one file, from `from` in the place of its view.
@@ -127,7 +149,7 @@ std::string ShadowViews::arm(const View& view, std::size_t file, const std::stri
   const bool by_table = file > 0 && is_of_queries(view.name);
   std::string sql = "SELECT ";
   for (const std::string& column : view.columns) {
-    std::string value = "v.\"" + column + "\"";
+    std::string value = "v." + sql_name(column);
     if (column == "id" && by_table)
       value = "f.id";
     else if (is_id(column))
@@ -136,10 +158,10 @@ std::string ShadowViews::arm(const View& view, std::size_t file, const std::stri
       value = reversed;
     else if (late && column == "newly_observed_domain")
       value = newly_observed_sql(schema, "NULL");
-    sql += (&column == &view.columns.front() ? "" : ", ") + value + " AS \"" + column + "\"";
+    sql += (&column == &view.columns.front() ? "" : ", ") + value + " AS " + sql_name(column);
   }
   if (several()) sql += ", " + sql_text(paths_[file]) + " AS journal";
-  sql += " FROM " + schema + "." + from + " AS v";
+  sql += " FROM " + schema + "." + sql_name(from) + " AS v";
   if (by_table) sql += " JOIN shifted_" + std::to_string(file) + " AS f ON f.raw = v.id";
   return sql;
 }
@@ -170,7 +192,7 @@ std::string ShadowViews::over_files(const View& view) const {
   }
   std::string sql;
   for (const std::string& column : view.columns) {
-    std::string value = "g.\"" + column + "\"";
+    std::string value = "g." + sql_name(column);
     if (view.name == "domains" && column == "names")
       value = "(SELECT count(*) FROM (" + names + "))";
     else if (view.name == "domains" && column == "first_query_id")
@@ -185,7 +207,7 @@ std::string ShadowViews::over_files(const View& view) const {
           " u.user = g.user)";
     else if (view.name != "resolutions" && view.name != "sessions" && view.name != "domains")
       return "";
-    sql += (sql.empty() ? "SELECT " : ", ") + value + " AS \"" + column + "\"";
+    sql += (sql.empty() ? "SELECT " : ", ") + value + " AS " + sql_name(column);
   }
   return sql + ", g.journal AS journal";
 }
@@ -196,11 +218,11 @@ std::string ShadowViews::unlisted_arm(std::size_t file, const std::string& first
   const std::string schema = schema_of_file(file);
   std::string sql;
   for (const std::string& column : view->columns) {
-    std::string value = "v.\"" + column + "\"";
+    std::string value = "v." + sql_name(column);
     if (column == "id" && file > 0) value += " + " + std::to_string(shift_of_file(file));
     if (column == "name_reversed") value = reversed;
     if (column == "newly_observed_domain") value = newly_observed_sql(schema, first_us);
-    sql += (sql.empty() ? "SELECT " : ", ") + value + " AS \"" + column + "\"";
+    sql += (sql.empty() ? "SELECT " : ", ") + value + " AS " + sql_name(column);
   }
   if (several()) sql += ", " + sql_text(paths_[file]) + " AS journal";
   if (!by_id) return sql + " FROM " + schema + ".unlisted AS v";

@@ -2,10 +2,10 @@
 //
 // They exist on one connection alone (temporary views), and do three things that the files' own cannot. With
 // several files each is the union of theirs, with ids that are unique (shifted_ids.h) and a last column
-// `journal`; `sessions`, `domains` and `resolutions` are summed up over the files; a table's name alone
-// is an error, where it would be the first file's. `queries` has the rows that
-// are not in the catalogue yet (unlisted_rows.h). And those have what only the catalogue knows otherwise:
-// `name_reversed`, and `newly_observed_domain`, NULL where it cannot be told.
+// `journal`; `sessions`, `domains` and `resolutions` are summed up over the files; the name alone of a table,
+// or of a view that is not Postern's, is an error, where it would be the first file's. `queries` has the rows
+// that are not in the catalogue yet (unlisted_rows.h). And those have what only the catalogue knows
+// otherwise: `name_reversed`, and `newly_observed_domain`, NULL where it cannot be told.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,10 @@ class ShadowViews {
     std::string name;
     std::vector<std::string> columns;
   };
+  // The views of a journal of that version as the migrations make them. What a file calls its own comes into
+  // no statement but as a name: whoever made it may have made it by hand.
+  Result<void> know_views();
+  bool is_known(const std::string& name) const;
   std::string arm(const View& view, std::size_t file, const std::string& from) const;
   std::string whole(const View& view) const;
   std::string unlisted_arm(std::size_t file, const std::string& first_us, bool by_id) const;

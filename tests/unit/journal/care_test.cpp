@@ -7,6 +7,8 @@
 
 #include "resolver/journal/log_reader.h"
 #include "resolver/journal/reader.h"
+#include "resolver/journal/schema.h"
+#include "resolver/journal/sqlite.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/other_process.h"
 #include "tests/unit/journal/prune_support.h"
@@ -461,4 +463,93 @@ TEST_CASE(
   CHECK(refused(prune_journal(folder.file(), kept_for(hour_us))));
   CHECK(refused(vacuum_journal(folder.file())));
   CHECK(refused(LogReader::open(folder.file(), {}, false)));
+}
+
+TEST_CASE("what an interrupted removal left goes with the next one, by hand and a daemon's") {
+  const Folder folder;
+  const auto left = [&](const char* what) {
+    return Sql(folder.file()).one_now("SELECT count(*) FROM " + std::string(what));
+  };
+  // As a removal that was ended before its sweep leaves it.
+  const auto interrupted = [&] {
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(folder.file() + suffix);
+    write_story(folder.file(), 300);
+    Sql sql(folder.file());
+    for (const char* table : {"listed", "outcome", "asked"})
+      sql.rows_now("DELETE FROM " + std::string(table));
+  };
+  interrupted();
+  REQUIRE(left("name") != "0");
+  REQUIRE(prune_journal(folder.file(), kept_for(hour_us)).has_value());
+  CHECK(left("name") == "0");
+  CHECK(left("resolved") == "0");
+  interrupted();
+  REQUIRE(prune_journal(folder.file(), kept_up_to(1 << 30)).has_value());  // not too large
+  CHECK(left("name") == "0");
+  interrupted();
+  const auto journal = must_open(keeping(folder.file(), kept_for(hour_us)));
+  CHECK(eventually(*journal, [&](const auto&) { return left("name") == "0"; }));
+}
+
+TEST_CASE("through a symbolic link a journal is looked after as by its own name") {
+  const Folder folder, links;
+  write_story(folder.file(), 300);
+  const std::string link = links.file("link.db");
+  std::filesystem::create_symlink(folder.file(), link);
+  const auto fine = [](const auto& done) {
+    if (!done) MESSAGE(done.error().message);
+    return done.has_value();
+  };
+  CHECK(fine(prune_journal(link, kept_for(hour_us))));
+  CHECK(fine(vacuum_journal(link)));
+  CHECK(fine(plan_prune(link, kept_for(hour_us))));
+  CHECK(fine(backup_journal(link, folder.file("copy.db"))));
+  CHECK(names_in(links) == std::set<std::string>{"link.db"});
+  CHECK(std::filesystem::is_symlink(link));
+  CHECK(verdict(folder.file()) == "consistent");
+  const auto journal = must_open(folder.file());
+  write_rows(*journal, 10);
+  CHECK(journal_facts(link)->log_octets > 0);
+  const auto limited = backup_journal(link, folder.file("more.db"), nullptr, 1);
+  REQUIRE(!limited.has_value());
+  CHECK(tells(limited.error().message, "its log has grown"));
+}
+
+TEST_CASE("a journal of any version is counted, and its tables by whatever name they have") {
+  const Folder folder;
+  for (std::size_t version = 1; version <= migrations().size(); ++version) {
+    const std::string path = folder.file("v" + std::to_string(version) + ".db");
+    auto connection = Connection::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    REQUIRE(connection.has_value());
+    REQUIRE(migrate(*connection, migrations().first(version)).has_value());
+    REQUIRE(
+        connection->run("CREATE TABLE \"x\"\" y'z\" (a); INSERT INTO \"x\"\" y'z\" VALUES (1)").has_value());
+    const auto facts = journal_facts(path);
+    REQUIRE_MESSAGE(facts.has_value(), facts.error().message);
+    CHECK(facts->version == static_cast<std::int64_t>(version));
+    CHECK(facts->tombstones == 0);
+    CHECK(facts->tables.back().name == "x\" y'z");
+    CHECK(facts->tables.back().rows == 1);
+    CHECK(facts->tables.back().octets != 0);
+  }
+}
+
+TEST_CASE("a damaged journal is refused by prune and vacuum, and nothing is left beside it") {
+  const Folder folder;
+  write_story(folder.file(), 300);
+  (void)Sql(folder.file()).rows_now("SELECT 1 FROM meta");  // takes the log away when it closes
+  {
+    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2 * 4096).write(std::string(10 * 4096, '\xff').data(), 10 * 4096);
+  }
+  std::filesystem::remove(folder.file() + ".lock");
+  const std::string before = contents(folder.file());
+  REQUIRE(names_in(folder) == std::set<std::string>{"journal.db"});
+  const auto pruned = prune_journal(folder.file(), kept_for(hour_us));
+  REQUIRE(!pruned.has_value());
+  CHECK_MESSAGE(tells(pruned.error().message, "it was left as it is"), pruned.error().message);
+  CHECK(names_in(folder) == std::set<std::string>{"journal.db"});
+  REQUIRE(!vacuum_journal(folder.file()).has_value());
+  CHECK(names_in(folder) == std::set<std::string>{"journal.db"});
+  CHECK(contents(folder.file()) == before);
 }

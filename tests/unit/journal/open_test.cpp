@@ -423,3 +423,56 @@ TEST_CASE("a file with nothing in it is no journal of no queries to whoever read
   must_open(folder.file()).reset();
   CHECK(run_sql(folder.file(), "SELECT 1", 1).has_value());
 }
+
+TEST_CASE("a journal that was killed beside an early reader is known by its log, and another's file is not") {
+  const Folder folder;
+  OtherProcess reader([&](const Line& line) { return read_old_state(folder.file(), line); });
+  {
+    const auto journal = must_open(folder.file());
+    reader.line().say(true);
+    REQUIRE(reader.line().hear());
+    for (int i = 0; i < 500; ++i) {
+      const Asked row = asked(journal->reserve(1), "n" + std::to_string(i) + ".example.com");
+      REQUIRE(write_one(*journal, row) == true);
+    }
+    // Beside the reader only what it sees can be folded; the first page has changed since.
+    (void)Sql(folder.file()).rows_now("PRAGMA wal_checkpoint(PASSIVE)");
+    for (const char* suffix : {"", "-wal"})  // as a kill leaves them
+      std::filesystem::copy_file(folder.file() + suffix, folder.file("killed.db") + suffix);
+  }
+  REQUIRE(reader.join() == 0);
+  const std::string file = contents(folder.file("killed.db"));
+  REQUIRE(file.size() > 4096);
+  REQUIRE(file.substr(68, 4) == std::string(4, '\0'));  // the application id is in the log alone
+  const auto ours = check_journal_is_ours(folder.file("killed.db"));
+  CHECK_MESSAGE(ours.has_value(), (ours ? "" : ours.error().message));
+  CHECK(!std::filesystem::exists(folder.file("killed.db-shm")));
+  CHECK(error_of_open(at(folder.file("killed.db"))) == "");
+  CHECK(Sql(folder.file("killed.db")).one("SELECT count(*) FROM asked") == "500");
+
+  {
+    Sql other(folder.file("other.db"), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    other.rows_now("PRAGMA journal_mode = WAL");
+    other.rows_now("CREATE TABLE t (x)");
+    other.rows_now("PRAGMA wal_checkpoint");
+    other.rows_now("INSERT INTO t VALUES (1)");
+    for (const char* suffix : {"", "-wal"})
+      std::filesystem::copy_file(folder.file("other.db") + suffix, folder.file("others.db") + suffix);
+  }
+  const std::string before = contents(folder.file("others.db")), log = contents(folder.file("others.db-wal"));
+  REQUIRE(!log.empty());
+  CHECK(!check_journal_is_ours(folder.file("others.db")).has_value());
+  CHECK(says(error_of_open(at(folder.file("others.db"))), "another program"));
+  CHECK(contents(folder.file("others.db")) == before);
+  CHECK(contents(folder.file("others.db-wal")) == log);
+}
+
+TEST_CASE("a version below nothing is no journal's") {
+  const Folder folder;
+  make_journal(folder.file());
+  Sql(folder.file()).rows_now("PRAGMA user_version = -1");
+  CHECK(says(error_of_open(at(folder.file())), "another program"));
+  const auto read = run_sql(folder.file(), "SELECT 1", 1);
+  REQUIRE(!read.has_value());
+  CHECK(says(read.error().message, "another program"));
+}

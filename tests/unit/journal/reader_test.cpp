@@ -325,3 +325,50 @@ TEST_CASE("a user who may read the files but not write them can read, with and w
   alone.line().say(true);
   CHECK(alone.join() == 0);
 }
+
+// Who may write a journal's file can give its tables and views any name, and its columns too.
+TEST_CASE("names in a file are names, and no SQL: a hostile one has nothing run and makes no file") {
+  const Folder folder;
+  const std::string paths[] = {folder.file("one.db"), folder.file("two.db")}, out = folder.file("out.db");
+  for (const std::string& into :
+       {"VACUUM INTO '" + out + "'", "ATTACH '" + out + "' AS z; CREATE TABLE z.t (x)"}) {
+    for (const std::string& hostile :
+         {"CREATE VIEW \"aa AS SELECT 1 AS a; " + into + "; --\" AS SELECT 1 AS a",
+          "CREATE VIEW aa AS SELECT 1 AS \"id\"\" FROM main.rule AS v; " + into + "; --\"",
+          "CREATE TABLE \"aa\"\" AS SELECT 1; " + into + "; --\" (x)",
+          "DROP VIEW unlisted|CREATE VIEW unlisted AS SELECT 1 AS \"id\"\" FROM main.rule AS v; " + into +
+              "; --\"",
+          "DROP VIEW queries|CREATE VIEW queries AS SELECT 1 AS \"id\"\" FROM main.rule AS v; " + into +
+              "; --\""}) {
+      INFO(hostile);
+      for (const std::string& path : paths) must_open(path).reset();
+      {
+        Sql sql(paths[0]);
+        const std::size_t bar = hostile.find('|');
+        if (bar != std::string::npos) sql.rows_now(hostile.substr(0, bar));
+        sql.rows_now(hostile.substr(bar == std::string::npos ? 0 : bar + 1));
+      }
+      for (const char* asks : {"SELECT 1", "SELECT * FROM unlisted", "SELECT * FROM queries"}) {
+        (void)run_sql(paths[0], asks, 10);
+        (void)run_sql(paths, asks, 10);
+      }
+      CHECK(run_sql(paths, "SELECT 1", 10).has_value());
+      CHECK(!std::filesystem::exists(out));
+      for (const std::string& path : paths)
+        for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path + suffix);
+      std::filesystem::remove(out);
+    }
+  }
+}
+
+TEST_CASE("a view of an operator's own is asked by its file's name where there are several") {
+  const Folder folder;
+  const std::string paths[] = {folder.file("one.db"), folder.file("two.db")};
+  for (const std::string& path : paths) must_open(path).reset();
+  Sql(paths[0]).rows_now("CREATE VIEW \"my view\" AS SELECT 7 AS seven");
+  CHECK(run_sql(paths[0], "SELECT seven FROM \"my view\"", 10)->rows[0][0] == "7");
+  CHECK(run_sql(paths, "SELECT seven FROM main.\"my view\"", 10)->rows[0][0] == "7");
+  const auto refused = run_sql(paths, "SELECT seven FROM \"my view\"", 10);
+  REQUIRE(!refused.has_value());
+  CHECK(refused.error().message.find("my view: ask the views") != std::string::npos);
+}
