@@ -126,7 +126,8 @@ std::string metrics_text(const std::vector<ShardReport>& shards, const SandboxCo
   out.one("journal_used_bytes", "gauge", "Of the journal's file, free pages apart.", journal.used_octets);
   out.one("journal_limit_bytes", "gauge", "What journal_keep lets it use; 0: no limit.", journal.keep.octets);
   out.one("journal_rest_too_large", "gauge",
-          "1: beyond its limit, and nothing is left that retention may remove.", journal.rest_too_large ? 1 : 0);
+          "1: beyond its limit, and nothing is left that retention may remove.",
+          journal.rest_too_large ? 1 : 0);
   out.one("journal_oldest_query_timestamp_seconds", "gauge", "Time of the oldest query on record; 0: none.",
           journal.oldest_us / 1'000'000);
   out.one("journal_pruned_rows_total", "counter", "Queries that retention has removed.", journal.pruned_rows);

@@ -1,20 +1,16 @@
 // The scenario runner: one text file, one story. A line that does not hold ends it, with file and line.
 //
-//   policy ... end                     YAML of the policy set (before the first sandbox; later: a reload)
-//   list FILE ... end                  a list that policies to come may name
-//   sandbox NAME [session=S] [user=U] [policy=P]
-//   servers N                          configured upstreams (2 without it)
-//   ask SANDBOX NAME TYPE [edns] [tcp] [size=N] [class=N] [opcode=N] [spelled=NAME]
-//   send SANDBOX HEX                   raw octets
-//   upstream NAME TYPE [server=N: from 8 on of group corp, from 16 on of lab] [tcp]          the oldest
-//   question under way is this one answer RCODE [tc] [case] [id] [-- RECORD; RECORD ...]     a RECORD: OWNER
-//   TTL TYPE DATA; a SOA goes to the authority timeout | error                    ... instead of an answer no
-//   upstream nothing is under way reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD;
-//   ...]     the oldest reply not yet looked at no reply row ACTION REASON RCODE [cached] [rule=WORDS] the
-//   oldest committed row not yet looked at, outcome merged no row journal works|fails|stalls audit unrecorded
-//   advance MILLISECONDS refused N            queries refused and not submitted, since the journal stalls
-//   alert KIND [ZONE] ACTION | no alert exfiltrate SANDBOX ZONE MOST       random names, answered, until
-//   there is a tunnel alert detach SANDBOX N x LINE | LINE     N times; @ differs each time
+// - policy ... end (YAML of the policy set: before the first sandbox, or a reload) | list FILE ... end
+// - sandbox NAME [session=S] [user=U] [policy=P] | detach SANDBOX | servers N (without it 2)
+// - ask SANDBOX NAME TYPE [edns] [tcp] [size=N] [class=N] [opcode=N] [spelled=NAME] | send SANDBOX HEX
+// - upstream NAME TYPE [server=N] [tcp] (the oldest question under way; 8 and more: group corp, 16: lab)
+// - answer RCODE [tc] [case] [id] [-- OWNER TTL TYPE DATA; ...] (a SOA is authority) | timeout | error
+// - reply RCODE [tc] [ede=N] [text=WORD] [soa=OWNER] [spelled=NAME] [-- RECORD; ...] (the oldest)
+// - row ACTION REASON RCODE [cached] [rule=WORDS] (the oldest committed) | no upstream | no reply | no row
+// - journal works|fails|stalls | audit relaxed | unrecorded N (answered) | refused N (while it stalls)
+// - advance MILLISECONDS | alert KIND [ZONE] ACTION | no alert
+// - exfiltrate SANDBOX ZONE MOST (random names, answered, until there is a tunnel alert)
+// - N x LINE | LINE (N times; @ differs each time)
 #include <arpa/inet.h>
 
 #include <algorithm>

@@ -142,7 +142,8 @@ TEST_CASE("a plain name is read eight octets at a time into what parse() makes o
     const std::size_t size = random() % 4 != 0 ? random() % 40 : random() % 260;
     const unsigned dots = 2 + random() % 100;
     std::string text;
-    for (std::size_t k = 0; k < size; ++k) text += random() % dots == 0 ? '.' : plain[random() % plain.size()];
+    for (std::size_t k = 0; k < size; ++k)
+      text += random() % dots == 0 ? '.' : plain[random() % plain.size()];
     const bool odd = !text.empty() && random() % 4 == 0;
     if (odd) text[random() % text.size()] = neighbours[random() % neighbours.size()];
     const Result<Name> expected = Name::parse(text);
