@@ -2,6 +2,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "resolver/journal/file_journal.h"
@@ -159,13 +161,13 @@ bool FileJournal::was_carried_over(const Attachment& attachment, std::int64_t id
 // Likewise of alerts: whom the file has is not written twice, nor told of twice.
 void FileJournal::leave_out_carried() {
   if (!std::exchange(in_lost_file_, false) || hand_.alerts.empty()) return;
-  auto row = in_use_->connection().prepare("SELECT 1 FROM alert WHERE uid = ?1 LIMIT 1");
-  if (!row) return;
+  auto newest = in_use_->connection().prepare("SELECT uid FROM alert ORDER BY id DESC LIMIT ?1");
+  if (!newest) return;
+  newest->bind(1, static_cast<std::int64_t>(max_waiting_alerts));  // one commit has no more
+  std::unordered_set<std::string> carried;
+  while (newest->step() == SQLITE_ROW) carried.insert(newest->text(0));
   const std::size_t there = std::erase_if(hand_.alerts, [&](const AlertRow& alert) {
-    row->bind(1, std::string_view(alert.uid));
-    const bool found = !alert.uid.empty() && row->step() == SQLITE_ROW;
-    row->reset();
-    return found;
+    return !alert.uid.empty() && carried.count(alert.uid) != 0;
   });
   committed_alerts_ += there;
   {
